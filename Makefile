@@ -1,0 +1,38 @@
+# Everything here needs only Go (1.21 or later fetches the right toolchain by
+# itself), make and git; test-peers and bench-peers also need Debian's mail software.
+export GOTOOLCHAIN = auto
+export CGO_ENABLED ?= 0
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 10s
+
+.PHONY: run build test check test-peers bench bench-peers
+
+# The whole product against a toy internet on loopback.
+run: build
+	./bin/homing demo $(ARGS)
+
+build:
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/homing ./cmd/homing
+
+test:
+	go test ./...
+
+check:
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'these files want gofmt -w'; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	CGO_ENABLED=1 go test -race ./...
+	@for pkg in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "fuzz $$pkg $$f"; \
+	    go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+test-peers: build
+	HOMING_PEERS=1 go test -count=1 -run Peer ./integration/...
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...

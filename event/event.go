@@ -1,0 +1,115 @@
+// Package event is the fact: what happened to one recipient of one message,
+// as applications are told it. The Teller reads the log of facts and tells
+// them to the sinks.
+package event
+
+import (
+	"time"
+
+	"homing/internal/message"
+)
+
+// A Type says what kind of fact an Event is.
+type Type string
+
+// The types of events.
+const (
+	Accepted       Type = "accepted"
+	Delivered      Type = "delivered"
+	Deferred       Type = "deferred"
+	Bounced        Type = "bounced"
+	Expired        Type = "expired"
+	Suppressed     Type = "suppressed"
+	Cancelled      Type = "cancelled"
+	Captured       Type = "captured"
+	Complained     Type = "complained"
+	AutoReplied    Type = "auto_replied"
+	Replied        Type = "replied"
+	Filed          Type = "filed"
+	Unsubscribed   Type = "unsubscribed"
+	OptedOut       Type = "opted_out"
+	Resubscribed   Type = "resubscribed"
+	Confirmed      Type = "confirmed"
+	Subscribed     Type = "subscribed"
+	Held           Type = "held"
+	Released       Type = "released"
+	IncidentOpened Type = "incident_opened"
+	IncidentClosed Type = "incident_closed"
+	CheckFailed    Type = "check_failed"
+	CheckRecovered Type = "check_recovered"
+)
+
+// An Event is one fact. It is a value of plain fields, so that every package
+// can speak of facts without knowing the others. Its JSON is the same in
+// webhooks, over HTTP and in `homing events`.
+type Event struct {
+	ID          ID         `json:"id"` // given by the store at commit
+	Type        Type       `json:"type"`
+	Time        time.Time  `json:"time"`
+	Message     MessageID  `json:"message,omitzero"`
+	Recipient   string     `json:"recipient,omitempty"`
+	Sender      string     `json:"sender,omitempty"` // the envelope sender that the application gave, byte for byte
+	From        string     `json:"from,omitempty"`   // the address of the From field
+	ReturnPath  string     `json:"return_path,omitempty"`
+	Domain      string     `json:"domain,omitempty"`
+	Application string     `json:"application,omitempty"`
+	Campaign    string     `json:"campaign,omitempty"`
+	Attempt     int        `json:"attempt,omitempty"`
+	Sync        *bool      `json:"sync,omitempty"` // bounced: during delivery (true) or by a later report (false)
+	Outcome                // zero where nothing was said
+	Hold        *HoldState `json:"hold,omitempty"`
+	Text        string     `json:"text,omitempty"` // incidents and checks: one sentence for people
+
+	// Delivery is the recipient's own number: facts about one Delivery are
+	// told in order. Zero for facts about no delivery.
+	Delivery DeliveryID `json:"-"`
+	// Raw names what came in (a report, a reply), for sinks that pass it on.
+	Raw message.Ref `json:"-"`
+	// Original names the message as it was sent, for sinks that show it.
+	Original message.Ref `json:"-"`
+	// To names the sinks that hear of this fact. Empty: the application's
+	// sinks, else the domain's.
+	To []string `json:"-"`
+	// Notify holds what the application asked to be told by mail (RFC 3461
+	// section 4): "", "NEVER", or a comma-separated list.
+	Notify string `json:"-"`
+	// EnvelopeID and OriginalRecipient are ENVID and ORCPT of RFC 3461,
+	// decoded; ReturnContent is RET: "", "FULL" or "HDRS".
+	EnvelopeID, OriginalRecipient, ReturnContent string `json:"-"`
+}
+
+// An Outcome is what the other side said and what we made of it.
+type Outcome struct {
+	Stage      string `json:"stage,omitempty"`
+	Class      string `json:"class,omitempty"`
+	Reason     string `json:"reason,omitempty"`
+	CiviCRM    string `json:"civicrm,omitempty"`
+	Code       int    `json:"code,omitempty"`
+	Status     string `json:"status,omitempty"`
+	Diagnostic string `json:"diagnostic,omitempty"`
+	RemoteMTA  string `json:"remote_mta,omitempty"` // "mx.example.net[198.51.100.7]"
+	Rule       string `json:"rule,omitempty"`
+	Matched    string `json:"matched,omitempty"`
+}
+
+// HoldState says what a fact did to the hold on its recipient.
+type HoldState struct {
+	State string     `json:"state"` // "held", "provisional", "counting", "free"
+	Until *time.Time `json:"until"` // null: until released
+}
+
+// A Cursor is how far a sink has been told. Everything up to Seen is told or
+// given up, but for the deliveries in Parked, whose facts wait.
+type Cursor struct {
+	Seen   ID
+	Parked []Parked
+}
+
+// Parked is a fact that alone keeps failing at a sink; later facts of the
+// same delivery wait behind it, and the rest flows.
+type Parked struct {
+	Event    ID
+	Delivery DeliveryID
+	Tries    int
+	Next     time.Time // when to try again; zero: given up
+}

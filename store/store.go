@@ -1,0 +1,249 @@
+// Package store is the durable state behind one interface: rows and
+// transactions, not what they mean. Engines live in folders below it; storetest
+// is what every engine must pass.
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"homing/event"
+	"homing/hold"
+	"homing/internal/message"
+)
+
+// Errors that callers branch on. Anything else is temporary.
+var (
+	ErrNotFound  = errors.New("store: not found")
+	ErrLeaseLost = errors.New("store: the lease is no longer ours")
+	ErrFull      = errors.New("store: no room on the disk") // temporary, nothing was written
+	ErrFailed    = errors.New("store: the disk failed; nothing is acknowledged until a restart")
+	ErrMove      = errors.New("store: no such move in the life of a recipient")
+)
+
+// A Store remembers. Its methods may be called from many goroutines. Enqueue,
+// Apply and Forget are durable when they return nil; Advance may be made
+// durable up to a second late. What rows mean is decided in package queue.
+type Store interface {
+	// NewBody begins to keep the content of a message. Up to 128 KiB stay
+	// in memory, more goes to a file of its own.
+	NewBody(ctx context.Context) (Draft, error)
+	// OpenBody opens what a Ref names: header block, then content.
+	// ErrNotFound when it is owed to nobody any more.
+	OpenBody(ctx context.Context, ref message.Ref) (message.Body, error)
+	// Room is nil while new mail may be accepted, and ErrFull when less
+	// than the reserve is free. It is cheap enough for every MAIL.
+	Room() error
+
+	// Deliveries gives the first of n numbers in a row for recipients that
+	// are about to be enqueued. They are never given twice.
+	Deliveries(n int) event.DeliveryID
+	// Enqueue stores a message, its recipients, bodies and events at once.
+	// A Submission whose Key was seen before changes nothing and gives the
+	// MessageID of the first.
+	Enqueue(ctx context.Context, s Submission) (event.MessageID, error)
+
+	// Due gives the keys whose work changed after since (zero Mark: all of
+	// them, at once). It waits until there is news or ctx ends.
+	Due(ctx context.Context, since Mark) ([]Work, Mark, error)
+	// Lease claims up to Max waiting recipients of one Key that are due at
+	// Now. They are nobody else's until Until.
+	Lease(ctx context.Context, r LeaseRequest) ([]Lease, error)
+	// Extend moves the end of leases; the zero time gives them back.
+	// ErrLeaseLost when one of them is no longer ours: the others are done.
+	Extend(ctx context.Context, until time.Time, tokens ...Token) error
+	// Apply is the way in which a recipient, its hold and its events change:
+	// all changes of one call in one transaction, all or nothing.
+	Apply(ctx context.Context, changes ...Change) error
+
+	// Recipient looks a delivery up, also long after it ended, until
+	// retention forgets it. ErrNotFound.
+	Recipient(ctx context.Context, id event.DeliveryID) (Message, Recipient, error)
+	// Hold gives what is known of a canonical address; the zero Record when
+	// nothing is.
+	Hold(ctx context.Context, address string) (hold.Record, error)
+	// Find lists rows for people, a page at a time.
+	Find(ctx context.Context, q Query) (Page, error)
+	// Accepted counts the recipients accepted since t, by application.
+	Accepted(ctx context.Context, since time.Time) (map[string]int, error)
+
+	// Events gives up to limit events after an ID in order of commit. It
+	// waits until there is one or ctx ends.
+	Events(ctx context.Context, after event.ID, limit int) ([]event.Event, error)
+	// Cursor gives how far a sink has been told; the zero Cursor for a sink
+	// that is new.
+	Cursor(ctx context.Context, sink string) (event.Cursor, error)
+	// Advance remembers how far a sink has been told.
+	Advance(ctx context.Context, sink string, c event.Cursor) error
+
+	// Forget removes up to limit rows that What names and says how many went.
+	Forget(ctx context.Context, w What, limit int) (int, error)
+}
+
+// A Draft is content without an owner. It is written once, may be read back,
+// and is gone unless a transaction names it. Its methods are for one
+// goroutine.
+type Draft interface {
+	io.Writer
+	io.ReaderAt
+	Size() int64
+	// Sync makes the octets durable where they are in a file of their own;
+	// the engine calls it where the caller has not.
+	Sync() error
+	// Discard forgets the content. After a transaction named the Draft it
+	// does nothing, so it can be deferred.
+	Discard()
+}
+
+// A Message is what the recipients of one submission share.
+type Message struct {
+	ID            event.MessageID // given by Enqueue
+	Accepted      time.Time
+	Application   string
+	Domain        string // name of the configured domain it is sent as
+	Sender        string // the envelope sender that the application gave, byte for byte; "" is the null reverse-path
+	From          string // the address of the From field
+	Campaign      string
+	HeaderID      string // Message-ID field, with its brackets
+	Subject       string // for people who look at the queue
+	Bulk          bool   // several recipients, or list header fields
+	EightBit      bool   // what is stored needs 8BITMIME
+	UTF8          bool   // header or envelope needs SMTPUTF8
+	EnvelopeID    string // ENVID (RFC 3461 section 4.4), decoded
+	ReturnContent string // RET: "", "FULL" or "HDRS"
+}
+
+// A Recipient is one recipient of one message: the item of the queue.
+type Recipient struct {
+	ID         event.DeliveryID
+	Message    event.MessageID
+	Address    string
+	ReturnPath string // the reverse-path it is sent with
+	Head       int    // which of Submission.Heads it gets
+	Body       message.Ref
+	Key        Key
+	State      State
+	Due        time.Time     // next attempt
+	Expires    time.Time     // last moment for an attempt
+	Attempt    int           // attempts that ended
+	Last       event.Outcome // what the last attempt or report said
+	Ended      time.Time     // when State became terminal
+	MTA        string        // who said 250: "mx.example.net[198.51.100.7]"
+	Seen       []uint64      // digests of reports already counted
+	Notify     string        // NOTIFY (RFC 3461 section 4.1)
+	Original   string        // ORCPT, decoded, with its type
+}
+
+// A Submission is one message on its way into the store.
+type Submission struct {
+	Key        string // idempotency key; empty: none
+	Message    Message
+	Body       Draft
+	Heads      [][]byte // whole header blocks with their empty line; at least one
+	Recipients []Recipient
+	Events     []event.Event // Message is filled in by Enqueue
+}
+
+// A Key says which work is interchangeable. Flow is application and campaign.
+// A Key never holds the site that serves the domain: MXs change.
+type Key struct {
+	Domain string // of the recipients, canonical
+	Lane   uint8  // 0 goes before 1
+	Flow   string
+}
+
+// Work is what is waiting under one Key. Waiting and Leased both zero: all gone.
+type Work struct {
+	Key
+	Waiting, Leased int
+	Next            time.Time // when the earliest one not leased is due
+	Expires         time.Time // when the earliest one expires
+}
+
+// A Mark is a position in the news of Due. It holds only for one Open.
+type Mark uint64
+
+// A LeaseRequest says what to claim.
+type LeaseRequest struct {
+	Key        Key
+	Now, Until time.Time
+	Max        int
+	Expired    bool // only those past their lifetime, due or not
+}
+
+// A Token proves a lease. A Fence is never used twice.
+type Token struct {
+	Delivery event.DeliveryID
+	Fence    uint64
+}
+
+// A Lease is a claim on one recipient. It dies with its owner: after a
+// restart there are none.
+type Lease struct {
+	Token
+	Message   Message
+	Recipient Recipient
+}
+
+// A Change is one decision about one delivery, one address, or neither (mail
+// for a route: events only).
+type Change struct {
+	Delivery event.DeliveryID
+	Address  string // canonical; for a change of a hold alone
+	Lease    Token  // set: ErrLeaseLost unless still ours. It ends with the change
+	Raw      Draft  // a report or reply to keep; one Draft may serve several Changes
+	// Decide looks at the Case and changes it. It is pure: it may run again,
+	// and an error from it undoes the whole Apply and is returned as it is.
+	Decide func(*Case) error
+}
+
+// A Case is what Decide sees. It may change Recipient (its state by Move
+// alone) and Hold, and append to Events.
+type Case struct {
+	Message   Message
+	Recipient Recipient
+	Hold      hold.Record
+	Raw       message.Ref // what Change.Raw became
+	Events    []event.Event
+}
+
+// A Query asks for rows. Zero fields do not restrict. Without Holds it lists
+// recipients, oldest first; with Address alone, all that is known of a person.
+type Query struct {
+	Holds       bool // list hold records instead
+	Message     event.MessageID
+	Address     string // canonical
+	States      []State
+	Domain      string // of the recipient
+	Sender      string
+	Application string
+	Campaign    string
+	Before      time.Time // accepted before
+	After       string    // Page.Next of the page before
+	Max         int       // rows a page; 0: 100
+}
+
+// A Page is part of an answer.
+type Page struct {
+	Rows  []Row
+	Holds []hold.Record
+	Next  string // "" on the last page
+}
+
+// A Row is a recipient with its message.
+type Row struct {
+	Message   Message
+	Recipient Recipient
+}
+
+// What says what to forget. Exactly one field is set.
+type What struct {
+	EventsBefore   time.Time // events that every sink in Sinks has passed
+	IndexBefore    time.Time // ended deliveries, their messages and history
+	ReportsBefore  time.Time // kept reports and replies
+	CapturedBefore time.Time // captured mail
+	Address        string    // everything about one canonical address but its hold
+	Sinks          []string  // with EventsBefore: the sinks that still count
+}
