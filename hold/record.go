@@ -66,17 +66,19 @@ func Canonical(address string) string {
 	return strings.ToLower(address[:at]) + "@" + CanonicalDomain(address[at+1:])
 }
 
-// CanonicalDomain gives a domain in lower-case A-labels without a final dot.
+// maxDomain is more octets than any domain name has in any alphabet. What is
+// longer is no domain, and punycode takes quadratic time.
+const maxDomain = 1024
+
+// CanonicalDomain gives a domain in lower-case A-labels without final dots.
 // What idna does not accept is only lower-cased.
 func CanonicalDomain(domain string) string {
-	domain = strings.TrimSuffix(domain, ".")
-	if isPlainASCII(domain) {
-		return strings.ToLower(domain)
+	if len(domain) <= maxDomain && !isPlainASCII(domain) {
+		if a, err := idna.Lookup.ToASCII(domain); err == nil {
+			domain = a
+		}
 	}
-	if a, err := idna.Lookup.ToASCII(domain); err == nil {
-		return a
-	}
-	return strings.ToLower(domain)
+	return strings.TrimRight(strings.ToLower(domain), ".")
 }
 
 func isPlainASCII(s string) bool {
