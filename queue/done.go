@@ -1,0 +1,236 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"homing/bounce"
+	"homing/event"
+	"homing/hold"
+	"homing/internal/reply"
+	"homing/store"
+)
+
+// A Result is how an attempt ended. Remote failure is data.
+type Result struct {
+	Stage     reply.Stage
+	Reply     reply.Reply // what the peer said; with Ours, what we say in its place
+	Ours      bool
+	RemoteMTA string // "mx.example.net[198.51.100.7]"
+	TLS       string // "TLS1.3"; "" without
+	Cause     error  // for the log
+	Took      time.Duration
+}
+
+// A finding is what a reply or a report says about one delivery, ready to be
+// acted on.
+type finding struct {
+	now      time.Time
+	verdict  bounce.Verdict
+	outcome  event.Outcome
+	sync     bool // a reply, not a later report
+	positive bool
+	failed   bool // for good
+	related  bool // the reporting peer is related to the recipient's MX
+	offline  bool // nobody else can be reached just now
+}
+
+// Done tells how the attempt for an item ended. It is durable when it returns
+// nil. A store without room is tried again until it has some, and also after
+// ctx ended the first try is made: what a peer answered is never dropped
+// lightly. An item that is no longer ours is nobody's business any more: nil.
+func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
+	f := q.weigh(it, r)
+	err := q.apply(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
+		return q.consequence(c, f)
+	}})
+	if errors.Is(err, store.ErrLeaseLost) {
+		q.log.Warn("an attempt ended that was no longer ours", "item", it.Delivery, "code", r.Reply.Code)
+		err = nil
+	}
+	if err == nil {
+		q.settled(it)
+	}
+	return err
+}
+
+// weigh turns the result of an attempt into a finding.
+func (q *Queue) weigh(it Item, r Result) finding {
+	f := finding{now: q.now(), sync: true, positive: r.Reply.Positive(), failed: r.Reply.Permanent()}
+	if !r.Ours {
+		q.reach.answered(it.Recipient.Key.Domain, f.now)
+	}
+	f.offline = r.Ours && !q.reach.others(it.Recipient.Key.Domain, f.now)
+	f.outcome = event.Outcome{Stage: string(r.Stage), Code: r.Reply.Code, Status: r.Reply.Enhanced.String(),
+		Diagnostic: r.Reply.String(), RemoteMTA: r.RemoteMTA}
+	if f.positive {
+		return f
+	}
+	f.verdict = q.table.Classify(bounce.Evidence{Stage: r.Stage, Code: r.Reply.Code,
+		Status: f.outcome.Status, Text: r.Reply.Text, RemoteMTA: r.RemoteMTA})
+	f.outcome = judged(f.outcome, f.verdict)
+	return f
+}
+
+// judged gives an outcome with what the classifier made of it.
+func judged(o event.Outcome, v bounce.Verdict) event.Outcome {
+	o.Class, o.Reason, o.CiviCRM = string(v.Class), string(v.Reason), v.CiviCRM
+	o.Rule, o.Matched = v.Rule, v.Matched
+	return o
+}
+
+// apply makes one change durable and counts what it did. It tries again while
+// the disk is full: an outcome is never dropped for want of space.
+func (q *Queue) apply(ctx context.Context, change store.Change) error {
+	var told []event.Event
+	decide := change.Decide
+	change.Decide = func(c *store.Case) error {
+		err := decide(c)
+		told = c.Events
+		return err
+	}
+	for {
+		err := q.store.Apply(context.WithoutCancel(ctx), change)
+		if err == nil {
+			q.metrics.count(told)
+		}
+		if !errors.Is(err, store.ErrFull) || ctx.Err() != nil {
+			return err
+		}
+		q.log.Warn("no room to note an outcome; trying again", "item", change.Delivery)
+		pause(ctx, time.Second)
+	}
+}
+
+// consequence is the one place in which what a mail system said changes a
+// recipient, its hold and its events.
+func (q *Queue) consequence(c *store.Case, f finding) error {
+	c.Recipient.Last = f.outcome
+	if f.sync {
+		c.Recipient.Attempt++
+	}
+	switch {
+	case f.positive:
+		return q.delivered(c, f)
+	case f.failed:
+		return q.ended(c, f, store.Bounced, event.Bounced)
+	case c.Recipient.State == store.Waiting && f.sync:
+		return q.deferred(c, f)
+	}
+	return nil
+}
+
+func (q *Queue) delivered(c *store.Case, f finding) error {
+	if err := c.Recipient.Move(store.Delivered, f.now); err != nil {
+		return err
+	}
+	c.Recipient.MTA = f.outcome.RemoteMTA
+	if after, changed := q.options.Load().Rules.Delivered(c.Hold, c.Message.Application, f.now); changed {
+		c.Hold = after
+	}
+	e := fact(event.Delivered, c.Message, c.Recipient, f.now)
+	e.Outcome = f.outcome
+	c.Events = append(c.Events, e)
+	return nil
+}
+
+// deferred lets a recipient wait for its next attempt, or ends it where there
+// is none within its lifetime.
+func (q *Queue) deferred(c *store.Case, f finding) error {
+	retry := q.options.Load().Retry
+	next := f.now.Add(retry[min(c.Recipient.Attempt, len(retry))-1])
+	if next.After(c.Recipient.Expires) {
+		return q.ended(c, f.expired(), store.Expired, event.Expired)
+	}
+	c.Recipient.Due = next
+	e := fact(event.Deferred, c.Message, c.Recipient, f.now)
+	e.Outcome = f.outcome
+	c.Events = append(c.Events, e)
+	return nil
+}
+
+// expired is what the last deferral means once there are no more attempts:
+// its own class, under a reason of its own.
+func (f finding) expired() finding {
+	f.verdict.Reason, f.outcome.Reason = bounce.Expired, string(bounce.Expired)
+	if f.verdict.Class == bounce.Soft {
+		f.verdict.CiviCRM, f.outcome.CiviCRM = "Host", "Host"
+	}
+	return f
+}
+
+// ended gives a recipient its failed outcome and lets the hold rules see it.
+func (q *Queue) ended(c *store.Case, f finding, to store.State, as event.Type) error {
+	if err := c.Recipient.Move(to, f.now); err != nil {
+		return err
+	}
+	e := fact(as, c.Message, c.Recipient, f.now)
+	e.Outcome, e.Raw, e.Sync = f.outcome, c.Raw, &f.sync
+	held := q.holdFor(c, f, false)
+	e.Hold = held.Hold
+	c.Events = append(c.Events, e)
+	if held.Type != "" {
+		c.Events = append(c.Events, held)
+	}
+	return nil
+}
+
+// holdFor puts a finding before the hold rules. The event that it returns has
+// the new state in Hold, and a Type where the address was put on hold now.
+func (q *Queue) holdFor(c *store.Case, f finding, complaint bool) event.Event {
+	m, r := c.Message, c.Recipient
+	after, effect := q.options.Load().Rules.Apply(c.Hold, hold.Evidence{
+		Application: m.Application, Domain: m.Domain, Accepted: m.Accepted, Mark: f.mark(r),
+		Complaint: complaint, Unreachable: f.offline,
+	})
+	c.Hold = after
+	c.Hold.Address = hold.Canonical(r.Address)
+	e := fact("", m, r, f.now)
+	e.Outcome = f.outcome
+	if h, held := after.State(m.Application, m.Domain, m.Bulk, f.now); held {
+		e.Hold = holdState(h)
+	} else if effect != hold.Nothing {
+		e.Hold = &event.HoldState{State: string(effect)}
+	} else {
+		e.Hold = &event.HoldState{State: "free"}
+	}
+	if effect != hold.Nothing {
+	}
+	if effect == hold.Held {
+		e.Type = event.Held
+	}
+	return e
+}
+
+// mark is the finding as the evidence that the hold record keeps.
+func (f finding) mark(r store.Recipient) hold.Mark {
+	o := f.outcome
+	return hold.Mark{Time: f.now, Message: uint64(r.Message), Delivery: uint64(r.ID), Class: o.Class, Reason: o.Reason,
+		CiviCRM: o.CiviCRM, Sync: f.sync, Related: f.related, Code: o.Code, Status: o.Status,
+		Diagnostic: o.Diagnostic, RemoteMTA: o.RemoteMTA, Rule: o.Rule, Matched: o.Matched}
+}
+
+// expire ends an item whose lifetime is over, with what its last attempt said.
+func (q *Queue) expire(ctx context.Context, it Item) error {
+	return q.apply(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
+		f := finding{now: q.now(), sync: true, outcome: c.Recipient.Last}
+		f.verdict = bounce.Verdict{Class: bounce.Class(f.outcome.Class), CiviCRM: f.outcome.CiviCRM}
+		if f.outcome.Class == "" { // never attempted: nobody's fault but ours
+			f.verdict.Class, f.outcome.Class = bounce.Sender, string(bounce.Sender)
+			f.outcome.Status, f.outcome.Diagnostic = "4.4.7", "the lifetime ended before an attempt could be made"
+		}
+		return q.ended(c, f.expired(), store.Expired, event.Expired)
+	}})
+}
+
+// suppress ends a recipient whose address was put on hold.
+func (q *Queue) suppress(c *store.Case, h hold.Hold) error {
+	now := q.now()
+	if err := c.Recipient.Move(store.Suppressed, now); err != nil {
+		return fmt.Errorf("suppressing %v: %w", c.Recipient.ID, err)
+	}
+	c.Events = append(c.Events, suppressed(c.Message, c.Recipient, h, now))
+	return nil
+}

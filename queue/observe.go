@@ -1,0 +1,204 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"homing/bounce"
+	"homing/event"
+	"homing/hold"
+	"homing/store"
+)
+
+// An Observation is what came in at the return address of a delivery.
+type Observation struct {
+	Delivery event.DeliveryID
+	Report   bounce.Report
+	Raw      store.Draft // the mail itself, kept for the sinks
+	Peer     string      // who handed it in: "mx.example.net[198.51.100.7]"
+	Related  bool        // the peer is related to the recipient's MX or domain
+}
+
+// maxSeen is how many digests of reports one recipient keeps.
+const maxSeen = 16
+
+// Observe takes what came in at a return address. It is durable when it
+// returns nil. The same report again changes nothing. store.ErrNotFound means
+// that the delivery has been forgotten.
+func (q *Queue) Observe(ctx context.Context, o Observation) error {
+	q.metrics.reports.WithLabelValues(string(o.Report.Kind)).Inc()
+	err := q.apply(ctx, store.Change{Delivery: o.Delivery, Raw: o.Raw, Decide: func(c *store.Case) error {
+		if slices.Contains(c.Recipient.Seen, o.Report.Digest) {
+			return errSeen
+		}
+		c.Recipient.Seen = append(c.Recipient.Seen, o.Report.Digest)
+		if extra := len(c.Recipient.Seen) - maxSeen; extra > 0 {
+			c.Recipient.Seen = slices.Delete(c.Recipient.Seen, 0, extra)
+		}
+		return q.observed(c, o)
+	}})
+	if errors.Is(err, errSeen) {
+		return nil
+	}
+	return err
+}
+
+// errSeen ends an Apply that would change nothing.
+var errSeen = errors.New("queue: this report was counted before")
+
+// observed gives a report to the rule for its kind.
+func (q *Queue) observed(c *store.Case, o Observation) error {
+	f := q.finding(c, o)
+	switch o.Report.Kind {
+	case bounce.Bounce:
+		return q.failedLater(c, f)
+	case bounce.Delayed:
+		return q.note(c, f, event.Deferred)
+	case bounce.Delivered:
+		return nil // we knew; only Seen is kept
+	case bounce.Complaint:
+		return q.complained(c, f)
+	case bounce.AutoReply, bounce.Challenge, bounce.Disposition:
+		return q.note(c, f, event.AutoReplied)
+	case bounce.Unsubscribe:
+		return q.unsubscribed(c, f)
+	}
+	return q.note(c, f, event.Replied)
+}
+
+// finding is what a report says of this delivery. The recipient is the
+// delivery's own, whatever the report claims.
+func (q *Queue) finding(c *store.Case, o Observation) finding {
+	f := finding{now: q.now(), related: o.Related}
+	said, ok := entryFor(o.Report, c.Recipient.Address)
+	if !ok {
+		return f
+	}
+	f.verdict = said.Verdict
+	f.failed = said.Action == "" || strings.EqualFold(said.Action, "failed")
+	f.outcome = judged(event.Outcome{Stage: "dsn", Code: said.Code, Status: said.Status, Diagnostic: said.Diagnostic,
+		RemoteMTA: said.RemoteMTA}, said.Verdict)
+	if f.outcome.RemoteMTA == "" {
+		f.outcome.RemoteMTA = o.Peer
+	}
+	return f
+}
+
+// entryFor picks what a report says of an address: the entry that names it,
+// else the first failure, else the first entry.
+func entryFor(r bounce.Report, address string) (bounce.Recipient, bool) {
+	want := hold.Canonical(address)
+	names := func(x bounce.Recipient) bool {
+		return hold.Canonical(x.Original) == want || hold.Canonical(x.Address) == want
+	}
+	failed := func(x bounce.Recipient) bool { return x.Action == "" || strings.EqualFold(x.Action, "failed") }
+	for _, pick := range []func(bounce.Recipient) bool{names, failed, func(bounce.Recipient) bool { return true }} {
+		if i := slices.IndexFunc(r.Recipients, pick); i >= 0 {
+			return r.Recipients[i], true
+		}
+	}
+	return bounce.Recipient{}, false
+}
+
+// failedLater ends a delivery by a report. After another outcome it changes
+// nothing: one delivery, one outcome, and at most one late bounce.
+func (q *Queue) failedLater(c *store.Case, f finding) error {
+	if !f.failed {
+		return q.note(c, f, event.Deferred)
+	}
+	switch c.Recipient.State {
+	case store.Delivered, store.Waiting, store.Paused:
+		c.Recipient.Last = f.outcome
+		return q.ended(c, f, store.Bounced, event.Bounced)
+	}
+	return nil
+}
+
+// note tells of something that changes neither the delivery nor a hold.
+func (q *Queue) note(c *store.Case, f finding, as event.Type) error {
+	e := fact(as, c.Message, c.Recipient, f.now)
+	e.Outcome, e.Raw, e.Sync = f.outcome, c.Raw, &f.sync
+	c.Events = append(c.Events, e)
+	return nil
+}
+
+func (q *Queue) complained(c *store.Case, f finding) error {
+	f.outcome.Class, f.outcome.Reason = string(bounce.None), string(bounce.Complained)
+	return q.stopBulk(c, f, event.Complained)
+}
+
+func (q *Queue) unsubscribed(c *store.Case, f finding) error {
+	f.outcome.Class, f.outcome.Reason = string(bounce.None), "unsubscribe"
+	return q.stopBulk(c, f, event.Unsubscribed)
+}
+
+// stopBulk tells of a wish to get no more, and holds bulk mail of the domain.
+func (q *Queue) stopBulk(c *store.Case, f finding, as event.Type) error {
+	held := q.holdFor(c, f, true)
+	e := fact(as, c.Message, c.Recipient, f.now)
+	e.Outcome, e.Raw, e.Hold = f.outcome, c.Raw, held.Hold
+	c.Events = append(c.Events, e)
+	if held.Type != "" {
+		c.Events = append(c.Events, held)
+	}
+	return nil
+}
+
+// Tell makes facts durable that concern no delivery: mail for a route, an
+// incident.
+func (q *Queue) Tell(ctx context.Context, raw store.Draft, events ...event.Event) error {
+	return q.apply(ctx, store.Change{Raw: raw, Decide: func(c *store.Case) error {
+		now := q.now().UTC()
+		for _, e := range events {
+			if e.Time.IsZero() {
+				e.Time = now
+			}
+			if raw != nil {
+				e.Raw = c.Raw
+			}
+			c.Events = append(c.Events, e)
+		}
+		return nil
+	}})
+}
+
+// AddHold puts an address on hold by an operator's word, for one application
+// or, with "", for all. It is durable when it returns nil.
+func (q *Queue) AddHold(ctx context.Context, address, application string, h hold.Hold) error {
+	canonical := hold.Canonical(address)
+	return q.apply(ctx, store.Change{Address: canonical, Decide: func(c *store.Case) error {
+		h.Since = q.now()
+		after, effect := c.Hold.Add(application, h)
+		c.Hold, c.Hold.Address = after, canonical
+		if effect == hold.Held {
+			c.Events = append(c.Events, event.Event{Type: event.Held, Time: h.Since.UTC(), Recipient: address,
+				Application: application, Hold: holdState(h), Outcome: event.Outcome{Reason: h.Reason, Rule: "operator"}})
+		}
+		return nil
+	}})
+}
+
+// Release ends the holds on an address for one application or, with "", for
+// all, and reports whether there was one. It is durable when it returns nil.
+func (q *Queue) Release(ctx context.Context, address, application string) (released bool, err error) {
+	canonical := hold.Canonical(address)
+	err = q.apply(ctx, store.Change{Address: canonical, Decide: func(c *store.Case) error {
+		now := q.now()
+		c.Hold, released = c.Hold.Release(application, now)
+		c.Hold.Address = canonical
+		if released {
+			c.Events = append(c.Events, event.Event{Type: event.Released, Time: now.UTC(), Recipient: address,
+				Application: application, Hold: &event.HoldState{State: "free"}})
+		}
+		return nil
+	}})
+	return released, err
+}
+
+// Retention is how long rows are kept.
+type Retention struct {
+	Events, Bounces, Captured, Index time.Duration
+}

@@ -1,0 +1,170 @@
+package shape_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"homing/queue/shape"
+	"homing/store"
+)
+
+var now = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+
+func work(domain string, lane uint8, waiting int, next time.Time) store.Work {
+	return store.Work{Key: store.Key{Domain: domain, Lane: lane}, Waiting: waiting, Next: next}
+}
+
+// picks takes slots until there is none and says for whom.
+func picks(s *shape.Shaper, at time.Time) (got []string) {
+	for {
+		p, _, ok := s.Next(at)
+		if !ok {
+			return got
+		}
+		got = append(got, fmt.Sprintf("%s/%d", p.Key.Domain, p.Max))
+		s.Leased(p, p.Max, at)
+	}
+}
+
+func TestWhoGoesNext(t *testing.T) {
+	limits := shape.Limits{Total: 4, PerSite: 2, Batch: 10}
+	soon := now.Add(time.Minute)
+	tests := []struct {
+		name string
+		work []store.Work
+		want string
+	}{
+		{"nobody when nothing waits", nil, "[]"},
+		{"nobody before it is due", []store.Work{work("a.test", 1, 5, soon)}, "[]"},
+		{"a site up to its slots, its work shared among them", []store.Work{work("a.test", 1, 6, now)}, "[a.test/3 a.test/6]"},
+		{"a batch at most", []store.Work{work("a.test", 1, 500, now)}, "[a.test/10 a.test/10]"},
+		{"sites in turn", []store.Work{work("a.test", 1, 9, now), work("b.test", 1, 9, now)}, "[a.test/5 b.test/5 a.test/9 b.test/9]"},
+		{"lane 0 before lane 1", []store.Work{work("a.test", 1, 1, now), work("b.test", 0, 1, now)}, "[b.test/1 b.test/1 a.test/1 a.test/1]"},
+		{"no more than there are slots altogether", []store.Work{work("a.test", 1, 9, now), work("b.test", 1, 9, now), work("c.test", 1, 9, now)},
+			"[a.test/5 b.test/5 c.test/5 a.test/9]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := shape.New(limits)
+			for _, w := range tt.work {
+				s.Update(w, now)
+			}
+			if got := fmt.Sprint(picks(s, now)); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestNextSaysWhenToAskAgain(t *testing.T) {
+	s := shape.New(shape.Limits{Total: 1, PerSite: 1, Batch: 1})
+	s.Update(work("a.test", 0, 1, now.Add(time.Hour)), now)
+	s.Update(work("b.test", 0, 1, now.Add(time.Minute)), now)
+	if _, wake, ok := s.Next(now); ok || !wake.Equal(now.Add(time.Minute)) {
+		t.Errorf("ok %v, wake %v, want in a minute", ok, wake)
+	}
+	if p, _, ok := s.Next(now.Add(time.Minute)); !ok || p.Key.Domain != "b.test" {
+		t.Errorf("a minute later: %v %v, want b.test", p, ok)
+	}
+}
+
+func TestOneHopServesAllDomainsThatShareIt(t *testing.T) {
+	s := shape.New(shape.Limits{Total: 10, PerSite: 1, Batch: 5, Site: func(string) string { return "smarthost" }})
+	s.Update(work("a.test", 0, 1, now), now)
+	s.Update(work("b.test", 0, 1, now), now)
+	p, _, _ := s.Next(now)
+	s.Leased(p, 1, now)
+	if second, _, ok := s.Next(now); ok {
+		t.Fatalf("a second slot at the only site: %v", second)
+	}
+	s.Update(store.Work{Key: p.Key}, now)
+	s.Finish(p)
+	if p, _, ok := s.Next(now); !ok || p.Key.Domain != "b.test" {
+		t.Errorf("after the slot was given back: %v %v, want b.test", p, ok)
+	}
+}
+
+func TestANewsOfWorkWhileItIsLeasedIsNotLost(t *testing.T) {
+	s := shape.New(shape.Limits{Total: 10, PerSite: 2, Batch: 5})
+	s.Update(work("a.test", 0, 1, now), now)
+	p, _, _ := s.Next(now)
+	s.Update(work("a.test", 0, 3, now), now)
+	s.Leased(p, 0, now)
+	if _, _, ok := s.Next(now); !ok {
+		t.Error("the news that came between pick and lease was lost")
+	}
+}
+
+// A deterministic storm: whatever the order of news, picks and ends, no limit
+// is exceeded and everything is served in the end.
+func TestLimitsHoldAndNothingStarves(t *testing.T) {
+	const domains, each = 50, 40
+	limits := shape.Limits{Total: 20, PerSite: 3, Batch: 4}
+	s, random := shape.New(limits), rand.New(rand.NewPCG(1, 2))
+	left := map[store.Key]int{}
+	for d := range domains {
+		w := work(fmt.Sprintf("d%d.test", d), uint8(d%2), each, now.Add(time.Duration(d%5)*time.Minute))
+		left[w.Key] = each
+		s.Update(w, now)
+	}
+	var open []shape.Pick
+	at, served := now, 0
+	for step := 0; served < domains*each; step++ {
+		if step > 100_000 {
+			t.Fatalf("stuck: %d of %d served", served, domains*each)
+		}
+		p, wake, ok := s.Next(at)
+		switch {
+		case ok:
+			got := min(p.Max, left[p.Key])
+			left[p.Key] -= got
+			served += got
+			s.Leased(p, got, at)
+			s.Update(store.Work{Key: p.Key, Waiting: left[p.Key], Next: at}, at)
+			open = append(open, p)
+		case len(open) > 0:
+			i := random.IntN(len(open))
+			s.Finish(open[i])
+			open = append(open[:i], open[i+1:]...)
+		case wake.IsZero():
+			t.Fatalf("nothing to wait for: %d of %d served", served, domains*each)
+		default:
+			at = wake
+		}
+		perSite := map[string]int{}
+		for _, p := range open {
+			if perSite[p.Site]++; perSite[p.Site] > limits.PerSite {
+				t.Fatalf("%d slots at %s", perSite[p.Site], p.Site)
+			}
+		}
+		if len(open) > limits.Total || s.Active() != len(open) {
+			t.Fatalf("%d slots open, Active says %d, limit %d", len(open), s.Active(), limits.Total)
+		}
+	}
+	if s.Waiting() != 0 {
+		t.Errorf("%d still said to wait", s.Waiting())
+	}
+}
+
+func BenchmarkNext(b *testing.B) {
+	s := shape.New(shape.Limits{Total: 1000, PerSite: 20, Batch: 50})
+	for d := range 10_000 {
+		s.Update(work(fmt.Sprintf("d%d.test", d), 1, 1000, now), now)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		p, _, _ := s.Next(now)
+		s.Leased(p, p.Max, now)
+		s.Finish(p)
+	}
+}
+
+func ExampleShaper() {
+	s := shape.New(shape.Limits{Total: 100, PerSite: 2, Batch: 20})
+	s.Update(store.Work{Key: store.Key{Domain: "example.net"}, Waiting: 3, Next: now}, now)
+	p, _, ok := s.Next(now)
+	fmt.Println(p.Site, p.Max, ok)
+	// Output: example.net 2 true
+}

@@ -1,0 +1,118 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"homing/event"
+	"homing/hold"
+	"homing/store"
+)
+
+// A Submission is a message that an application hands over.
+type Submission struct {
+	Key        string // idempotency key; empty: none
+	Message    store.Message
+	Body       store.Draft
+	Heads      [][]byte // whole header blocks with their empty line
+	Recipients []Recipient
+	Capture    bool // keep it and send nothing
+	// ReturnPath mints the reverse-path of a delivery.
+	ReturnPath func(id event.DeliveryID, address string) string
+}
+
+// A Recipient is one recipient of a Submission.
+type Recipient struct {
+	Address  string
+	Head     int        // which of Heads
+	Notify   string     // NOTIFY (RFC 3461)
+	Original string     // ORCPT (RFC 3461)
+	Held     *hold.Hold // set: the address is on hold, so it is suppressed
+}
+
+// Lanes of the queue.
+const (
+	laneSingle = 0 // one recipient and no list fields: a receipt, a password
+	laneBulk   = 1
+)
+
+// Submit takes a message into the queue. It is durable when it returns nil.
+// The errors are those of store.Enqueue.
+func (q *Queue) Submit(ctx context.Context, s Submission) (event.MessageID, error) {
+	now := q.now()
+	s.Message.Accepted = now
+	out := store.Submission{Key: s.Key, Message: s.Message, Body: s.Body, Heads: s.Heads,
+		Recipients: make([]store.Recipient, 0, len(s.Recipients)), Events: make([]event.Event, 0, len(s.Recipients))}
+	id := q.store.Deliveries(len(s.Recipients))
+	for i, in := range s.Recipients {
+		r, events := q.enter(s, in, id+event.DeliveryID(i), now)
+		out.Recipients = append(out.Recipients, r)
+		out.Events = append(out.Events, events...)
+	}
+	mid, err := q.store.Enqueue(ctx, out)
+	if err != nil {
+		return 0, err
+	}
+	q.metrics.count(out.Events)
+	return mid, nil
+}
+
+// enter makes the row and the events with which a recipient's life begins.
+func (q *Queue) enter(s Submission, in Recipient, id event.DeliveryID, now time.Time) (store.Recipient, []event.Event) {
+	m := s.Message
+	r := store.Recipient{
+		ID: id, Address: in.Address, ReturnPath: s.ReturnPath(id, in.Address), Head: in.Head,
+		Key:   store.Key{Domain: domainOf(in.Address), Lane: laneSingle, Flow: m.Application + " " + m.Campaign},
+		State: store.Waiting, Due: now, Expires: now.Add(q.options.Load().Lifetime),
+		Notify: in.Notify, Original: in.Original,
+	}
+	if m.Bulk {
+		r.Key.Lane = laneBulk
+	}
+	events := []event.Event{fact(event.Accepted, m, r, now)}
+	switch {
+	case in.Held != nil:
+		r.State, r.Ended = store.Suppressed, now
+		events = append(events, suppressed(m, r, *in.Held, now))
+	case s.Capture:
+		r.State = store.Captured
+		events = append(events, fact(event.Captured, m, r, now))
+	}
+	return r, events
+}
+
+// domainOf gives the canonical domain of an address.
+func domainOf(address string) string {
+	c := hold.Canonical(address)
+	for i := len(c) - 1; i >= 0; i-- {
+		if c[i] == '@' {
+			return c[i+1:]
+		}
+	}
+	return c
+}
+
+// suppressed is the fact that nothing was sent because the address is on hold.
+func suppressed(m store.Message, r store.Recipient, h hold.Hold, now time.Time) event.Event {
+	e := fact(event.Suppressed, m, r, now)
+	e.Hold = holdState(h)
+	e.Outcome = event.Outcome{Reason: h.Reason}
+	if n := len(h.Marks); n > 0 {
+		e.Outcome = outcomeOf(h.Marks[n-1])
+	}
+	return e
+}
+
+func holdState(h hold.Hold) *event.HoldState {
+	s := &event.HoldState{State: string(hold.Held)}
+	if !h.Until.IsZero() {
+		until := h.Until.UTC()
+		s.Until = &until
+	}
+	return s
+}
+
+func outcomeOf(m hold.Mark) event.Outcome {
+	return event.Outcome{Class: m.Class, Reason: m.Reason, CiviCRM: m.CiviCRM, Code: m.Code, Status: m.Status,
+		Diagnostic: m.Diagnostic, RemoteMTA: m.RemoteMTA, Rule: m.Rule, Matched: m.Matched}
+}
