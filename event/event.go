@@ -65,6 +65,9 @@ type Event struct {
 	Delivery DeliveryID `json:"-"`
 	// Raw names what came in (a report, a reply), for sinks that pass it on.
 	Raw message.Ref `json:"-"`
+	// RawFrom and RawTo are the envelope that Raw came with: its
+	// reverse-path ("" is the null one) and the address it was brought to.
+	RawFrom, RawTo string `json:"-"`
 	// Original names the message as it was sent, for sinks that show it.
 	Original message.Ref `json:"-"`
 	// To names the sinks that hear of this fact. Empty: the application's
@@ -99,17 +102,22 @@ type HoldState struct {
 }
 
 // A Cursor is how far a sink has been told. Everything up to Seen is told or
-// given up, but for the deliveries in Parked, whose facts wait.
+// given up, but for the facts in Parked. The zero Cursor is that of a sink
+// nobody has been told through yet.
 type Cursor struct {
-	Seen   ID
-	Parked []Parked
+	Seen    ID
+	Parked  []Parked  // in order of Event
+	Failing time.Time // since when every telling failed; zero: the last one succeeded
+	Paused  bool      // it failed for too long: an incident is open
 }
 
-// Parked is a fact that alone keeps failing at a sink; later facts of the
-// same delivery wait behind it, and the rest flows.
+// Parked is a fact that a sink has not been told although Cursor.Seen is past
+// it: it alone keeps failing, or it waits behind an earlier one of the same
+// delivery, and the rest flows.
 type Parked struct {
 	Event    ID
 	Delivery DeliveryID
-	Tries    int
-	Next     time.Time // when to try again; zero: given up
+	Tries    int       // tellings that failed; 0: it waits behind another
+	Since    time.Time // when it first failed
+	Next     time.Time // when to try again
 }
