@@ -2,6 +2,7 @@ package event
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -63,3 +64,12 @@ type Failure struct {
 
 func (f *Failure) Error() string { return f.Err.Error() }
 func (f *Failure) Unwrap() error { return f.Err }
+
+// failureOf gives what an error of Sink.Tell says, with its whole text.
+func failureOf(err error) Failure {
+	var f *Failure
+	if errors.As(err, &f) {
+		return Failure{Fault: f.Fault, After: f.After, Err: err}
+	}
+	return Failure{Err: err}
+}
