@@ -45,7 +45,11 @@ func Pipe(client, server net.Addr) (*Conn, *Conn) {
 
 // Read waits until there is something to read, the other end is closed
 // (io.EOF), or the deadline has passed (os.ErrDeadlineExceeded).
-func (c *Conn) Read(p []byte) (int, error) { return c.in.read(p) }
+func (c *Conn) Read(p []byte) (int, error) { return c.in.read(p, true) }
+
+// TryRead is Read that does not wait: os.ErrDeadlineExceeded when there is
+// nothing to read.
+func (c *Conn) TryRead(p []byte) (int, error) { return c.in.read(p, false) }
 
 // Write waits while the buffer is full. It returns io.ErrClosedPipe when the
 // other end is closed.
@@ -109,14 +113,14 @@ func newHalf() *half {
 	return h
 }
 
-func (h *half) read(p []byte) (int, error) {
+func (h *half) read(p []byte, wait bool) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for {
 		switch {
 		case h.abandoned:
 			return 0, net.ErrClosed
-		case h.reader.passed():
+		case wait && h.reader.passed():
 			return 0, os.ErrDeadlineExceeded
 		case len(h.buf) > 0 || len(p) == 0:
 			n := copy(p, h.buf)
@@ -125,6 +129,8 @@ func (h *half) read(p []byte) (int, error) {
 			return n, nil
 		case h.ended:
 			return 0, io.EOF
+		case !wait:
+			return 0, os.ErrDeadlineExceeded
 		}
 		h.change.Wait()
 	}

@@ -99,3 +99,19 @@ func TestListener(t *testing.T) {
 		t.Errorf("Dial after Close says %v", err)
 	}
 }
+
+func TestTryReadDoesNotWait(t *testing.T) {
+	a, b := Pipe(nil, nil)
+	p := make([]byte, 8)
+	if n, err := a.TryRead(p); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("TryRead of nothing = %d, %v", n, err)
+	}
+	_, _ = b.Write([]byte("250"))
+	if n, err := a.TryRead(p); n != 3 || err != nil {
+		t.Errorf("TryRead of three octets = %d, %v", n, err)
+	}
+	_ = b.Close()
+	if _, err := a.TryRead(p); err != io.EOF {
+		t.Errorf("TryRead after the end says %v", err)
+	}
+}

@@ -1,0 +1,94 @@
+package smtpclient
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// A wire is the connection below TLS. Each piece that it writes has a deadline
+// of its own, so that a large message to a slow peer may take its time and a
+// peer that takes nothing may not. While it is looking, Read does not wait.
+type wire struct {
+	net.Conn
+	block   time.Duration // patience for one piece
+	until   time.Time     // when patience ends altogether; zero: not at all
+	looking bool
+
+	// For a look at a socket; made once, used by one goroutine.
+	socket syscall.RawConn
+	try    func(fd uintptr) bool
+	into   []byte
+	n      int
+	err    error
+}
+
+// piece is how much is written under one deadline, in octets.
+const piece = 64 << 10
+
+func newWire(c net.Conn, block time.Duration) *wire {
+	w := &wire{Conn: c, block: block}
+	if s, ok := c.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			w.socket = raw
+			w.try = func(fd uintptr) bool {
+				w.n, w.err = syscall.Read(int(fd), w.into)
+				return true
+			}
+		}
+	}
+	return w
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	if w.looking {
+		return w.look(p)
+	}
+	return w.Conn.Read(p)
+}
+
+func (w *wire) Write(p []byte) (n int, err error) {
+	for {
+		by := time.Now().Add(w.block)
+		if !w.until.IsZero() && w.until.Before(by) {
+			by = w.until
+		}
+		if err := w.SetWriteDeadline(by); err != nil {
+			return n, err
+		}
+		m, err := w.Conn.Write(p[n:min(n+piece, len(p))])
+		n += m
+		if err != nil || n == len(p) {
+			return n, err
+		}
+	}
+}
+
+// look reads what is there, and gives os.ErrDeadlineExceeded when nothing is.
+// crypto/tls takes that error for a passing one and goes on afterwards. A
+// connection that cannot be asked without waiting is taken to be silent.
+func (w *wire) look(p []byte) (int, error) {
+	if t, ok := w.Conn.(interface{ TryRead([]byte) (int, error) }); ok {
+		return t.TryRead(p)
+	}
+	if w.socket == nil || len(p) == 0 {
+		return 0, os.ErrDeadlineExceeded
+	}
+	w.into = p
+	if err := w.socket.Read(w.try); err != nil {
+		return 0, err
+	}
+	w.into = nil
+	switch {
+	case errors.Is(w.err, syscall.EAGAIN) || errors.Is(w.err, syscall.EINTR):
+		return 0, os.ErrDeadlineExceeded
+	case w.err != nil:
+		return 0, w.err
+	case w.n == 0:
+		return 0, io.EOF
+	}
+	return w.n, nil
+}
