@@ -179,10 +179,10 @@ var errNo = errors.New("no")
 
 func never(context.Context, event.Event) error { return errNo }
 
-// refuses gives an answer that fails for some facts alone.
-func refuses(ids ...event.ID) func(context.Context, event.Event) error {
+// refuses gives an answer that fails for one delivery alone.
+func refuses(d event.DeliveryID) func(context.Context, event.Event) error {
 	return func(_ context.Context, e event.Event) error {
-		if slices.Contains(ids, e.ID) {
+		if e.Delivery == d {
 			return errNo
 		}
 		return nil

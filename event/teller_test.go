@@ -113,7 +113,7 @@ func TestWhereANewSinkBegins(t *testing.T) {
 			run(t, event.Config{Log: log}, sink)
 			want := log.add(of(1), of(2))
 			synctest.Wait()
-			if diff := cmp.Diff(want, sink.told()); diff != "" {
+			if diff := cmp.Diff(want, slices.Sorted(slices.Values(sink.told()))); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -124,10 +124,12 @@ func TestAFactThatAloneKeepsFailingIsParkedAndTheRestFlows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, sink := newMemLog(), &memSink{name: "hooks"}
 		teller, _ := run(t, event.Config{Log: log}, sink)
-		ids := []event.ID{}
-		sink.becomes(func(ctx context.Context, e event.Event) error { return refuses(ids[0])(ctx, e) })
-		ids = append(ids, log.add(of(1), of(2), of(1), of(3))...)
+		sink.becomes(refuses(1))
+		ids := log.add(of(1), of(2), of(1), of(3))
 		later(10 * time.Second)
+		if got := sink.triedAt(ids[2], time.Now()); got != nil {
+			t.Errorf("the fact behind the failed one was tried")
+		}
 		if diff := cmp.Diff([]event.ID{ids[1], ids[3]}, slices.Sorted(slices.Values(sink.told()))); diff != "" {
 			t.Errorf("told while one fact fails: %s", diff)
 		}
@@ -451,12 +453,7 @@ func TestALoneFactThatFailsDoesNotDelayTheNextOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, sink := newMemLog(), &memSink{name: "hooks"}
 		run(t, event.Config{Log: log}, sink)
-		sink.becomes(func(_ context.Context, e event.Event) error {
-			if e.Delivery == 1 {
-				return errNo
-			}
-			return nil
-		})
+		sink.becomes(refuses(1))
 		log.add(of(1))
 		later(24 * time.Hour)
 		start := time.Now()
@@ -473,7 +470,7 @@ func TestTooManyParkedFactsStopTheReadingAndNothingIsLost(t *testing.T) {
 		log, sink, seen := newMemLog(), &memSink{name: "hooks"}, &incidents{}
 		teller, _ := run(t, event.Config{Log: log, Report: seen.report, MaxParked: 40}, sink)
 		sink.becomes(func(_ context.Context, e event.Event) error {
-			if e.Delivery%2 == 0 {
+			if e.Delivery%20 == 0 {
 				return errNo
 			}
 			return nil
@@ -483,7 +480,7 @@ func TestTooManyParkedFactsStopTheReadingAndNothingIsLost(t *testing.T) {
 			want = append(want, log.add(of(event.DeliveryID(i+1)))...)
 		}
 		later(60 * time.Hour)
-		if s := teller.Status()[0]; s.Parked < 40 || s.Parked > 40+1024 {
+		if s := teller.Status()[0]; s.Parked < 40 || s.Parked > 40+1024/20+1 {
 			t.Errorf("%d parked, want forty, and what was read with them", s.Parked)
 		}
 		if got := seen.types(); got != nil {
@@ -491,7 +488,7 @@ func TestTooManyParkedFactsStopTheReadingAndNothingIsLost(t *testing.T) {
 		}
 		later(24 * time.Hour)
 		if got := seen.types(); len(got) == 0 || got[0] != event.IncidentOpened {
-			t.Errorf("incidents %v, want one: half of the facts fail", got)
+			t.Errorf("incidents %v, want one: one fact in twenty fails", got)
 		}
 		sink.becomes(nil)
 		later(3 * time.Hour)
@@ -575,7 +572,7 @@ func TestShutdownInTheMiddleOfATelling(t *testing.T) {
 
 // TestNothingIsLostOrReordered runs random sinks through restarts and crashes.
 func TestNothingIsLostOrReordered(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, ofSink := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))
