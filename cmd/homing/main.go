@@ -51,6 +51,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func newRoot() *cobra.Command {
 	root := group("homing", "A mail server for programs that send to many people and must hear back",
 		newVersion(),
+		newConfig(),
 	)
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.Version = version

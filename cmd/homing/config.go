@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"homing/config"
+)
+
+func newConfig() *cobra.Command {
+	return group("config", "Check the configuration", newConfigCheck())
+}
+
+func newConfigCheck() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Name everything that is wrong with the configuration",
+		Long: "Name everything that is wrong with the configuration, with the line and what to write instead.\n" +
+			"The exit code is 0 when the server can start with it (there may be warnings) and 1 otherwise.",
+		Args: cobra.NoArgs,
+	}
+	asJSON := c.Flags().Bool("json", false, "print JSON for programs")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		path, err := configPath(c)
+		if err != nil {
+			return err
+		}
+		return checkConfig(c, path, *asJSON)
+	}
+	return c
+}
+
+func checkConfig(c *cobra.Command, path string, asJSON bool) error {
+	cfg, err := config.Load(path)
+	var problems config.Problems
+	switch {
+	case err == nil:
+		problems = cfg.Warnings
+	case !errors.As(err, &problems):
+		return err
+	}
+	out := c.OutOrStdout()
+	switch {
+	case asJSON:
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		err = e.Encode(struct {
+			File     string          `json:"file"`
+			OK       bool            `json:"ok"`
+			Problems config.Problems `json:"problems"`
+		}{path, !problems.Fatal(), append(config.Problems{}, problems...)})
+	case len(problems) == 0:
+		_, err = fmt.Fprintf(out, "%s: nothing is wrong\n", path)
+	default:
+		_, err = fmt.Fprintln(out, problems.Error())
+	}
+	if err == nil && problems.Fatal() {
+		err = &exitError{code: exitFailed}
+	}
+	return err
+}
+
+// systemConfig is where a packaged server has its configuration.
+const systemConfig = "/etc/homing/homing.toml"
+
+// configPath gives the configuration that a command works with: that of
+// --config, of $HOMING_CONFIG, in the working directory, or the system's.
+func configPath(c *cobra.Command) (string, error) {
+	if f := c.Flag("config"); f != nil && f.Value.String() != "" {
+		return f.Value.String(), nil
+	}
+	if path := os.Getenv("HOMING_CONFIG"); path != "" {
+		return path, nil
+	}
+	for _, path := range []string{"homing.toml", systemConfig} {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("there is no configuration: neither ./homing.toml nor %s exists; name one with --config", systemConfig)
+}
+
+// loadConfig reads the configuration that a command works with.
+func loadConfig(c *cobra.Command) (*config.Config, error) {
+	path, err := configPath(c)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := config.Load(path)
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		return nil, fmt.Errorf("the configuration cannot be used:\n%w", problems)
+	}
+	return cfg, err
+}

@@ -1,0 +1,87 @@
+package config
+
+import "time"
+
+// DefaultDataDir is where the state is when the file does not say.
+const DefaultDataDir = "/var/lib/homing"
+
+// DefaultSink is the name of the sink that a domain has when it names none: a
+// report by mail (RFC 3464) to the application's own envelope sender.
+const DefaultSink = "dsn"
+
+// start is the Config before the file is read.
+func start() *Config {
+	return &Config{
+		DataDir: DefaultDataDir,
+		Mode:    Deliver,
+		Listen:  everywhere(),
+		Hold: Hold{Thresholds: map[string]int{
+			"Dns": 3, "Host": 3, "Loop": 3, "Quota": 3, "Relay": 3, "Syntax": 3,
+		}},
+		Delivery: Delivery{
+			Port:     25,
+			Lifetime: 5 * day,
+			Retry:    []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
+		},
+		Check:  Check{Interval: time.Hour},
+		Notify: Notify{Digest: Weekly},
+		Limits: Limits{
+			DiskReserve:           Reserve{Percent: 5},
+			MessageOut:            25 << 20,
+			MessageIn:             10 << 20,
+			Recipients:            1000,
+			ConnectionsPerAddress: 30,
+			AuthFailuresPerMinute: 10,
+		},
+		Retention: Retention{Events: 90 * day, Bounces: 30 * day, Captured: 30 * day, Index: 30 * day},
+		Log:       Log{Format: LogAuto, Addresses: LogFull},
+		Store:     Store{Engine: Embedded},
+	}
+}
+
+// everywhere is what a file without [listen] means. In a [listen] that is
+// there, what is left out is off.
+func everywhere() Listen {
+	return Listen{
+		SMTP:       []Address{{"tcp", ":25"}},
+		Submission: []Address{{"tcp", "127.0.0.1:587"}},
+		Local:      Address{"unix", "/run/homing/submit.sock"},
+		HTTP:       []Address{{"tcp", "127.0.0.1:8025"}},
+	}
+}
+
+// fill gives the elements of lists what they leave out. What was written
+// wrongly stays zero here, but is an error by then.
+func (c *Config) fill() {
+	for i := range c.Domains {
+		d := &c.Domains[i]
+		or(&d.Separator, "+")
+		or(&d.VERP, Sign)
+		or(&d.ListUnsubscribe, UnsubscribeAuto)
+		if len(d.Sinks) == 0 {
+			d.Sinks = []string{DefaultSink}
+			if c.Sink(DefaultSink) == nil {
+				c.Sinks = append(c.Sinks, Sink{Name: DefaultSink, Type: SinkDSN})
+			}
+		}
+	}
+	for i := range c.Applications {
+		a := &c.Applications[i]
+		or(&a.Kind, Generic)
+		or(&a.Mode, Deliver)
+		or(&a.Held, Suppress)
+	}
+	if c.Delivery.Smarthost != nil {
+		or(&c.Delivery.Smarthost.TLS, TLSRequire)
+	}
+	for i := range c.Sources {
+		or(&c.Sources[i].Folder, "INBOX")
+	}
+}
+
+func or[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,122 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+)
+
+// A field is a key of a table.
+type field struct {
+	index []int
+	tag   string // "path", "file" or ""
+}
+
+// fieldsOf gives the keys of the table that becomes a struct of type t.
+func fieldsOf(t reflect.Type) map[string]field {
+	fields := map[string]field{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if name, tag, _ := strings.Cut(f.Tag.Get("toml"), ","); name != "-" {
+			fields[name] = field{f.Index, tag}
+		}
+	}
+	return fields
+}
+
+// A key is one that the file may have, with the names of its tables:
+// "listen", "listen.smtp".
+type key struct {
+	name     string
+	restart  bool  // takes effect only when the server starts
+	table    bool  // has keys of its own
+	repeated bool  // a table that there can be several of
+	index    []int // through structs and pointers to them; nil below repeated ones
+}
+
+// in gives the variable of the key in a Config; the zero Value where its
+// table is not there.
+func (k key) in(c reflect.Value) any {
+	v, err := c.FieldByIndexErr(k.index)
+	if err != nil {
+		return nil
+	}
+	return v.Interface()
+}
+
+// allKeys are all that the file may have, in the order of Config.
+var allKeys = keysOf(reflect.TypeFor[Config](), key{index: []int{}})
+
+func keysOf(t reflect.Type, parent key) []key {
+	var keys []key
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+		if name == "-" {
+			continue
+		}
+		k := key{name: name, restart: parent.restart || f.Tag.Get("reload") == "restart"}
+		if parent.name != "" {
+			k.name = parent.name + "." + name
+		}
+		if parent.index != nil {
+			k.index = append(append([]int{}, parent.index...), i)
+		}
+		inner := f.Type
+		if inner.Kind() == reflect.Slice && scalars[inner] == nil {
+			inner, k.repeated = inner.Elem(), true
+		}
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		k.table = inner.Kind() == reflect.Struct && scalars[inner] == nil
+		k.repeated = k.repeated && k.table
+		keys = append(keys, k)
+		if k.table {
+			if k.repeated {
+				k.index = nil
+			}
+			keys = append(keys, keysOf(inner, k)...)
+		}
+	}
+	return keys
+}
+
+// nearest gives the word that text was probably meant to be; "": none is near.
+func nearest(text string, words []string) string {
+	best, least := "", 1+max(1, len(text)/3)
+	for _, w := range words {
+		if n := distance(strings.ToLower(text), w); n < least {
+			best, least = w, n
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, delete, replace or exchange with
+// their neighbour to make b of a.
+func distance(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			replace := rows[i-1][j-1]
+			if a[i-1] != b[j-1] {
+				replace++
+			}
+			rows[i][j] = min(replace, rows[i-1][j]+1, rows[i][j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}

@@ -1,0 +1,108 @@
+package config
+
+import (
+	"net/netip"
+)
+
+// maxSocketPath is the longest path of a Unix socket, in octets (unix(7)).
+const maxSocketPath = 107
+
+// A listener is one address of [listen].
+type listener struct {
+	path string
+	Address
+}
+
+func (c *checker) listeners() {
+	l := &c.c.Listen
+	var all []listener
+	for _, s := range []struct {
+		key       string
+		addresses []Address
+		socket    bool // may be a Unix socket
+		tls       bool // speaks TLS from the first octet
+	}{
+		{"smtp", l.SMTP, false, false},
+		{"submission", l.Submission, false, false},
+		{"submissions", l.Submissions, false, true},
+		{"lmtp", l.LMTP, true, false},
+		{"http", l.HTTP, true, false},
+		{"https", l.HTTPS, false, true},
+	} {
+		for i, a := range s.addresses {
+			path := at("listen", s.key, i)
+			c.listener(a, path, s.socket)
+			if s.tls && c.c.TLS == (TLS{}) {
+				c.errorf(path, "needs a certificate; write cert_file and key_file in [tls], or leave %s out", s.key)
+			}
+			all = append(all, listener{path, a})
+		}
+	}
+	if !l.Local.IsZero() {
+		if l.Local.Network != "unix" {
+			c.errorf("listen.local", `%q is not a Unix socket, which alone knows its caller; write it like "unix:/run/homing/submit.sock"`, l.Local)
+		}
+		c.listener(l.Local, "listen.local", true)
+		all = append(all, listener{"listen.local", l.Local})
+	}
+	c.distinct(all)
+	c.plainSubmission()
+}
+
+func (c *checker) listener(a Address, path string, socket bool) {
+	switch {
+	case a.IsZero(): // could not be read
+	case a.Network == "unix" && !socket:
+		c.errorf(path, `cannot be a Unix socket; write an address and a port, like "127.0.0.1:587"`)
+	case a.Network == "unix" && len(a.Address) > maxSocketPath:
+		c.errorf(path, "the path %s has %d octets and the system allows %d; choose a shorter one", a.Address, len(a.Address), maxSocketPath)
+	case a.Network == "tcp" && a.Host() != "":
+		if _, err := netip.ParseAddr(a.Host()); err != nil {
+			c.errorf(path, `%q is a name; write the address of this machine to listen at, like "127.0.0.1:%d"`, a.Host(), a.Port())
+		}
+	}
+}
+
+// distinct checks that each address is there once. Port 0 is a free one each
+// time.
+func (c *checker) distinct(all []listener) {
+	for i, a := range all {
+		for _, b := range all[:i] {
+			if a.clashes(b.Address) {
+				c.errorf(a.path, "%s is taken by %s (%s); give each listener its own", a.Address, keyOf(b.path), b.Address)
+				break
+			}
+		}
+	}
+}
+
+// clashes reports whether two listeners cannot be open at the same time.
+func (l listener) clashes(b Address) bool {
+	a := l.Address
+	if a.IsZero() || a.Network != b.Network {
+		return false
+	}
+	if a.Network == "unix" {
+		return a == b
+	}
+	return a.Port() != 0 && a.Port() == b.Port() && (a.Host() == b.Host() || a.everywhere() || b.everywhere())
+}
+
+// everywhere reports whether an address is all of this machine's.
+func (a Address) everywhere() bool {
+	ip, err := netip.ParseAddr(a.Host())
+	return a.Host() == "" || err == nil && ip.IsUnspecified()
+}
+
+// plainSubmission warns where nobody could log in, because AUTH waits for a
+// STARTTLS that is never offered.
+func (c *checker) plainSubmission() {
+	if c.c.TLS != (TLS{}) {
+		return
+	}
+	for i, a := range c.c.Listen.Submission {
+		if path := at("listen", "submission", i); !a.IsZero() && !a.Loopback() {
+			c.warnf(path, "AUTH is offered after STARTTLS only, and there is no certificate; write cert_file and key_file in [tls], or listen at 127.0.0.1")
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+)
+
+// Load reads the file and the files that it names. Its error is Problems, all
+// of them with their lines, or says why the file could not be read. What is
+// only a warning is in Config.Warnings.
+func Load(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("finding the directory of the configuration: %w", err)
+	}
+	c, problems := Parse(data, dir)
+	for i := range problems {
+		problems[i].File = path
+	}
+	if c == nil {
+		return nil, problems
+	}
+	c.Warnings = problems
+	return c, nil
+}
+
+// Parse reads the text of a file whose relative paths are relative to dir, and
+// the files that it names; secrets also from $CREDENTIALS_DIRECTORY. It gives
+// no Config when one of the Problems is more than a warning.
+func Parse(data []byte, dir string) (*Config, Problems) {
+	return parse(data, dir, renamed)
+}
+
+func parse(data []byte, dir string, renamed map[string]string) (*Config, Problems) {
+	tree, problem := parseTree(data)
+	if problem != nil {
+		return nil, Problems{*problem}
+	}
+	c := start()
+	if tree.in["listen"] != nil {
+		c.Listen = Listen{}
+	}
+	f := &findings{lines: map[string]int{}, failed: map[string]bool{}}
+	d := decoder{findings: f, dir: dir, secrets: os.Getenv("CREDENTIALS_DIRECTORY"), renamed: renamed}
+	d.note(tree, "")
+	d.decode(tree, "", reflect.ValueOf(c).Elem(), "")
+	c.DataDir = d.resolve(c.DataDir, "path")
+	unbuilt(f, tree, "")
+	c.fill()
+	check := checker{findings: f, c: c}
+	check.all()
+	if problems := f.sorted(); problems.Fatal() {
+		return nil, problems
+	}
+	return c, f.list
+}

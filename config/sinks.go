@@ -1,0 +1,154 @@
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// sinkKeys says which keys a sink needs and may have, apart from name and
+// type.
+var sinkKeys = map[SinkType]struct{ needs, may []string }{
+	SinkWebhook: {[]string{"url", "secret_file"}, []string{"allow_private"}},
+	SinkCiviCRM: {[]string{"url", "api_key_file"}, []string{"site_key_file", "report_sender_faults"}},
+	SinkDSN:     {nil, nil},
+	SinkMaildir: {[]string{"path"}, nil},
+	SinkLMTP:    {[]string{"address"}, nil},
+	SinkSMTP:    {[]string{"address"}, nil},
+}
+
+func (c *checker) sinks() {
+	var earlier []string
+	for i := range c.c.Sinks {
+		s, path := &c.c.Sinks[i], at("sink", i)
+		c.named(s.Name, path+".name", earlier)
+		earlier = append(earlier, s.Name)
+		if s.Name == DefaultSink && s.Type != SinkDSN {
+			c.errorf(path+".name", "%q is what the report by mail is called where a domain names no sinks; choose another name", DefaultSink)
+		}
+		if s.Type == "" {
+			c.errorf(path+".type", "is missing; write one of webhook, civicrm, dsn, maildir, lmtp, smtp")
+			continue
+		}
+		c.keysOf(s, path)
+		if s.URL != "" {
+			c.sinkURL(s, path+".url")
+		}
+		s.Secret = c.secret(s.SecretFile, path+".secret_file")
+		s.APIKey = c.secret(s.APIKeyFile, path+".api_key_file")
+		s.SiteKey = c.secret(s.SiteKeyFile, path+".site_key_file")
+		c.peer(s.Address, path+".address", s.Type == SinkLMTP)
+	}
+}
+
+// keysOf checks that a sink has the keys of its type and no others.
+func (c *checker) keysOf(s *Sink, path string) {
+	keys := sinkKeys[s.Type]
+	for _, k := range keys.needs {
+		if !c.has(path + "." + k) {
+			c.errorf(path+"."+k, "is missing, and a sink of type %s needs it", s.Type)
+		}
+	}
+	for _, k := range []string{"url", "secret_file", "allow_private", "api_key_file", "site_key_file", "report_sender_faults", "path", "address"} {
+		if c.has(path+"."+k) && !slices.Contains(keys.needs, k) && !slices.Contains(keys.may, k) {
+			c.errorf(path+"."+k, "means nothing to a sink of type %s; remove it, or correct the type", s.Type)
+		}
+	}
+}
+
+func (c *checker) sinkURL(s *Sink, path string) {
+	u := c.url(&s.URL, path)
+	if u == nil {
+		return
+	}
+	inside := privateHost(u)
+	switch {
+	case s.Type == SinkWebhook && inside && !s.AllowPrivate:
+		c.errorf(path, "%s is not a public address; write allow_private = true below if that is meant", u.Hostname())
+	case u.Scheme == "http" && !inside:
+		c.warnf(path, "goes over the Internet unencrypted, with people's addresses; write https://")
+	}
+}
+
+func privateHost(u *url.URL) bool {
+	host := u.Hostname()
+	ip, err := netip.ParseAddr(host)
+	return err == nil && private(ip) || host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// peer checks an address to call.
+func (c *checker) peer(a Address, path string, socket bool) {
+	switch {
+	case a.IsZero():
+	case a.Network == "unix" && !socket:
+		c.errorf(path, `cannot be a Unix socket; write a name and a port, like "smtp.example.org:587"`)
+	case a.Network == "unix" && len(a.Address) > maxSocketPath:
+		c.errorf(path, "the path has %d octets and the system allows %d; choose a shorter one", len(a.Address), maxSocketPath)
+	case a.Network == "tcp" && (a.Host() == "" || a.Port() == 0):
+		c.errorf(path, `%q says not whom to call; write a name and a port, like "smtp.example.org:587"`, a)
+	}
+}
+
+func (c *checker) routes() {
+	var earlier []string
+	for i := range c.c.Routes {
+		r, path := &c.c.Routes[i], at("route", i)
+		c.routeAddress(r, path+".address", earlier)
+		earlier = append(earlier, r.Address)
+		c.use(r.As, r.From, r.To, path)
+	}
+}
+
+func (c *checker) routeAddress(r *Route, path string, earlier []string) {
+	local, domain, err := address(r.Address)
+	normal := strings.ToLower(local) + "@" + domain
+	switch {
+	case r.Address == "":
+		c.errorf(path, `is missing; write an address, like "office@bounce.example.org", or "*@bounce.example.org" for all others`)
+	case err != nil || strings.Contains(local, "*") && local != "*":
+		c.errorf(path, `%q is not an address; write one like "office@bounce.example.org", or "*@bounce.example.org" for all others`, r.Address)
+	case slices.Contains(earlier, normal):
+		c.errorf(path, "%q has a [[route]] above; put its sinks into one", r.Address)
+	default:
+		r.Address = normal
+	}
+}
+
+// use checks what a route and a source have in common.
+func (c *checker) use(as RouteUse, from, to []string, path string) {
+	if as == "" {
+		c.errorf(path+".as", "is missing; write one of activity, reply, bounce, complaint, report, forward")
+	}
+	if as != AsActivity && as != "" && len(from) > 0 {
+		c.errorf(path+".from", `counts for as = "activity" only; remove it`)
+	}
+	for i := range from {
+		_, errDomain := domainName(from[i])
+		if _, _, err := address(from[i]); err != nil && errDomain != nil {
+			c.errorf(at(path, "from", i), `%q is neither a domain nor an address; write it like "example.org" or "office@example.org"`, from[i])
+		}
+	}
+	if len(to) == 0 && slices.Contains([]RouteUse{AsActivity, AsReply, AsForward}, as) {
+		c.errorf(path+".to", `is missing, so nobody would get this mail; write the names of sinks, like to = ["crm"]`)
+	}
+	c.sinksNamed(to, path+".to")
+}
+
+func (c *checker) sources() {
+	for i := range c.c.Sources {
+		s, path := &c.c.Sources[i], at("source", i)
+		if s.Type == "" {
+			c.errorf(path+".type", `is missing; write type = "imap"`)
+		}
+		if s.Address.IsZero() {
+			c.errorf(path+".address", `is missing; write the server and its port, like "imap.example.org:993"`)
+		}
+		c.peer(s.Address, path+".address", false)
+		if s.Username == "" || s.PasswordFile == "" {
+			c.errorf(path+".username", "a source needs username and password_file; write both")
+		}
+		s.Password = c.secret(s.PasswordFile, path+".password_file")
+		c.use(s.As, s.From, s.To, path)
+	}
+}

@@ -1,0 +1,53 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+)
+
+// A gap is something that the file can ask for and that this version does not
+// do yet. Whoever builds it removes the row.
+type gap struct {
+	key     string
+	value   string // the text that asks for it; "": anything but an empty list
+	warning bool   // the server does its work without
+	message string
+}
+
+// gaps: an error where mail or facts would be lost that somebody counts on, a
+// warning where only a check or a notice is missing.
+var gaps = []gap{
+	{"listen.https", "", false, "the public HTTPS listener is not built yet; leave it out, and let the web server in front pass /u/ and /.well-known/ to the address of http"},
+	{"tls.acme", "", false, "asking for certificates is not built yet; let certbot or another program get one, and write cert_file and key_file in [tls]"},
+	{"route.as", string(AsActivity), false, "filing mail as activities is not built yet, so it would wait for ever; remove the route, and leave that mail where CiviCRM reads it now"},
+	{"source", "", false, "reading mail from another server is not built yet, so it would stay there; remove [[source]], and let the application read it as before"},
+	{"sink.type", string(SinkCiviCRM), false, "the civicrm sink is not built yet, so CiviCRM would hear of nothing; write a sink of type maildir, and let CiviCRM's Email Processor read it"},
+	{"check", "", true, "the self-check does not run by itself yet, so nothing here has an effect"},
+	{"notify", "", true, "notices are not sent by mail yet, so nobody will hear of incidents this way; look at `homing status`"},
+	{"store.engine", string(Postgres), false, `the postgres engine is not built yet; write engine = "embedded", or leave it out`},
+}
+
+// unbuilt notes every gap that the file asks for.
+func unbuilt(f *findings, v *value, path string) {
+	key := keyOf(path)
+	i := slices.IndexFunc(gaps, func(g gap) bool {
+		return g.key == key && (g.value == "" || v.kind == text && v.text == g.value)
+	})
+	if i >= 0 && !(v.kind == list && (len(v.list) == 0 || v.list[0].kind == table)) {
+		if gaps[i].warning {
+			f.warnf(path, "%s", gaps[i].message)
+		} else {
+			f.errorf(path, "%s", gaps[i].message)
+		}
+		return
+	}
+	if path != "" {
+		path += "."
+	}
+	for i, e := range v.list {
+		unbuilt(f, e, path+strconv.Itoa(i))
+	}
+	for _, k := range v.keys {
+		unbuilt(f, v.in[k], path+k)
+	}
+}
