@@ -43,7 +43,7 @@ type Config struct {
 	Bounce       Bounce        `toml:"bounce" reload:"restart"`
 	Limits       Limits        `toml:"limits" reload:"restart"`
 	Retention    Retention     `toml:"retention"`
-	Log          Log           `toml:"log"`
+	Log          Log           `toml:"log" reload:"restart"`
 	Store        Store         `toml:"store" reload:"restart"`
 
 	// Warnings are what Load found that an operator should know and that
@@ -233,7 +233,7 @@ type Retention struct {
 
 // Log is how the server logs.
 type Log struct {
-	Format    LogFormat    `toml:"format" reload:"restart"`
+	Format    LogFormat    `toml:"format"`
 	Addresses LogAddresses `toml:"addresses"`
 }
 

@@ -33,12 +33,12 @@ type key struct {
 	index    []int // through structs and pointers to them; nil below repeated ones
 }
 
-// in gives the variable of the key in a Config; the zero Value where its
-// table is not there.
+// in gives what a Config says for the key; the zero value where its table is
+// not there.
 func (k key) in(c reflect.Value) any {
 	v, err := c.FieldByIndexErr(k.index)
 	if err != nil {
-		return nil
+		return reflect.Zero(c.Type().FieldByIndex(k.index).Type).Interface()
 	}
 	return v.Interface()
 }
