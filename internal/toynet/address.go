@@ -1,6 +1,7 @@
 package toynet
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,10 +14,15 @@ import (
 
 // Places inside the block of a Net.
 const (
-	placeServices  = 1   // the name server and the webhook receiver
-	placeServer    = 2   // the server under test
-	firstHostPlace = 10  // the MX hosts, by name
-	lastHostPlace  = 254 // so that a block has room for 245 of them
+	placeServices  = 1  // the name server and the webhook receiver
+	placeServer    = 2  // the server under test
+	firstHostPlace = 10 // the MX hosts, by name
+)
+
+// Sizes of a block: a small one unless there are many hosts.
+const (
+	smallBlock = 24
+	largeBlock = 16
 )
 
 // tries is how often a port that turns out to be taken somewhere is exchanged
@@ -28,27 +34,35 @@ const tries = 20
 // (ifconfig lo0 alias 127.0.0.2).
 var ErrAddress = errors.New("toynet: this loopback address cannot be used here (only Linux has all of 127.0.0.0/8)")
 
-// randomBlock gives a /24 of loopback addresses. Two worlds at the same time
-// get the same one in one of 64,000 cases, and then still choose other ports.
-func randomBlock() netip.Prefix {
+// randomBlock gives loopback addresses for so many hosts. Two worlds at the
+// same time may get the same ones, in one of 64,000 cases if they are small,
+// and then still choose other ports.
+func randomBlock(hosts int) netip.Prefix {
+	bits := smallBlock
+	if hosts > room(smallBlock) {
+		bits = largeBlock
+	}
 	a := netip.AddrFrom4([4]byte{127, byte(1 + rand.IntN(253)), byte(rand.IntN(256)), 0})
-	return netip.PrefixFrom(a, 24)
+	return netip.PrefixFrom(a, bits).Masked()
 }
+
+// room is how many hosts fit into a block of so many bits.
+func room(bits int) int { return 1<<(32-bits) - 1 - firstHostPlace }
 
 // place gives the n-th address of block.
 func place(block netip.Prefix, n int) netip.Addr {
 	a := block.Masked().Addr().As4()
-	a[3] = byte(n)
+	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+uint32(n))
 	return netip.AddrFrom4(a)
 }
 
 // assign gives each host an address, in order of their names.
 func assign(block netip.Prefix, hosts map[string]*host) error {
-	if !block.Addr().Is4() || !block.Addr().IsLoopback() || block.Bits() != 24 {
-		return fmt.Errorf("toynet: block %s: want a /24 of 127.0.0.0/8", block)
+	if !block.Addr().Is4() || !block.Addr().IsLoopback() || block.Bits() < largeBlock || block.Bits() > smallBlock {
+		return fmt.Errorf("toynet: block %s: want a part of 127.0.0.0/8 from /16 to /24", block)
 	}
-	if room := lastHostPlace - firstHostPlace + 1; len(hosts) > room {
-		return fmt.Errorf("toynet: %d MX hosts, room for %d: let domains share them", len(hosts), room)
+	if most := room(block.Bits()); len(hosts) > most {
+		return fmt.Errorf("toynet: %d MX hosts, room for %d in %s", len(hosts), most, block)
 	}
 	for i, name := range slices.Sorted(maps.Keys(hosts)) {
 		hosts[name].addr = place(block, firstHostPlace+i)

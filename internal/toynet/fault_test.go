@@ -39,9 +39,9 @@ func TestMisbehavingHostsMisbehave(t *testing.T) {
 		{"refuses.test", "EHLO b\r\n", "421 4.3.2 Service shutting down\r\n", false},
 		{"slams.test", "EHLO b\r\n", "", false},
 		{"garbage.test", "QUIT\r\n", "\x16\x03\x01\x00\xff\x00 \x80\r\n\r\n\x00221 2.0.0 Bye\r\n", false},
-		{"hangmail.test", "EHLO b\r\nMAIL FROM:<>\r\n", "250 SIZE 67108864\r\n", false},
-		{"hangdata.test", letter, "354 Go ahead. End your data with <CR><LF>.<CR><LF>\r\n", false},
-		{"hangdot.test", letter + "a: b\r\n\r\n.\r\n", "354 Go ahead. End your data with <CR><LF>.<CR><LF>\r\n", false},
+		{"closemail.test", "EHLO b\r\nMAIL FROM:<>\r\n", "250 SIZE 67108864\r\n", false},
+		{"closedata.test", letter, "354 Go ahead. End your data with <CR><LF>.<CR><LF>\r\n", false},
+		{"closedot.test", letter + "a: b\r\n\r\n.\r\n", "354 Go ahead. End your data with <CR><LF>.<CR><LF>\r\n", false},
 		{"mutedot.test", letter + "a: b\r\n\r\n.\r\n", "354 Go ahead. End your data with <CR><LF>.<CR><LF>\r\n", true},
 		{"mixed.test", "EHLO b\r\nMAIL FROM:<>\r\nRCPT TO:<x@mixed.test>\r\nQUIT\r\n", "250-2.1.5 Ok\r\n550 5.1.1 User unknown\r\n221 2.0.0 Bye\r\n", false},
 		{"extra.test", "EHLO b\r\nMAIL FROM:<>\r\n", "250 2.0.0 Roger, accepting mail from <>\r\n250 2.1.5 Ok\r\n", true},
@@ -99,7 +99,7 @@ func TestRepliesCanBeAsLongAsThePeerWillRead(t *testing.T) {
 
 func TestWhatNobodyHeardIsMarkedInTheJournal(t *testing.T) {
 	n := start(t, Misbehaving(time.Millisecond))
-	if _, err := hear(t, n, "mx.hangdot.test", fmt.Sprintf(letter, "hangdot.test")+"a: b\r\n\r\n.\r\n", 1<<20, 20*time.Second); err != nil {
+	if _, err := hear(t, n, "mx.closedot.test", fmt.Sprintf(letter, "closedot.test")+"a: b\r\n\r\n.\r\n", 1<<20, 20*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	got := n.Receipts.All()

@@ -16,7 +16,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -39,7 +38,7 @@ type World struct {
 
 	HookSecret string           // of the webhook receiver, "whsec_…"; empty: any signature will do
 	Keep       bool             // Receipts keep whole messages
-	Block      netip.Prefix     // a /24 of 127.0.0.0/8; zero: a random one
+	Block      netip.Prefix     // a part of 127.0.0.0/8, /16 to /24; zero: a random one, as small as will do
 	Log        *slog.Logger     // nil: none
 	Now        func() time.Time // nil: time.Now
 }
@@ -90,13 +89,10 @@ type Net struct {
 func (w World) Open() (*Net, error) {
 	n := &Net{world: w, log: w.Log, block: w.Block, sockets: make(map[string]net.Listener)}
 	if n.log == nil {
-		n.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		n.log = slog.New(slog.DiscardHandler)
 	}
 	if n.world.Now == nil {
 		n.world.Now = time.Now
-	}
-	if n.block == (netip.Prefix{}) {
-		n.block = randomBlock()
 	}
 	n.attempts = attempts{now: n.now, seen: make(map[[2]string]*attempt)}
 	n.post = newPost(n)
@@ -104,13 +100,19 @@ func (w World) Open() (*Net, error) {
 	if n.hosts, err = w.hosts(n); err != nil {
 		return nil, err
 	}
+	if n.block == (netip.Prefix{}) {
+		n.block = randomBlock(len(n.hosts))
+	}
 	if err := assign(n.block, n.hosts); err != nil {
 		return nil, err
 	}
 	if err := n.certify(); err != nil {
 		return nil, err
 	}
-	return n, n.open()
+	if err := n.open(); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 // hosts collects the hosts that w names, with the domains of each.

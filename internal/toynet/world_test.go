@@ -203,20 +203,39 @@ func TestAllMXsListenOnOnePortOfDifferentAddresses(t *testing.T) {
 	l.Close()
 }
 
-func TestAWorldThatCannotBeIsRefused(t *testing.T) {
-	crowd := make(map[string]Domain)
-	for i := range 300 {
-		crowd[fmt.Sprintf("d%d.test", i)] = Domain{}
+// crowd gives so many domains, each with an MX of its own.
+func crowd(count int) map[string]Domain {
+	domains := make(map[string]Domain)
+	for i := range count {
+		domains[fmt.Sprintf("d%d.test", i)] = Domain{}
 	}
+	return domains
+}
+
+func TestManyHostsGetALargerBlock(t *testing.T) {
+	n := start(t, World{Domains: crowd(300)})
+	seen := make(map[netip.AddrPort]bool)
+	for name := range n.hosts {
+		seen[n.HostAddr(name)] = true
+		if got := talk(t, n, name, "QUIT"); got != "220 221" {
+			t.Errorf("%s at %v: %s", name, n.HostAddr(name), got)
+		}
+	}
+	if len(seen) != 300 || n.Network().Bits() != largeBlock {
+		t.Errorf("%d addresses in %v, want 300 in a /16", len(seen), n.Network())
+	}
+}
+
+func TestAWorldThatCannotBeIsRefused(t *testing.T) {
 	tests := []struct {
 		name  string
 		world World
 		want  string
 	}{
 		{"an MX that is nowhere", World{Domains: map[string]Domain{"a.test": {MX: []string{"mx.b.test"}}}}, "mx.b.test of a.test is nowhere"},
-		{"more hosts than addresses", World{Domains: crowd}, "300 MX hosts, room for 245"},
-		{"a block that is not loopback", World{Block: netip.MustParsePrefix("192.0.2.0/24")}, "want a /24 of 127.0.0.0/8"},
-		{"a block of another size", World{Block: netip.MustParsePrefix("127.1.0.0/16")}, "want a /24 of 127.0.0.0/8"},
+		{"more hosts than addresses", World{Domains: crowd(300), Block: netip.MustParsePrefix("127.9.8.0/24")}, "300 MX hosts, room for 245 in 127.9.8.0/24"},
+		{"a block that is not loopback", World{Block: netip.MustParsePrefix("192.0.2.0/24")}, "want a part of 127.0.0.0/8"},
+		{"a block that is too large", World{Block: netip.MustParsePrefix("127.0.0.0/8")}, "from /16 to /24"},
 		{"a webhook secret that is none", World{HookSecret: "whsec_?"}, "webhook secret"},
 	}
 	for _, tt := range tests {
