@@ -52,6 +52,7 @@ func newRoot() *cobra.Command {
 	root := group("homing", "A mail server for programs that send to many people and must hear back",
 		newVersion(),
 		newConfig(),
+		newApp(),
 	)
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.Version = version

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"homing/config"
+	"homing/internal/password"
+)
+
+// newcomer is the application that `homing app add` adds.
+type newcomer struct {
+	Name       string   `json:"name"`
+	Kind       string   `json:"kind"`
+	Domains    []string `json:"domains"`
+	Networks   []string `json:"networks,omitempty"`
+	Users      []string `json:"users,omitempty"`
+	VERPPrefix string   `json:"verp_prefix,omitempty"`
+	Sinks      []string `json:"sinks,omitempty"`
+	Mode       string   `json:"mode,omitempty"`
+	Password   string   `json:"password,omitempty"` // shown once; the file gets its hash
+	door
+}
+
+// door is where the application hands its mail over.
+type door struct {
+	Server     string `json:"server,omitempty"` // "": no listener that it could use
+	Port       int    `json:"port,omitempty"`
+	Encryption string `json:"encryption,omitempty"` // "none", "STARTTLS" or "TLS"
+}
+
+func newAppAdd() *cobra.Command {
+	var n newcomer
+	c := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Let an application send",
+		Long: "Let an application send: add it at the end of the configuration, which otherwise stays as it is.\n" +
+			"It gets a password, of which the configuration keeps only a hash, and which is shown once.",
+		Example: "  homing app add civicrm --kind civicrm --domain example.org --network 127.0.0.1 --no-password",
+		Args:    cobra.ExactArgs(1),
+	}
+	f := c.Flags()
+	f.StringVar(&n.Kind, "kind", string(config.Generic), "civicrm, mautic, listmonk, phplist, mailman or generic")
+	f.StringArrayVar(&n.Domains, "domain", nil, "a `DOMAIN` that it may send as; may be repeated (default: the only one there is)")
+	f.StringArrayVar(&n.Networks, "network", nil, "a `NETWORK` from which it may relay without a password; may be repeated")
+	f.StringArrayVar(&n.Users, "user", nil, "a local `USER` who may use sendmail as this application; may be repeated")
+	f.StringVar(&n.VERPPrefix, "verp-prefix", "", "what its own return addresses begin with (default for civicrm: civi+)")
+	f.StringArrayVar(&n.Sinks, "sink", nil, "the name of a `SINK` that is told; may be repeated (default: those of the domain)")
+	f.StringVar(&n.Mode, "mode", "", "deliver, capture (accept, keep, never send) or refuse")
+	without := f.Bool("no-password", false, "recognise it by network or user alone")
+	asJSON := f.Bool("json", false, "print JSON for programs")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		n.Name = args[0]
+		if *without && len(n.Networks) == 0 && len(n.Users) == 0 {
+			return usage(c, errors.New("with --no-password and neither --network nor --user nobody could send as it"))
+		}
+		if !*without {
+			n.Password = rand.Text()
+		}
+		return addApp(c, &n, *asJSON)
+	}
+	return c
+}
+
+func addApp(c *cobra.Command, n *newcomer, asJSON bool) error {
+	path, err := configPath(c)
+	if err != nil {
+		return err
+	}
+	before := 0
+	cfg, err := editConfig(path, func(text []byte, cfg *config.Config) ([]byte, error) {
+		if slices.ContainsFunc(cfg.Applications, func(a config.Application) bool { return a.Name == n.Name }) {
+			return nil, fmt.Errorf("there is an application %q already: choose another name, or remove that one from %s", n.Name, path)
+		}
+		n.complete(cfg)
+		before = bytes.Count(text, []byte("\n")) + 1
+		return n.appendTo(text), nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range cfg.Warnings {
+		if w.Line >= before {
+			fmt.Fprintf(c.ErrOrStderr(), "homing: warning: %s: %s\n", w.Key, w.Message)
+		}
+	}
+	n.door = doorFor(cfg, n)
+	if asJSON {
+		e := json.NewEncoder(c.OutOrStdout())
+		e.SetIndent("", "  ")
+		return e.Encode(n)
+	}
+	return n.explain(c.OutOrStdout(), path, cfg)
+}
+
+// complete fills in what follows from the rest of the configuration.
+func (n *newcomer) complete(cfg *config.Config) {
+	if len(n.Domains) == 0 && len(cfg.Domains) == 1 {
+		n.Domains = []string{cfg.Domains[0].Name}
+	}
+	if n.Kind != string(config.CiviCRM) || n.VERPPrefix != "" {
+		return
+	}
+	n.VERPPrefix = "civi+"
+	if slices.ContainsFunc(cfg.Applications, func(a config.Application) bool { return a.VERPPrefix == n.VERPPrefix }) {
+		n.VERPPrefix = strings.ToLower(n.Name) + "+"
+	}
+}
+
+// appendTo adds the application at the end of a configuration. A [[table]]
+// there belongs to the file whatever stands before it.
+func (n *newcomer) appendTo(text []byte) []byte {
+	b := bytes.NewBuffer(text)
+	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
+		b.WriteByte('\n')
+	}
+	b.WriteString("\n[[application]]\n")
+	line := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(b, "%s = %s\n", key, strconv.Quote(value))
+		}
+	}
+	list := func(key string, values []string) {
+		if len(values) > 0 {
+			quoted := make([]string, len(values))
+			for i, v := range values {
+				quoted[i] = strconv.Quote(v)
+			}
+			fmt.Fprintf(b, "%s = [%s]\n", key, strings.Join(quoted, ", "))
+		}
+	}
+	line("name", n.Name)
+	line("kind", n.Kind)
+	list("domains", n.Domains)
+	if n.Password != "" {
+		line("password_hash", password.Make(n.Password))
+	}
+	list("networks", n.Networks)
+	list("users", n.Users)
+	line("verp_prefix", n.VERPPrefix)
+	list("sinks", n.Sinks)
+	line("mode", n.Mode)
+	return b.Bytes()
+}
+
+// doorFor chooses the listener for an application. On the same machine that is
+// loopback, where nothing has to be encrypted.
+func doorFor(cfg *config.Config, n *newcomer) door {
+	l := cfg.Listen
+	far := slices.ContainsFunc(n.Networks, func(s string) bool { return !strings.HasPrefix(s, "127.") && !strings.HasPrefix(s, "::1") })
+	for _, a := range l.Submission {
+		if a.Loopback() && !far || len(n.Networks) > 0 && a.Private() && !a.Loopback() {
+			return door{a.Host(), a.Port(), "none"}
+		}
+	}
+	switch {
+	case len(l.Submissions) > 0:
+		return door{cfg.Hostname, l.Submissions[0].Port(), "TLS"}
+	case len(l.Submission) > 0:
+		return door{cfg.Hostname, l.Submission[0].Port(), "STARTTLS"}
+	}
+	return door{}
+}
+
+// explain says what to do next, in the words of the application's own screens.
+func (n *newcomer) explain(w io.Writer, path string, cfg *config.Config) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "The application %q is in %s now. A server that runs hears of it by `systemctl reload homing` or `kill -HUP`.\n", n.Name, path)
+	if n.Password != "" {
+		fmt.Fprintf(&b, "\nIts password, shown this once: %s\n", n.Password)
+	}
+	if n.Password != "" || len(n.Networks) > 0 {
+		b.WriteString("\nEnter in the application:\n")
+		if n.Kind == string(config.CiviCRM) {
+			n.civicrm(&b, cfg)
+		} else {
+			n.mailer(&b, "  ")
+		}
+	}
+	if len(n.Users) > 0 {
+		fmt.Fprintf(&b, "\nRun by the local user %s, it may call `homing sendmail`.\n", strings.Join(n.Users, " or "))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (n *newcomer) mailer(b *strings.Builder, indent string) {
+	if n.Server == "" {
+		fmt.Fprintf(b, "%sSMTP is off: [listen] has no submission\n", indent)
+		return
+	}
+	fmt.Fprintf(b, "%sSMTP server     %s\n%sport            %d\n%sencryption      %s\n", indent, n.Server, indent, n.Port, indent, n.Encryption)
+	if n.Password == "" || len(n.Networks) > 0 && n.Encryption == "none" {
+		fmt.Fprintf(b, "%sauthentication  none\n", indent)
+		return
+	}
+	fmt.Fprintf(b, "%suser name       %s\n%spassword        the one above\n", indent, n.Name, indent)
+}
+
+// civicrm names CiviCRM's screens and fields.
+func (n *newcomer) civicrm(b *strings.Builder, cfg *config.Config) {
+	b.WriteString("  System Settings, Outbound Email: mailer SMTP\n")
+	server := *n
+	if n.Encryption == "TLS" {
+		server.Server = "ssl://" + n.Server
+	}
+	server.mailer(b, "    ")
+	for _, d := range cfg.Domains {
+		if len(n.Domains) == 0 || d.Name != n.Domains[0] || d.ReturnPath == "" {
+			continue
+		}
+		fmt.Fprintf(b, "  CiviMail, Mail Accounts, the default one: used for Bounce Processing\n"+
+			"    email domain    %s\n    local part      %s\n    return path     leave empty\n",
+			d.ReturnPath[strings.LastIndexByte(d.ReturnPath, '@')+1:], n.VERPPrefix)
+	}
+	b.WriteString("  Mailer Settings: batch limit 0, throttle time 0\n")
+}
