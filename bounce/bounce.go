@@ -97,7 +97,11 @@ type Report struct {
 	Recipients []Recipient // empty for Message
 	Digest     uint64      // the same for the same report sent again
 	Unparsed   bool        // a limit was reached; Kind is then what was known so far
+	Returned   []Field     // header of the message that came back, where it did; at most 100 fields
 }
+
+// A Field is a header field, unfolded.
+type Field struct{ Name, Body string }
 
 // A Recipient is what a Report says of one recipient. Its Address is what
 // the report claims: never proof of whom to hold.

@@ -53,6 +53,7 @@ func newRoot() *cobra.Command {
 		newVersion(),
 		newConfig(),
 		newApp(),
+		newClassify(),
 	)
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.Version = version

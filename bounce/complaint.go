@@ -1,0 +1,199 @@
+package bounce
+
+import (
+	"cmp"
+	"encoding/json"
+	"strings"
+
+	"homing/internal/message"
+	"homing/internal/reply"
+)
+
+// feedback recognises complaints: RFC 5965, and the form of Microsoft's
+// programme, which is the bare message behind a subject of its own.
+//
+// A report of type auth-failure (RFC 6591) is about our signatures, not about
+// a person who complains: its verdict is of class Sender. One of type not-spam
+// (RFC 6430) is praise, and no complaint.
+func (rd *Reader) feedback(l *letter) (Report, bool) {
+	if l.feedback == "" {
+		return l.bareFeedback()
+	}
+	if l.forwarded() {
+		return Report{}, false
+	}
+	// Some put more header fields or empty lines before the fields.
+	var f message.Fields
+	for _, block := range groups(l.feedback) {
+		if f = message.ParseFields(block); f.Has("Feedback-Type") {
+			break
+		}
+	}
+	kind := strings.ToLower(f.Get("Feedback-Type"))
+	r := Recipient{Verdict: Verdict{None, Complained, meanings[Complained].civicrm, "feedback-report", cmp.Or(kind, "feedback-report")}}
+	r.Address = firstAddress(cmp.Or(f.Get("Original-Rcpt-To"), f.Get("Removal-Recipient")))
+	if r.Address == "" {
+		r.Address = l.complainant()
+	}
+	r.RemoteMTA = mtaName(f.Get("Reporting-MTA"))
+	report := Report{Kind: Complaint, Format: "arf"}
+	switch {
+	case kind == "not-spam":
+		return Report{Kind: Message, Format: "arf"}, true
+	case strings.HasPrefix(kind, "auth-failure"):
+		r.Verdict.Class, r.Verdict.Reason = Sender, AuthFailure
+	case kind == "opt-out" || kind == "opt-out-list":
+		report.Kind = Unsubscribe
+	}
+	report.Recipients = []Recipient{r}
+	l.arrival = f.Get("Arrival-Date") + f.Get("Received-Date")
+	return report, true
+}
+
+// bareFeedback recognises a complaint that is only the message, wrapped.
+func (l *letter) bareFeedback() (Report, bool) {
+	mark := l.returned.Get("X-HmXmrOriginalRecipient")
+	if mark == "" && !(strings.HasPrefix(l.subject, "complaint about message from") && l.isBack) {
+		return Report{}, false
+	}
+	r := Recipient{Address: cmp.Or(firstAddress(mark), l.complainant()),
+		Verdict: Verdict{None, Complained, meanings[Complained].civicrm, "feedback-subject", "complaint about message from"}}
+	return Report{Kind: Complaint, Format: "jmrp", Recipients: []Recipient{r}}, true
+}
+
+// complainant finds whom the message was for that came back.
+func (l *letter) complainant() string {
+	for _, name := range []string{"X-HmXmrOriginalRecipient", "X-Rcpt-To", "Delivered-To", "To"} {
+		if a := firstAddress(l.returned.Get(name)); a != "" {
+			return a
+		}
+	}
+	return ""
+}
+
+// A notification is what Amazon SES tells by mail through SNS, in JSON.
+type notification struct {
+	Type   string `json:"notificationType"`
+	Event  string `json:"eventType"`
+	Bounce struct {
+		Reporting  string      `json:"reportingMTA"`
+		Recipients []sesPerson `json:"bouncedRecipients"`
+		Type       string      `json:"bounceType"`
+		SubType    string      `json:"bounceSubType"`
+	} `json:"bounce"`
+	Complaint struct {
+		Recipients []sesPerson `json:"complainedRecipients"`
+	} `json:"complaint"`
+	Delivery struct {
+		Recipients []string `json:"recipients"`
+		Reply      string   `json:"smtpResponse"`
+		Reporting  string   `json:"reportingMTA"`
+	} `json:"delivery"`
+	Mail struct {
+		ID string `json:"messageId"`
+	} `json:"mail"`
+}
+
+type sesPerson struct {
+	Address    string `json:"emailAddress"`
+	Action     string `json:"action"`
+	Status     string `json:"status"`
+	Diagnostic string `json:"diagnosticCode"`
+}
+
+// notification recognises what Amazon SES tells in JSON.
+func (rd *Reader) notification(l *letter) (Report, bool) {
+	text := strings.TrimSpace(l.whole)
+	if !strings.HasPrefix(text, "{") || !strings.Contains(text, `"mail"`) {
+		return Report{}, false
+	}
+	n := readNotification(text)
+	report := Report{Format: "ses"}
+	l.arrival = n.Mail.ID
+	switch cmp.Or(n.Type, n.Event) {
+	case "Bounce":
+		report.Kind = Bounce
+		for _, p := range n.Bounce.Recipients[:min(len(n.Bounce.Recipients), maxRecipients)] {
+			r := Recipient{Address: typedAddress(p.Address), Action: cmp.Or(action(p.Action), "failed"), Status: p.Status}
+			r.Diagnostic = clip(diagnosticText(p.Diagnostic), maxDiagnostic)
+			rd.judge(&r, cmp.Or(r.Diagnostic, n.Bounce.SubType), nil)
+			report.Recipients = append(report.Recipients, r)
+		}
+	case "Complaint":
+		report.Kind = Complaint
+		for _, p := range n.Complaint.Recipients[:min(len(n.Complaint.Recipients), maxRecipients)] {
+			report.Recipients = append(report.Recipients, Recipient{Address: typedAddress(p.Address),
+				Verdict: Verdict{None, Complained, meanings[Complained].civicrm, "feedback-ses", "Complaint"}})
+		}
+	case "Delivery":
+		report.Kind = Delivered
+		for _, a := range n.Delivery.Recipients[:min(len(n.Delivery.Recipients), maxRecipients)] {
+			r := Recipient{Address: typedAddress(a), Action: "delivered", Diagnostic: clip(n.Delivery.Reply, maxDiagnostic), Verdict: Verdict{Class: None}}
+			report.Recipients = append(report.Recipients, r)
+		}
+	}
+	if len(report.Recipients) == 0 {
+		return Report{}, false
+	}
+	return report, true
+}
+
+// readNotification reads as much of a notification as is whole: relays break
+// lines of JSON.
+func readNotification(text string) (n notification) {
+	d := json.NewDecoder(strings.NewReader(text))
+	if _, err := d.Token(); err != nil {
+		return n
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return n
+		}
+		var into any
+		switch key {
+		case "notificationType":
+			into = &n.Type
+		case "eventType":
+			into = &n.Event
+		case "bounce":
+			into = &n.Bounce
+		case "complaint":
+			into = &n.Complaint
+		case "delivery":
+			into = &n.Delivery
+		case "mail":
+			into = &n.Mail
+		default:
+			into = new(json.RawMessage)
+		}
+		if err := d.Decode(into); err != nil {
+			return n
+		}
+	}
+	return n
+}
+
+// disposition recognises message disposition notifications (RFC 8098).
+func (rd *Reader) disposition(l *letter) (Report, bool) {
+	if l.disposed == "" || l.forwarded() {
+		return Report{}, false
+	}
+	f := message.ParseFields([]byte(l.disposed))
+	if i := strings.Index(l.disposed, "\n\n"); i >= 0 && !f.Has("Disposition") {
+		f = message.ParseFields([]byte(strings.ReplaceAll(l.disposed, "\n\n", "\n")))
+	}
+	what := f.Get("Disposition")
+	r := Recipient{Address: typedAddress(f.Get("Final-Recipient")), Original: typedAddress(f.Get("Original-Recipient")), Diagnostic: clip(what, 200),
+		Verdict: Verdict{Class: None, Reason: AutoReplied, Rule: "disposition-notification", Matched: clip(what, 80)}}
+	if r.Address == "" {
+		r.Address = l.from
+	}
+	l.arrival = f.Get("Original-Message-ID") + what
+	return Report{Kind: Disposition, Format: "rfc8098", Recipients: []Recipient{r}}, true
+}
+
+// said is the evidence that a Recipient of a report rests on.
+func (r Recipient) evidence() Evidence {
+	return Evidence{Stage: reply.DSN, Code: r.Code, Status: r.Status, Text: r.Diagnostic, RemoteMTA: r.RemoteMTA}
+}

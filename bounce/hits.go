@@ -1,0 +1,250 @@
+package bounce
+
+import (
+	"slices"
+	"strings"
+)
+
+// A hit is an address in a report for people.
+type hit struct {
+	address    string
+	start, end int // of its line
+	after      int // where the text behind the address begins
+	rank       int
+}
+
+// How much an address looks like that of a recipient.
+const (
+	rankOther  = 1 // anywhere
+	rankSaid   = 2 // in a dialogue with the next host
+	rankPhrase = 3 // behind words such as "recipient:"; before words on its line
+	rankAlone  = 4 // at the start of a line, with nothing or a reason behind it
+)
+
+// maxHits bounds the recipients of a report for people.
+const maxHits = 200
+
+// hits gives the addresses of the notice.
+func (l *letter) hits() []hit {
+	if !l.scanned {
+		l.found, l.scanned = scan(l.notice), true
+	}
+	return l.found
+}
+
+// recipients gives the recipients that a report for people names: those of
+// X-Failed-Recipients, else all that look as much like recipients as the best.
+func (l *letter) recipients() []hit {
+	hits := l.hits()
+	if named := failedRecipients(l); len(named) > 0 {
+		out := make([]hit, 0, len(named))
+		for _, a := range named {
+			h := hit{address: a, rank: rankAlone, start: -1}
+			for _, other := range hits {
+				if strings.EqualFold(other.address, a) && other.rank > rankOther && h.start < 0 {
+					h = other
+				}
+			}
+			out = append(out, h)
+		}
+		return out
+	}
+	best := 0
+	for _, h := range hits {
+		if !l.own(h.address) {
+			best = max(best, h.rank)
+		}
+	}
+	var out []hit
+	for _, h := range hits {
+		if h.rank == best && !l.own(h.address) && !slices.ContainsFunc(out, func(o hit) bool { return strings.EqualFold(o.address, h.address) }) {
+			out = append(out, h)
+		}
+	}
+	if best == rankOther && len(out) > 1 {
+		out = out[:1]
+	}
+	if len(out) == 0 {
+		out = l.addressee(hits)
+	}
+	return out
+}
+
+// addressee falls back to the sender's own address where a report names no
+// other, then to the only one that the returned message was for.
+func (l *letter) addressee(hits []hit) []hit {
+	for _, h := range hits {
+		if h.rank >= rankPhrase {
+			return []hit{h}
+		}
+	}
+	to := allAddresses(l.returned.Get("To"), 2)
+	if len(to) == 0 {
+		if i := lineStarts(l.notice, "to:"); i >= 0 {
+			line, _, _ := strings.Cut(l.notice[i:], "\n")
+			to = allAddresses(line, 2)
+		}
+	}
+	if len(to) == 1 {
+		return []hit{{address: to[0], rank: rankOther, start: -1}}
+	}
+	return nil
+}
+
+// failedRecipients reads X-Failed-Recipients.
+func failedRecipients(l *letter) []string {
+	var all []string
+	for _, v := range l.Fields.Values("X-Failed-Recipients") {
+		for a := range strings.SplitSeq(v, ",") {
+			if a = strings.Trim(a, " \t<>"); a != "" && !slices.Contains(all, a) && len(all) < maxHits {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
+// own reports whether an address is of whoever reports or is reported to.
+func (l *letter) own(address string) bool {
+	a := strings.ToLower(address)
+	if a == l.from || strings.Contains(l.to, a) {
+		return true
+	}
+	switch localOf(a) {
+	case "mailer-daemon", "postmaster", "abuse", "support", "helpdesk":
+		return true
+	}
+	return false
+}
+
+// scan ranks the addresses of a text.
+func scan(text string) []hit {
+	var hits []hit
+	for pos := 0; pos < len(text) && len(hits) < maxHits; {
+		end := pos + strings.IndexByte(text[pos:], '\n') + 1
+		if end <= pos {
+			end = len(text)
+		}
+		line := text[pos:end]
+		if at := strings.IndexByte(line, '@'); at >= 0 && len(line) < 2000 {
+			for at >= 0 {
+				a, s, e := addressAt(line, at)
+				if a != "" {
+					if rank := rankIn(line, s, e); rank > 0 {
+						hits = append(hits, hit{a, pos, end, pos + e, rank})
+					}
+				}
+				next := strings.IndexByte(line[max(e, at+1):], '@')
+				if next >= 0 {
+					next += max(e, at+1)
+				}
+				at = next
+			}
+		}
+		pos = end
+	}
+	return hits
+}
+
+// headerNames begin lines that repeat the header of the message.
+var headerNames = []string{"to", "cc", "from", "subject", "date", "sent", "message-id", "reply-to", "return-path", "received", "sender", "mail from", "message id", "in-reply-to", "references", "x-mailer"}
+
+// phrases stand before a recipient, folded, at the end of what precedes it.
+var phrases = []string{"recipient", "recipients", "recipient address", "recipient(s)", "addressed to", "deliver to", "delivered to", "deliver mail to", "deliver message to", "deliver your message to", "delivering your mail to", "message to", "mail to", "email to", "delivery to", "delivery failed", "undeliverable to", "user", "userid", "attempts", "mailbox", "account", "delivering your message to", "be delivered to", "email address", "email address :", "failed to deliver to", "size", "is full", "permanent errors", "size limit for", "full", "sent to", "find user", "quota violation for", "contact", "rcpt to", "final recipient", "the address", "unknown", "address", "addresses", "following"}
+
+// rankIn ranks the address at s to e of a line.
+func rankIn(line string, s, e int) int {
+	lead, rest := line[:s], line[e:]
+	bare := strings.Trim(lead, " \t<\"'*-[(•>|")
+	rest = strings.TrimLeft(rest, ">\"')]")
+	if bare == "" && !strings.HasPrefix(strings.TrimSpace(lead), "> ") {
+		switch rest = strings.TrimSpace(rest); {
+		case rest == "", strings.IndexByte(":;([,", rest[0]) >= 0, strings.HasPrefix(rest, "..."), strings.HasPrefix(rest, "on "), rest == ".":
+			return rankAlone
+		}
+		return rankPhrase
+	}
+	folded := Fold(lead)
+	for _, h := range headerNames {
+		if strings.HasPrefix(folded, h) && strings.HasPrefix(strings.TrimSpace(folded[len(h):]), ":") {
+			return 0
+		}
+	}
+	switch {
+	case strings.HasSuffix(folded, "rcpt to:<"), strings.HasSuffix(folded, "rcpt to: <"), strings.HasPrefix(strings.TrimSpace(strings.TrimPrefix(rest, ">")), "..."):
+		return rankSaid
+	case strings.Contains(folded, "please") || strings.Contains(folded, "contact ") || strings.Contains(folded, "assistance") || strings.Contains(folded, "mailto:") || strings.Contains(folded, "envelope-from"):
+		return 0
+	case strings.Contains(folded, "message-id") || strings.Contains(folded, "message id"):
+		return 0
+	}
+	folded = strings.TrimRight(folded, " <\"':=-([.")
+	for _, p := range phrases {
+		if strings.HasSuffix(folded, p) {
+			return rankPhrase
+		}
+	}
+	return rankOther
+}
+
+// section gives the text that is about one hit: what follows it up to the
+// next, or its own line and what follows where the reason comes first.
+func (h hit) section(text string, hits []hit, i int) string {
+	if h.start < 0 {
+		return ""
+	}
+	end := len(text)
+	for _, next := range hits[i+1:] {
+		if next.start > h.start {
+			end = next.start
+			break
+		}
+	}
+	if h.rank == rankAlone {
+		return strings.TrimLeft(text[h.after:max(end, h.after)], ">\"': \t")
+	}
+	start := h.start
+	if h.rank == rankSaid { // what the other side said stands before it
+		start = max(strings.LastIndex(text[:start], "\n\n"), 0)
+		for _, before := range hits[:i] {
+			start = max(start, before.end)
+		}
+		start = min(max(start, 0), h.start)
+	}
+	return text[start:max(end, h.end)]
+}
+
+// sectionFor finds what the notice says of one of two addresses.
+func (l *letter) sectionFor(address, original string) string {
+	hits := l.hits()
+	for _, least := range []int{rankAlone, rankSaid, rankOther} {
+		for i, h := range hits {
+			if h.rank < least || !strings.EqualFold(h.address, address) && !strings.EqualFold(h.address, original) {
+				continue
+			}
+			others := slices.DeleteFunc(slices.Clone(hits[i:]), func(o hit) bool {
+				return o.start != h.start && (o.rank < h.rank || strings.EqualFold(o.address, h.address))
+			})
+			if s := h.section(l.notice, others, 0); hasWords(s) {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+// transcript gives the part of a notice that repeats the dialogue.
+func transcript(text string) string {
+	for pos := 0; pos < len(text); {
+		end := pos + strings.IndexByte(text[pos:], '\n') + 1
+		if end <= pos {
+			break
+		}
+		line := text[pos:end]
+		if strings.Contains(line, "ranscript of session") || strings.Contains(line, "RANSCRIPT OF SESSION") || strings.Contains(line, "Message log follows") || strings.Contains(line, "server message") || strings.HasPrefix(line, "Technical report") {
+			return text[end:]
+		}
+		pos = end
+	}
+	return ""
+}

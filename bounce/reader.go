@@ -1,0 +1,294 @@
+package bounce
+
+import (
+	"bytes"
+	"cmp"
+	"io"
+	"slices"
+	"strings"
+
+	"homing/internal/message"
+	"homing/internal/reply"
+)
+
+// A Reader understands messages that come to a return address. The zero
+// Reader has no table: use NewReader. It may be used from many goroutines.
+type Reader struct {
+	Table  *Table
+	Walker message.Walker
+}
+
+// NewReader makes a Reader that gives its verdicts by a table.
+func NewReader(t *Table) *Reader { return &Reader{Table: t} }
+
+// Read says what a message is and what it says of whom. No message is an
+// error: what cannot be understood is an ordinary Message, and what passes a
+// limit is Unparsed. An error is one of r; the Report is then what was known.
+func (rd *Reader) Read(r io.Reader) (Report, error) {
+	m, err := rd.Walker.Walk(r)
+	l := layOut(m)
+	report := rd.understand(l)
+	report.Unparsed = report.Unparsed || m.Limited || l.cut
+	report.Returned = returned(l)
+	report.Digest = digest(l, &report)
+	return report, err
+}
+
+// understand asks one recogniser after the other. Each knows when it must
+// keep silent.
+func (rd *Reader) understand(l *letter) Report {
+	for _, recognise := range []func(*letter) (Report, bool){
+		rd.feedback, rd.challenge, rd.notification, rd.deliveryStatus, rd.wrapped, rd.disposition, rd.autoReplyFirst, rd.plainReport, rd.autoReply, rd.unsubscribe,
+	} {
+		if report, ok := recognise(l); ok {
+			return report
+		}
+	}
+	return Report{Kind: Message}
+}
+
+// maxReturned is how many fields of what came back a Report keeps.
+const maxReturned = 100
+
+// returned gives the header of what came back.
+func returned(l *letter) []Field {
+	n := min(l.returned.Len(), maxReturned)
+	if n == 0 {
+		return nil
+	}
+	all := make([]Field, n)
+	for i := range all {
+		all[i].Name, all[i].Body = l.returned.At(i)
+	}
+	return all
+}
+
+// deliveryStatus recognises RFC 3464 and RFC 6533, in their own parts or in
+// text.
+func (rd *Reader) deliveryStatus(l *letter) (Report, bool) {
+	texts, format := l.status, "rfc3464"
+	if len(texts) == 0 {
+		if l.robot() < 2 {
+			return Report{}, false
+		}
+		fields := statusText(l.notice)
+		if fields == "" {
+			fields = statusText(l.whole)
+		}
+		l.notice = strings.TrimSuffix(l.notice, fields)
+		texts = append(texts, fields)
+	}
+	if l.forwarded() {
+		return Report{}, false
+	}
+	var all statusReport
+	for _, text := range texts {
+		one := parseStatus(text)
+		all.reportingMTA = cmp.Or(all.reportingMTA, one.reportingMTA)
+		all.arrival = cmp.Or(all.arrival, one.arrival)
+		all.recipients = append(all.recipients, one.recipients...)
+		all.more = all.more || one.more
+	}
+	if len(all.recipients) == 0 {
+		return Report{}, false
+	}
+	l.arrival = all.reportingMTA + "\n" + all.arrival
+	report := Report{Format: format, Unparsed: all.more}
+	memo := map[Evidence]Verdict{}
+	for _, f := range all.recipients {
+		report.Recipients = append(report.Recipients, rd.recipient(l, f, len(all.recipients) == 1, memo))
+	}
+	if len(all.recipients) == 1 && report.Recipients[0].Address == "" { // it names nobody: the text for people may
+		if plain, ok := rd.plainReport(l); ok && len(plain.Recipients) > 0 {
+			report.Recipients = plain.Recipients
+		}
+	}
+	report.Kind = kindOf(l, report.Recipients)
+	return report, true
+}
+
+// wrapped recognises a report that a gateway put into another, which names
+// nobody.
+func (rd *Reader) wrapped(l *letter) (Report, bool) {
+	inner := message.ParseContentType(l.returned.Get("Content-Type"))
+	if l.robot() < 3 || inner.Param("report-type") != "delivery-status" || len(l.hits()) > 0 {
+		return Report{}, false
+	}
+	for i := range l.Parts {
+		if p := &l.Parts[i]; p.Type == "message/rfc822" {
+			m, err := rd.Walker.Walk(bytes.NewReader(p.Bytes()))
+			if err != nil {
+				return Report{}, false
+			}
+			return rd.deliveryStatus(layOut(m))
+		}
+	}
+	return Report{}, false
+}
+
+// kindOf says what the actions of a report come to.
+func kindOf(l *letter, all []Recipient) Kind {
+	has := func(actions ...string) bool {
+		return slices.ContainsFunc(all, func(r Recipient) bool { return slices.Contains(actions, r.Action) })
+	}
+	switch {
+	case has("failed"):
+		return Bounce
+	case has("delayed"):
+		return Delayed
+	case has("delivered", "relayed", "expanded"):
+		return Delivered
+	case l.delayed():
+		return Delayed
+	}
+	return Bounce
+}
+
+// recipient makes a Recipient of its fields, with the help of the text for
+// people where the fields say too little.
+func (rd *Reader) recipient(l *letter, f recipientFields, alone bool, memo map[Evidence]Verdict) Recipient {
+	r := Recipient{Original: f.original, Action: f.action, Status: f.status, RemoteMTA: f.remote, Diagnostic: clip(f.diagnostic, maxDiagnostic)}
+	for _, a := range []string{f.final, f.original, f.actual} {
+		if isAddress(a) {
+			r.Address = a
+			break
+		}
+	}
+	if r.Address == "" && alone {
+		if hits := l.recipients(); len(hits) == 1 {
+			r.Address = hits[0].address
+		}
+	}
+	r.Address = cmp.Or(r.Address, f.final, f.original)
+	text := f.diagnostic
+	if text == "" || !hasWords(text) {
+		text = strings.TrimSpace(text + " " + f.statusComment)
+	}
+	r.Code = f.code
+	rd.judge(&r, text, memo)
+	if r.Verdict.Reason == Unknown || !hasWords(f.diagnostic) {
+		rd.consult(l, &r, alone)
+	}
+	if r.Action != "" && r.Action != "failed" {
+		r.Verdict.Class = None
+	}
+	return r
+}
+
+// maxDiagnostic is how much of a diagnostic a Recipient keeps, in octets.
+const maxDiagnostic = 2000
+
+// judge takes code and status from the text and asks the table. What the
+// reply itself says goes before what a gateway made of it.
+func (rd *Reader) judge(r *Recipient, text string, memo map[Evidence]Verdict) {
+	code, status := findReply(text)
+	if code != 0 {
+		r.Code = code
+	}
+	if !general(status) && code != 0 || general(r.Status) && status != "" {
+		r.Status = status
+	}
+	e := Evidence{Stage: reply.DSN, Code: r.Code, Status: r.Status, Text: text, RemoteMTA: r.RemoteMTA}
+	v, ok := memo[e]
+	if !ok {
+		v = rd.Table.Classify(e)
+		if memo != nil {
+			memo[e] = v
+		}
+	}
+	r.Verdict = v
+}
+
+// hasWords reports whether a text says something besides codes.
+func hasWords(text string) bool {
+	n := 0
+	for i := 0; i < len(text); i++ {
+		if alpha(text[i]) || text[i] >= 0x80 {
+			if n++; n > 5 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// weak reports whether a verdict rests on a code that says little.
+func weak(v Verdict) bool {
+	return v.Reason == Unknown || v.Rule == "" || strings.HasPrefix(v.Rule, "status-") && v.Rule != "status-5.1.1" || strings.HasPrefix(v.Rule, "code-")
+}
+
+// consult looks into the text for people for what was said of a recipient,
+// and takes it where it says more than the fields did.
+func (rd *Reader) consult(l *letter, r *Recipient, alone bool) {
+	section := l.sectionFor(cmp.Or(r.Address, "\x00"), cmp.Or(r.Original, "\x00"))
+	if section == "" && alone {
+		section = transcript(l.notice)
+	}
+	if section == "" {
+		return
+	}
+	better := *r
+	rd.widen(&better, section)
+	if !weak(r.Verdict) { // the fields were enough
+		r.Diagnostic = cmp.Or(r.Diagnostic, better.Diagnostic)
+		return
+	}
+	if better.Verdict.Reason == Unknown || weak(better.Verdict) && !weak(r.Verdict) || r.Verdict.Reason != Unknown && better.Verdict.Reason != r.Verdict.Reason && weak(better.Verdict) {
+		return
+	}
+	if r.Diagnostic != "" && hasWords(r.Diagnostic) {
+		better.Diagnostic = r.Diagnostic
+	}
+	*r = better
+}
+
+// widen judges the first paragraph of a text, and more of it as long as what
+// was read says little.
+func (rd *Reader) widen(r *Recipient, text string) {
+	const tries = 6
+	for try, end := 0, 0; try < tries && end < len(text); {
+		if i := strings.Index(text[end:], "\n\n"); i >= 0 {
+			end += i + 2
+		} else {
+			end = len(text)
+		}
+		part := strings.TrimSpace(text[:end])
+		if !hasWords(part) && end < len(text) {
+			continue
+		}
+		trial := *r
+		rd.judge(&trial, part, nil)
+		if try == 0 || !weak(trial.Verdict) || weak(r.Verdict) && trial.Verdict.Reason != Unknown {
+			trial.Diagnostic = replyIn(part)
+			*r = trial
+		}
+		if !weak(r.Verdict) {
+			return
+		}
+		try++
+	}
+}
+
+// replyIn gives the part of a text that looks most like a reply, on one line.
+func replyIn(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if code, _ := findReply(text); code != 0 {
+		for from := 0; ; {
+			i := strings.Index(text[from:], itoa3(code))
+			if i < 0 {
+				break
+			}
+			i += from
+			if rank, _ := codeRank(text, i); rank > 0 && (i == 0 || !digit(text[i-1])) {
+				text = text[i:]
+				break
+			}
+			from = i + 3
+		}
+	}
+	return clip(text, 500)
+}
+
+func itoa3(n int) string {
+	return string([]byte{byte('0' + n/100), byte('0' + n/10%10), byte('0' + n%10)})
+}

@@ -1,0 +1,269 @@
+package bounce
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"homing/internal/reply"
+)
+
+// A Rule is one line of the table: what it looks for, and what that means. All
+// conditions that are given must hold; within one, any of the choices.
+type Rule struct {
+	Name   string
+	Status []string      // enhanced codes, "5.1.1"; "5.7.*" for all of a subject, "5.7.60*" for those that begin so
+	Codes  []int         // reply codes; 55 means 550 to 559, 4 means 400 to 499
+	Words  []string      // phrases in the text, folded as Fold does; "*" stands for up to 80 octets
+	Not    []string      // phrases that must not be there
+	Remote []string      // parts of the remote host's name; they may be in the text as well
+	Stages []reply.Stage // empty: any
+
+	Class  Class // empty: that of the reason
+	Reason Reason
+
+	// Examples are texts that this rule wins on, without any other evidence.
+	// They are tested.
+	Examples []string
+}
+
+// A Match is a rule that fits some evidence, and what it found.
+type Match struct {
+	Rule    string
+	Class   Class
+	Reason  Reason
+	Matched string
+}
+
+// A Table gives evidence its meaning: the first rule that fits wins. It never
+// changes, so it may be used from many goroutines.
+type Table struct {
+	rules []compiled
+	index wordIndex
+}
+
+// NewTable gives the table that is shipped, with rules of the operator before
+// it. The shipped rules stand from the particular to the general.
+func NewTable(first ...Rule) *Table {
+	t := &Table{}
+	for _, list := range [][]Rule{first, providerRules, senderRules, personRules, generalRules, statusRules, codeRules} {
+		for _, r := range list {
+			t.rules = append(t.rules, compile(r))
+		}
+	}
+	t.index = indexWords(t.rules)
+	return t
+}
+
+// Rules gives the rules in the order in which they are tried.
+func (t *Table) Rules() []Rule {
+	all := make([]Rule, len(t.rules))
+	for i, c := range t.rules {
+		all[i] = c.Rule
+	}
+	return all
+}
+
+// Classify says what evidence means. It always answers: where no rule fits,
+// the reason is Unknown. The same text means the same at every stage where the
+// stage does not matter; what is said before RCPT is never held against the
+// person, and nothing temporary is Hard.
+func (t *Table) Classify(e Evidence) Verdict {
+	s := read(e)
+	s.mark(&t.index)
+	for i := range t.rules {
+		if m, ok := t.rules[i].match(&s); ok {
+			return s.verdict(m)
+		}
+	}
+	return s.verdict(Match{Rule: "unknown", Class: Soft, Reason: Unknown})
+}
+
+// Explain gives all rules that fit, the winner first, in the order of the
+// table. It is empty where Classify answers Unknown for want of a rule.
+func (t *Table) Explain(e Evidence) []Match {
+	s := read(e)
+	s.mark(&t.index)
+	var all []Match
+	for i := range t.rules {
+		if m, ok := t.rules[i].match(&s); ok {
+			v := s.verdict(m)
+			all = append(all, Match{v.Rule, v.Class, v.Reason, v.Matched})
+		}
+	}
+	return all
+}
+
+// A meaning is what a reason usually means.
+type meaning struct {
+	class   Class
+	civicrm string
+}
+
+// meanings has a row for each reason.
+var meanings = map[Reason]meaning{
+	UserUnknown:   {Hard, "Invalid"},
+	Moved:         {Hard, "Invalid"},
+	NoMailHost:    {Hard, "Dns"},
+	HostUnknown:   {Soft, "Dns"},
+	Disabled:      {Hard, "Inactive"},
+	Filtered:      {Soft, "Syntax"},
+	MailboxFull:   {Soft, "Quota"},
+	SystemFull:    {Soft, "Host"},
+	SystemError:   {Soft, "Host"},
+	NetworkError:  {Soft, "Host"},
+	Expired:       {Soft, "Host"},
+	Loop:          {Soft, "Loop"},
+	RelayDenied:   {Soft, "Relay"},
+	MessageTooBig: {Sender, "Quota"},
+	ProtocolError: {Sender, "Syntax"},
+	NotCompliant:  {Sender, "Syntax"},
+	RateLimited:   {Sender, "Host"},
+	Blocked:       {Sender, "Spam"},
+	BadReputation: {Sender, "Spam"},
+	AuthFailure:   {Sender, "Spam"},
+	NoPTR:         {Sender, "Spam"},
+	TLSFailed:     {Sender, "Host"},
+	Policy:        {Sender, "Spam"},
+	Rejected:      {Sender, "Spam"},
+	Spam:          {Sender, "Spam"},
+	Content:       {Sender, "Spam"},
+	Virus:         {Sender, "Spam"},
+	Greylisted:    {None, ""},
+	Complained:    {None, "Spam"},
+	AutoReplied:   {None, ""},
+	Unknown:       {Soft, "Syntax"},
+}
+
+// before says what a refusal that names the person really is when it is said
+// before the person was named: about us.
+var before = map[reply.Stage]Reason{
+	reply.Connect:  Blocked,
+	reply.EHLO:     Blocked,
+	reply.STARTTLS: TLSFailed,
+	reply.AUTH:     Rejected,
+	reply.MAIL:     Rejected,
+}
+
+// aboutHosts are the reasons that stay what they are before RCPT: they speak
+// of hosts and the way to them.
+var aboutHosts = []Reason{NoMailHost, HostUnknown, SystemFull, SystemError, NetworkError, Expired, Loop}
+
+// verdict makes a Verdict of a match, as far as the stage and the code allow.
+func (s *said) verdict(m Match) Verdict {
+	if instead, early := before[s.stage]; early && (m.Class == Hard || m.Class == Soft) {
+		switch {
+		case m.Reason == Unknown:
+			m.Class = Sender
+		case !slices.Contains(aboutHosts, m.Reason):
+			m.Class, m.Reason = Sender, instead
+		case m.Class == Hard:
+			m.Class = Soft
+		}
+	}
+	if m.Class == Hard && s.temporary() {
+		m.Class = Soft
+	}
+	return Verdict{Class: m.Class, Reason: m.Reason, CiviCRM: meanings[m.Reason].civicrm, Rule: m.Rule, Matched: m.Matched}
+}
+
+// A compiled Rule has its phrases in pieces.
+type compiled struct {
+	Rule
+	words, not []phrase
+	first      int // number of the first phrase of words in the index
+}
+
+// A phrase is a phrase without its stars: pieces that follow each other.
+type phrase []string
+
+// gap is how far apart the pieces of a phrase may be, in octets.
+const gap = 80
+
+func compile(r Rule) compiled {
+	c := compiled{Rule: r}
+	if c.Class == "" {
+		c.Class = meanings[r.Reason].class
+	}
+	for _, w := range r.Words {
+		c.words = append(c.words, strings.Split(Fold(w), "*"))
+	}
+	for _, w := range r.Not {
+		c.not = append(c.not, strings.Split(Fold(w), "*"))
+	}
+	return c
+}
+
+// match reports whether all conditions hold, and what was found: the words
+// before the status, the status before the code.
+func (c *compiled) match(s *said) (Match, bool) {
+	m := Match{Rule: c.Name, Class: c.Class, Reason: c.Reason}
+	if len(c.Stages) > 0 && !slices.Contains(c.Stages, s.stage) {
+		return m, false
+	}
+	if len(c.words) > 0 {
+		if m.Matched = c.found(s); m.Matched == "" {
+			return m, false
+		}
+	}
+	if len(c.Codes) > 0 {
+		if !slices.ContainsFunc(c.Codes, s.hasCode) {
+			return m, false
+		}
+		m.Matched = cmp.Or(m.Matched, s.codeText())
+	}
+	if len(c.Status) > 0 {
+		if !slices.ContainsFunc(c.Status, s.hasStatus) {
+			return m, false
+		}
+		if len(c.words) == 0 {
+			m.Matched = s.status
+		}
+	}
+	if len(c.Remote) > 0 && !slices.ContainsFunc(c.Remote, s.from) {
+		return m, false
+	}
+	for _, p := range c.not {
+		if p.in(s.text) != "" {
+			return m, false
+		}
+	}
+	return m, true
+}
+
+// found gives what the first of the rule's phrases found in the text.
+func (c *compiled) found(s *said) string {
+	for i, p := range c.words {
+		if s.has(c.first + i) {
+			if got := p.in(s.text); got != "" {
+				return got
+			}
+		}
+	}
+	return ""
+}
+
+// in gives the text that the phrase matches, or "".
+func (p phrase) in(text string) string {
+	for from := 0; ; {
+		i := strings.Index(text[from:], p[0])
+		if i < 0 {
+			return ""
+		}
+		start := from + i
+		end := start + len(p[0])
+		for _, piece := range p[1:] {
+			window := text[end:min(len(text), end+gap+len(piece))]
+			j := strings.Index(window, piece)
+			if j < 0 {
+				end = -1
+				break
+			}
+			end += j + len(piece)
+		}
+		if end >= 0 {
+			return text[start:end]
+		}
+		from = start + 1
+	}
+}

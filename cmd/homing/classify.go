@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"homing/bounce"
+)
+
+// newClassify makes `homing classify`: what a message means, without a server
+// and without a configuration.
+func newClassify() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "classify [FILE…]",
+		Short: "Say what a message (a bounce, a reply, anything) means and why",
+		Long: "Says what each message means: what kind it is, of whom it speaks, and which rule decided.\n" +
+			"\"-\" or no file reads a message from standard input. The exit code is 2 when a file could not be read.",
+		RunE: func(c *cobra.Command, files []string) error {
+			if len(files) == 0 {
+				files = []string{"-"}
+			}
+			k := classifier{reader: bounce.NewReader(bounce.NewTable()), stdin: c.InOrStdin(), out: c.OutOrStdout(), json: asJSON, many: len(files) > 1}
+			failed := false
+			for _, name := range files {
+				if err := c.Context().Err(); err != nil {
+					return err
+				}
+				if err := k.file(name); err != nil {
+					fmt.Fprintf(c.ErrOrStderr(), "homing: cannot classify %s: %v\n", name, err)
+					failed = true
+				}
+			}
+			if failed {
+				return &exitError{code: exitUnable}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	return c
+}
+
+// A classifier classifies one file after the other.
+type classifier struct {
+	reader *bounce.Reader
+	stdin  io.Reader
+	out    io.Writer
+	json   bool
+	many   bool // several files: each needs a heading
+}
+
+func (k *classifier) file(name string) error {
+	in := k.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	report, err := k.reader.Read(in)
+	if err != nil {
+		return err
+	}
+	if k.json {
+		var line bytes.Buffer
+		e := json.NewEncoder(&line)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(report.JSON(name)); err != nil {
+			return err
+		}
+		_, err = k.out.Write(line.Bytes())
+		return err
+	}
+	if k.many {
+		if _, err := fmt.Fprintf(k.out, "%s\n", name); err != nil {
+			return err
+		}
+	}
+	if err := k.reader.Explain(k.out, report); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(k.out)
+	return err
+}
