@@ -254,12 +254,14 @@ secret_file = "hook-secret"
 		mode               os.FileMode
 		want, problem      string
 	}{
-		{"the line end does not belong to it", "s3cret\n", "", 0o600, "s3cret", ""},
-		{"nor does that of another system", "s3cret\r\n", "", 0o600, "s3cret", ""},
-		{"blanks do", " s3cret \n", "", 0o600, " s3cret ", ""},
-		{"its group may read it", "s3cret", "", 0o640, "s3cret", ""},
-		{"what the service manager hands over comes first", "old", "new", 0o600, "new", ""},
-		{"everybody may read it", "s3cret", "", 0o644, "s3cret",
+		{"the line end does not belong to it", "s3cret-of-the-hook\n", "", 0o600, "s3cret-of-the-hook", ""},
+		{"nor does that of another system", "s3cret-of-the-hook\r\n", "", 0o600, "s3cret-of-the-hook", ""},
+		{"blanks do", " s3cret-of-the-hook \n", "", 0o600, " s3cret-of-the-hook ", ""},
+		{"its group may read it", "s3cret-of-the-hook", "", 0o640, "s3cret-of-the-hook", ""},
+		{"what the service manager hands over comes first", "an old one of the hook", "a new one of the hook", 0o600, "a new one of the hook", ""},
+		{"too short to be one", "s3cret", "", 0o600, "",
+			"homing.toml:13: sink.secret_file: the secret has 6 octets, which anybody could guess; make one with `echo whsec_$(openssl rand -base64 32)`"},
+		{"everybody may read it", "s3cret-of-the-hook", "", 0o644, "s3cret-of-the-hook",
 			"homing.toml:13: warning: sink.secret_file: DIR/hook-secret can be read or changed by others (mode 0644); run `chmod 600 DIR/hook-secret`, or 640 with the server's group"},
 		{"it is longer than any secret", strings.Repeat("x", 65537), "", 0o600, "",
 			"homing.toml:13: sink.secret_file: DIR/hook-secret is longer than 64 KiB; name the right file"},

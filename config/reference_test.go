@@ -76,6 +76,35 @@ func TestReferenceMarksWhatIsNotBuilt(t *testing.T) {
 	}
 }
 
+func TestSwitchedOffIsNotAskedFor(t *testing.T) {
+	_, problems := Parse([]byte(`hostname = "mail.example.org"
+[listen]
+smtp = [":25"]
+submission = ["127.0.0.1:587"]
+https = []
+[[domain]]
+name = "example.org"
+return_path = "return@bounce.example.org"
+list_unsubscribe = "off"
+[[application]]
+name = "civicrm"
+domains = ["example.org"]
+networks = ["127.0.0.1"]
+[[sink]]
+name = "mail"
+type = "dsn"
+[delivery.smarthost]
+address = "smtp.provider.example:587"
+max_per_hour = 0
+rewrites_sender = false
+[store]
+engine = "embedded"
+`), t.TempDir())
+	if len(problems) > 0 {
+		t.Error(problems)
+	}
+}
+
 func TestExampleFileShowsEveryKey(t *testing.T) {
 	for _, k := range allKeys {
 		last := k.name[strings.LastIndexByte(k.name, '.')+1:]
@@ -154,9 +183,10 @@ func exampleFiles(t *testing.T) map[string][]byte {
 		"verp-2.key":        []byte("another key of thirty-two octets!\n"),
 		"bounce-rules.toml": nil,
 	}
-	for _, name := range []string{"civicrm-password", "hook-secret", "smarthost-password"} {
+	for _, name := range []string{"civicrm-password", "smarthost-password"} {
 		files[name] = []byte(name + "\n")
 	}
+	files["hook-secret"] = []byte("whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0\n")
 	return files
 }
 

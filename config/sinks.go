@@ -5,7 +5,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"homing/internal/publicnet"
 )
+
+// leastSecret is the least length of what signs a webhook, in octets.
+const leastSecret = 16
 
 // sinkKeys says which keys a sink needs and may have, apart from name and
 // type.
@@ -36,6 +41,9 @@ func (c *checker) sinks() {
 			c.sinkURL(s, path+".url")
 		}
 		s.Secret = c.secret(s.SecretFile, path+".secret_file")
+		if s.SecretFile != "" && len(s.Secret) < leastSecret {
+			c.errorf(path+".secret_file", "the secret has %d octets, which anybody could guess; make one with `echo whsec_$(openssl rand -base64 32)`", len(s.Secret))
+		}
 		s.APIKey = c.secret(s.APIKeyFile, path+".api_key_file")
 		s.SiteKey = c.secret(s.SiteKeyFile, path+".site_key_file")
 		c.peer(s.Address, path+".address", s.Type == SinkLMTP)
@@ -71,10 +79,12 @@ func (c *checker) sinkURL(s *Sink, path string) {
 	}
 }
 
+// privateHost reports whether a URL plainly names what the sink would refuse to
+// connect to. Other names show it only when they are resolved.
 func privateHost(u *url.URL) bool {
 	host := u.Hostname()
 	ip, err := netip.ParseAddr(host)
-	return err == nil && private(ip) || host == "localhost" || strings.HasSuffix(host, ".localhost")
+	return err == nil && !publicnet.Address(ip) || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // peer checks an address to call.

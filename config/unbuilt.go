@@ -9,7 +9,7 @@ import (
 // do yet. Whoever builds it removes the row.
 type gap struct {
 	key     string
-	value   string // the text that asks for it; "": anything but an empty list
+	value   string // what asks for it; "": anything but an empty list, 0 and false
 	warning bool   // the server does its work without
 	message string
 }
@@ -19,21 +19,34 @@ type gap struct {
 var gaps = []gap{
 	{"listen.https", "", false, "the public HTTPS listener is not built yet; leave it out, and let the web server in front pass /u/ and /.well-known/ to the address of http"},
 	{"tls.acme", "", false, "asking for certificates is not built yet; let certbot or another program get one, and write cert_file and key_file in [tls]"},
+	{"domain.list_unsubscribe", string(UnsubscribeAuto), true, "List-Unsubscribe headers are not added yet, so bulk mail has only what the application writes itself"},
 	{"route.as", string(AsActivity), false, "filing mail as activities is not built yet, so it would wait for ever; remove the route, and leave that mail where CiviCRM reads it now"},
 	{"source", "", false, "reading mail from another server is not built yet, so it would stay there; remove [[source]], and let the application read it as before"},
 	{"sink.type", string(SinkCiviCRM), false, "the civicrm sink is not built yet, so CiviCRM would hear of nothing; write a sink of type maildir, and let CiviCRM's Email Processor read it"},
+	{"delivery.smarthost.max_per_hour", "", false, `this limit is not built yet, so mail would go out faster than the provider takes it; write allow_rate = "500/h" at the application instead`},
+	{"delivery.smarthost.rewrites_sender", "", false, "finding the tag in a header is not built yet, so bounces would be lost; use a provider that keeps the envelope sender"},
+	{"bounce.rules_file", "", false, "rules of your own are not built yet, so bounces would be understood without them; leave it out"},
 	{"check", "", true, "the self-check does not run by itself yet, so nothing here has an effect"},
 	{"notify", "", true, "notices are not sent by mail yet, so nobody will hear of incidents this way; look at `homing status`"},
 	{"store.engine", string(Postgres), false, `the postgres engine is not built yet; write engine = "embedded", or leave it out`},
 }
 
+// asks reports whether a value asks for what is missing.
+func (g gap) asks(v *value) bool {
+	switch v.kind {
+	case list:
+		return g.value == "" && len(v.list) > 0 && v.list[0].kind != table
+	case table:
+		return g.value == ""
+	}
+	return v.text == g.value || g.value == "" && v.text != "0" && v.text != "false"
+}
+
 // unbuilt notes every gap that the file asks for.
 func unbuilt(f *findings, v *value, path string) {
 	key := keyOf(path)
-	i := slices.IndexFunc(gaps, func(g gap) bool {
-		return g.key == key && (g.value == "" || v.kind == text && v.text == g.value)
-	})
-	if i >= 0 && !(v.kind == list && (len(v.list) == 0 || v.list[0].kind == table)) {
+	i := slices.IndexFunc(gaps, func(g gap) bool { return g.key == key && g.asks(v) })
+	if i >= 0 {
 		if gaps[i].warning {
 			f.warnf(path, "%s", gaps[i].message)
 		} else {
