@@ -33,6 +33,7 @@ func (c *checker) all() {
 	c.delivery()
 	c.verpKeys()
 	c.notices()
+	c.elsewhere()
 	c.bounds()
 }
 

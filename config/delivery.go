@@ -81,6 +81,10 @@ func (c *checker) notices() {
 			*b = name
 		}
 	}
+}
+
+// elsewhere checks what other parts of the server read for themselves.
+func (c *checker) elsewhere() {
 	if file := c.c.Bounce.RulesFile; file != "" && !exists(file) {
 		c.errorf("bounce.rules_file", "there is no file %s; make it, or leave the key out", file)
 	}

@@ -50,7 +50,6 @@ func parse(data []byte, dir string, renamed map[string]string) (*Config, Problem
 	d := decoder{findings: f, dir: dir, secrets: os.Getenv("CREDENTIALS_DIRECTORY"), renamed: renamed}
 	d.note(tree, "")
 	d.decode(tree, "", reflect.ValueOf(c).Elem(), "")
-	c.DataDir = d.resolve(c.DataDir, "path")
 	unbuilt(f, tree, "")
 	c.fill()
 	check := checker{findings: f, c: c}
