@@ -238,6 +238,13 @@ func (e *edge) receive(c *chunks) (to string) {
 // see toDot, and reads the message straight from the edge.
 func (d dialogue) Data(io.Reader) error {
 	e := d.edge
+	e.pend = toDot
+	// The Session may take its time, and somebody may wait for what was said.
+	if err := e.speak(); err != nil {
+		e.o.Metrics.message(e.o.Kind, "lost")
+		e.hangUp(err)
+		return nil
+	}
 	c := &Content{scan: scanner{src: e, dots: true, bol: true, max: e.o.MaxMessage}}
 	if e.chunks != nil {
 		c.scan.src, c.scan.dots = e.chunks, false
@@ -253,7 +260,7 @@ func (d dialogue) Data(io.Reader) error {
 	case len(answers) == 0 && (ignored == ErrBare || ignored == ErrTooBig):
 		answers = []error{ignored}
 	}
-	e.expect, e.pend = '2', toDot
+	e.expect = '2'
 	e.conclude(c, answers)
 	return nil
 }

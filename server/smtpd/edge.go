@@ -206,6 +206,18 @@ func (e *edge) fill(until time.Time, message bool) error {
 	return e.broken(err)
 }
 
+// speak says what there is to say, though we do not wait for the peer.
+func (e *edge) speak() error {
+	err := e.arm(e.o.Now().Add(e.o.IdleTimeout), true)
+	if err == nil {
+		err = e.flush()
+	}
+	if err != nil {
+		return e.broken(err)
+	}
+	return nil
+}
+
 // broken says what an error of the connection means. The connection is dead by
 // then, so the calls of the Session are cancelled.
 func (e *edge) broken(err error) error {

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"homing/internal/memconn"
 	"homing/internal/reply"
@@ -283,5 +282,3 @@ func message(size int) string {
 	}
 	return b.String()
 }
-
-const patience = 30 * time.Second // of tests that use real sockets

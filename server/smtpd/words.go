@@ -20,31 +20,33 @@ func appendReply(dst []byte, r reply.Reply) []byte {
 	if r.Code < 200 || r.Code > 599 {
 		r = reply.Reply{Code: 451, Enhanced: reply.Enhanced{4, 3, 0}, Text: "local error, please try again"}
 	}
-	enhanced := r.Enhanced.String()
-	if class := r.Code / 100; enhanced == "" && class != 3 {
-		enhanced = reply.Enhanced{class, 0, 0}.String()
+	if class := r.Code / 100; r.Enhanced == (reply.Enhanced{}) && class != 3 {
+		r.Enhanced = reply.Enhanced{class, 0, 0}
+	}
+	if len(r.Text) <= maxReplyText && strings.IndexByte(r.Text, '\n') < 0 {
+		return appendLine(dst, r, ' ', r.Text)
 	}
 	lines := textLines(r.Text)
-	for i, line := range lines {
-		dst = strconv.AppendInt(dst, int64(r.Code), 10)
-		if i < len(lines)-1 {
-			dst = append(dst, '-')
-		} else {
-			dst = append(dst, ' ')
-		}
-		if enhanced != "" {
-			dst = append(append(dst, enhanced...), ' ')
-		}
-		dst = append(appendPrintable(dst, line), "\r\n"...)
+	last := len(lines) - 1
+	for _, line := range lines[:last] {
+		dst = appendLine(dst, r, '-', line)
 	}
-	return dst
+	return appendLine(dst, r, ' ', lines[last])
+}
+
+// appendLine appends one line of r; more is what stands behind its code.
+func appendLine(dst []byte, r reply.Reply, more byte, text string) []byte {
+	dst = append(strconv.AppendInt(dst, int64(r.Code), 10), more)
+	if r.Enhanced != (reply.Enhanced{}) {
+		for i, n := range r.Enhanced {
+			dst = append(strconv.AppendInt(dst, int64(n), 10), ". "[i/2])
+		}
+	}
+	return append(appendPrintable(dst, text), "\r\n"...)
 }
 
 // textLines splits a text at its line ends, and lines that are too long.
 func textLines(text string) []string {
-	if len(text) <= maxReplyText && strings.IndexByte(text, '\n') < 0 {
-		return []string{text}
-	}
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\r\n"), "\n") {
 		line = strings.TrimRight(line, "\r")
