@@ -80,7 +80,7 @@ type Options struct {
 	Grace time.Duration
 
 	Log     *slog.Logger     // nil discards
-	Now     func() time.Time // nil is time.Now
+	Now     func() time.Time // nil is time.Now; deadlines are set by it, so it must run as the network's
 	Metrics *Metrics         // nil counts nothing
 }
 
