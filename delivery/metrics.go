@@ -1,0 +1,66 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"homing/queue"
+)
+
+// Metrics counts what delivery does. Labels take few values by construction:
+// never an address, a domain or a reply text.
+type Metrics struct {
+	attempts    *prometheus.CounterVec
+	seconds     *prometheus.HistogramVec
+	connections prometheus.Gauge
+	reused      prometheus.Counter
+}
+
+// NewMetrics makes the metrics and registers them with r, if r is not nil.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_delivery_attempts_total",
+			Help: "Attempts that ended, by outcome: delivered (2xx), deferred (4xx), refused (5xx)."}, []string{"outcome"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "homing_delivery_duration_seconds",
+			Help:    "How long an attempt took, by the version of TLS in use.",
+			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1200}}, []string{"tls"}),
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "homing_delivery_connections",
+			Help: "Connections to next hops that are open, busy or idle."}),
+		reused: prometheus.NewCounter(prometheus.CounterOpts{Name: "homing_delivery_connections_reused_total",
+			Help: "Idle connections that another job went on with."}),
+	}
+	if r != nil {
+		r.MustRegister(m.attempts, m.seconds, m.connections, m.reused)
+	}
+	return m
+}
+
+// outcome is the label for a result.
+func outcome(r queue.Result) string {
+	switch {
+	case r.Reply.Positive():
+		return "delivered"
+	case r.Reply.Permanent():
+		return "refused"
+	}
+	return "deferred"
+}
+
+// report is the single place where an attempt becomes a count and a log line.
+func (m *Metrics) report(ctx context.Context, log *slog.Logger, it queue.Item, r queue.Result) {
+	secure := r.TLS
+	if secure == "" {
+		secure = "none"
+	}
+	m.attempts.WithLabelValues(outcome(r)).Inc()
+	m.seconds.WithLabelValues(secure).Observe(r.Took.Seconds())
+	attrs := []slog.Attr{slog.Any("item", it.Delivery), slog.String("rcpt", it.Recipient.Address),
+		slog.String("outcome", outcome(r)), slog.String("mx", r.RemoteMTA), slog.String("stage", string(r.Stage)),
+		slog.Int("code", r.Reply.Code), slog.Any("status", r.Reply.Enhanced), slog.String("tls", r.TLS), slog.Duration("took", r.Took)}
+	if r.Cause != nil {
+		attrs = append(attrs, slog.Any("err", r.Cause))
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", attrs...)
+}

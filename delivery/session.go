@@ -1,0 +1,253 @@
+package delivery
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"homing/internal/reply"
+	"homing/internal/smtpclient"
+	"homing/queue"
+)
+
+// A Mode says how a connection must be secured.
+type Mode int
+
+// The modes. Opportunistic is for MXs: encrypted where the peer offers it,
+// with any certificate (RFC 7435).
+const (
+	Opportunistic Mode = iota
+	Require            // with a certificate for the name of the host
+	None
+)
+
+// A policy is what a connection must be before mail goes over it. Connections
+// of different policies are never exchanged for each other.
+type policy struct {
+	mode     Mode
+	implicit bool // TLS before the greeting (RFC 8314)
+	user     string
+	password string
+}
+
+// A session is an open dialogue with a hop.
+type session struct {
+	*smtpclient.Client
+	hop
+	host  string      // who says what we hear: mta of hop
+	stop  func() bool // of cutting it when work ends
+	gauge func()
+	once  sync.Once
+}
+
+// quit ends the dialogue, waiting a moment for the answer.
+func (s *session) quit() {
+	s.Quit()
+	s.once.Do(func() { s.stop(); s.gauge() })
+}
+
+// dialTCP is the Dialer of the network.
+func dialTCP(ctx context.Context, source netip.Addr, to netip.AddrPort) (net.Conn, error) {
+	var d net.Dialer
+	if source.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+	}
+	return d.DialContext(ctx, "tcp", to.String())
+}
+
+// open connects to a hop and says hello, until mail can be sent. After TLS
+// failed where it is opportunistic, it tries once more without.
+func (d *Delivery) open(ctx context.Context, o *Options, h hop, noPipelining bool) (*session, *queue.Result) {
+	lesson := d.lessons.about(h.at)
+	noPipelining = noPipelining || lesson.noPipelining()
+	s, failed := d.connect(ctx, o, h, lesson.noTLS, noPipelining)
+	if failed == nil || !failed.noTLS || h.mode != Opportunistic || ctx.Err() != nil {
+		return s, failed.result()
+	}
+	s, failed = d.connect(ctx, o, h, true, noPipelining)
+	if failed == nil {
+		d.lessons.learn(h.at, tlsFailed)
+	}
+	return s, failed.result()
+}
+
+// A failure is a Result before any mail was sent.
+type failure struct {
+	queue.Result
+	noTLS bool // it is TLS that failed: without, it may be better
+}
+
+func (f *failure) result() *queue.Result {
+	if f == nil {
+		return nil
+	}
+	return &f.Result
+}
+
+func (d *Delivery) connect(ctx context.Context, o *Options, h hop, noTLS, noPipelining bool) (*session, *failure) {
+	c, failed := d.dial(ctx, o, h)
+	if failed != nil {
+		return nil, &failure{Result: *failed}
+	}
+	d.Metrics.connections.Inc()
+	s := &session{hop: h, host: h.mta(), gauge: d.Metrics.connections.Dec, Client: smtpclient.New(c, smtpclient.Options{
+		Name: o.Hostname, Peer: h.String(), NoPipelining: noPipelining, Timeouts: o.Timeouts.Timeouts})}
+	s.stop = context.AfterFunc(ctx, s.Cut)
+	if f := d.greet(s, noTLS); f != nil {
+		s.quit()
+		f.RemoteMTA, f.TLS = s.host, s.TLS()
+		return nil, f
+	}
+	return s, nil
+}
+
+func (d *Delivery) dial(ctx context.Context, o *Options, h hop) (net.Conn, *queue.Result) {
+	ctx, cancel := context.WithTimeout(ctx, o.Timeouts.Connect)
+	defer cancel()
+	c, err := d.Dial(ctx, o.source(h.at.Addr(), d.turn.Add(1)), h.at)
+	if err == nil {
+		return c, nil
+	}
+	why := ours(reply.Connect, 451, reply.Enhanced{4, 4, 1}, "connect to %s: %s", h, dialText(err))
+	why.Cause, why.RemoteMTA = err, h.mta()
+	return nil, why
+}
+
+// dialText says why there is no connection, without what people know already.
+func dialText(err error) string {
+	var number syscall.Errno
+	var timeout net.Error
+	switch {
+	case errors.As(err, &number):
+		return number.Error()
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return "connection timed out"
+	}
+	return err.Error()
+}
+
+// greet takes a new connection to where MAIL can be said.
+func (d *Delivery) greet(s *session, noTLS bool) *failure {
+	if s.implicit {
+		if failed := s.Handshake(d.tls(s.hop)); failed != nil {
+			return from(failed, false)
+		}
+	}
+	if failed := s.Hello(); failed != nil {
+		return from(failed, false)
+	}
+	if f := d.secure(s, noTLS); f != nil {
+		return f
+	}
+	if s.user == "" {
+		return nil
+	}
+	if s.TLS() == "" && s.mode != None {
+		return &failure{Result: *ours(reply.AUTH, 454, reply.Enhanced{4, 7, 0}, "%s offers no TLS, and without it the password is not sent", s.hop)}
+	}
+	if failed := s.Auth(s.user, s.password); failed != nil {
+		return from(failed, false)
+	}
+	return nil
+}
+
+// secure begins TLS where it is wanted and offered.
+func (d *Delivery) secure(s *session, noTLS bool) *failure {
+	required := s.mode == Require
+	switch {
+	case s.TLS() != "" || s.mode == None || noTLS && !required:
+		return nil
+	case s.Offers("STARTTLS"):
+		failed := s.StartTLS(d.tls(s.hop))
+		if failed == nil || !failed.Ours && !required && !s.Over() {
+			return nil // refused, and it goes on without
+		}
+		return from(failed, true)
+	case required:
+		return &failure{Result: *ours(reply.STARTTLS, 451, reply.Enhanced{4, 7, 4}, "%s does not offer the TLS that we require", s.hop)}
+	}
+	return nil
+}
+
+// tls is how TLS with a hop is begun.
+func (d *Delivery) tls(h hop) *tls.Config {
+	c := &tls.Config{ServerName: h.name, DynamicRecordSizingDisabled: true}
+	if h.mode == Require {
+		c.RootCAs, c.MinVersion = d.Roots, tls.VersionTLS12
+		return c
+	}
+	// Any encryption is better than none, which is the alternative.
+	c.InsecureSkipVerify, c.MinVersion = true, tls.VersionTLS10
+	c.ClientSessionCache = d.sessions
+	return c
+}
+
+func from(o *smtpclient.Outcome, tls bool) *failure {
+	return &failure{Result: queue.Result{Stage: o.Stage, Reply: o.Reply, Ours: o.Ours, Cause: o.Cause}, noTLS: tls && o.Ours}
+}
+
+// What was learnt of a host is forgotten after an hour: it may have been
+// repaired.
+const (
+	lessonTime = time.Hour
+	maxLessons = 10_000
+)
+
+type lesson struct {
+	noTLS bool
+	lost  int // how often mail went through only without pipelining
+	until time.Time
+}
+
+func tlsFailed(l *lesson)        { l.noTLS = true }
+func pipeliningFailed(l *lesson) { l.lost++ }
+
+// noPipelining: a connection may be lost for many reasons once.
+func (l lesson) noPipelining() bool { return l.lost > 1 }
+
+// lessons remember which hosts offer what they cannot do.
+type lessons struct {
+	mu sync.Mutex
+	of map[netip.AddrPort]lesson
+}
+
+func (m *lessons) about(at netip.AddrPort) lesson {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.of[at]; time.Now().Before(l.until) {
+		return l
+	}
+	delete(m.of, at)
+	return lesson{}
+}
+
+func (m *lessons) learn(at netip.AddrPort, what func(*lesson)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.of == nil || len(m.of) >= maxLessons {
+		m.of = map[netip.AddrPort]lesson{}
+	}
+	l := m.of[at]
+	what(&l)
+	l.until = time.Now().Add(lessonTime)
+	m.of[at] = l
+}
+
+// String names a mode as the configuration does.
+func (m Mode) String() string {
+	switch m {
+	case Opportunistic:
+		return "opportunistic"
+	case Require:
+		return "require"
+	case None:
+		return "none"
+	}
+	return fmt.Sprintf("mode %d", int(m))
+}

@@ -1,0 +1,69 @@
+package delivery
+
+import (
+	"fmt"
+	"time"
+
+	"homing/internal/reply"
+	"homing/queue"
+)
+
+// maxSettling is how many outcomes of one job may be on their way to the disk
+// while the dialogue goes on.
+const maxSettling = 16
+
+// settle makes an outcome durable while the dialogue goes on. What was cut
+// because the time to shut down had come is none: it is tried again.
+func (w *worker) settle(it queue.Item, r queue.Result) {
+	if r.Ours && !r.Reply.Positive() && w.work.Err() != nil {
+		return
+	}
+	w.Metrics.report(w.commit, w.Log, it, r)
+	w.room <- struct{}{}
+	w.settling.Go(func() {
+		defer func() { <-w.room }()
+		if err := w.Queue.Done(w.commit, it, r); err != nil {
+			w.Log.Error("an outcome could not be stored; the message may be sent again", "item", it.Delivery,
+				"code", r.Reply.Code, "err", err)
+		}
+	})
+}
+
+// failAll is the outcome for everything that was claimed when no host can be
+// used.
+func (w *worker) failAll(r *queue.Result) {
+	out := w.o.Smarthost.spare(*r)
+	if p := w.supply.left; p != nil {
+		out.Took = time.Since(p.began)
+		w.supply.left = nil
+		w.end(p, out)
+	}
+	out.Took = time.Since(w.began)
+	for _, it := range w.supply.waiting {
+		w.settle(it, out)
+	}
+	w.supply.waiting = nil
+}
+
+// unread is the outcome for a message that we cannot read: never a bounce.
+func (w *worker) unread(it queue.Item, err error) {
+	w.settle(it, queue.Result{Stage: reply.Resolve, Ours: true, Cause: fmt.Errorf("opening the message: %w", err),
+		Reply: reply.Reply{Code: 451, Enhanced: reply.Enhanced{4, 3, 0}, Text: "the message cannot be read just now"}})
+}
+
+func (w *worker) local(it queue.Item) bool {
+	return w.Local != nil && w.Local.Has(it.Recipient.Address)
+}
+
+// deliverLocal hands a message to the inbound side.
+func (w *worker) deliverLocal(it queue.Item) {
+	began := time.Now()
+	body, err := w.Queue.OpenBody(w.work, it)
+	if err != nil {
+		w.unread(it, err)
+		return
+	}
+	defer w.close(body)
+	r := w.Local.Deliver(w.work, it.Recipient.ReturnPath, it.Recipient.Address, body)
+	w.settle(it, queue.Result{Stage: reply.Dot, Reply: r, Ours: true, RemoteMTA: w.o.Hostname, Took: time.Since(began)})
+}

@@ -1,0 +1,173 @@
+package delivery
+
+import (
+	"slices"
+	"time"
+
+	"homing/internal/message"
+	"homing/internal/smtpclient"
+	"homing/queue"
+)
+
+// A supply is what a job has still to send.
+type supply struct {
+	waiting []queue.Item      // claimed and not begun
+	begun   []*parcel         // opened, without an outcome: two at most
+	left    *parcel           // of these, the one to send over another connection
+	more    chan []queue.Item // set while further items are asked for
+	dry     bool              // there are no further items
+}
+
+// A parcel is an item on its way through a dialogue.
+type parcel struct {
+	smtpclient.Transaction
+	item  queue.Item
+	body  message.Body
+	began time.Time
+}
+
+// back takes a transaction back that the client could not send.
+func (s *supply) back(t *smtpclient.Transaction) {
+	for _, p := range s.begun {
+		if &p.Transaction == t {
+			s.left = p
+		}
+	}
+}
+
+// any makes sure that there is something to send, and reports whether there
+// is. Mail for ourselves is delivered on the way.
+func (w *worker) any() bool {
+	s := &w.supply
+	for w.begin.Err() == nil {
+		switch {
+		case s.left != nil:
+			return true
+		case len(s.waiting) == 0:
+			if !w.fetch(true) {
+				return false
+			}
+		case w.local(s.waiting[0]):
+			it := s.waiting[0]
+			s.waiting = s.waiting[1:]
+			w.deliverLocal(it)
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// next gives the next transaction; with ready, without waiting for the queue.
+func (w *worker) next(ready bool) *smtpclient.Transaction {
+	s := &w.supply
+	for {
+		if ready {
+			if w.begin.Err() != nil || len(s.waiting) == 0 && !w.fetch(false) || len(s.waiting) == 0 || w.local(s.waiting[0]) {
+				return nil
+			}
+		} else if !w.any() {
+			return nil
+		}
+		if p := s.left; p != nil {
+			s.left = nil
+			return &p.Transaction
+		}
+		it := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		if len(s.waiting) == 0 {
+			w.ask()
+		}
+		body, err := w.Queue.OpenBody(w.work, it)
+		if err != nil {
+			w.unread(it, err)
+			continue
+		}
+		return w.parcel(it, body)
+	}
+}
+
+// ask begins to ask for further items, so that they are there when the last
+// one of these goes out and their envelope can ride behind it.
+func (w *worker) ask() {
+	s := &w.supply
+	if s.more != nil || s.dry || w.begin.Err() != nil {
+		return
+	}
+	more := make(chan []queue.Item, 1)
+	s.more = more
+	go func() {
+		items, err := w.Queue.More(w.begin, w.job)
+		if err != nil && w.begin.Err() == nil {
+			w.Log.Error("asking for more mail failed", "err", err)
+		}
+		more <- items
+	}()
+}
+
+// fetch takes the further items, and reports whether there can be any.
+func (w *worker) fetch(wait bool) bool {
+	w.ask()
+	s := &w.supply
+	if s.more == nil {
+		return false
+	}
+	var items []queue.Item
+	if wait {
+		items = <-s.more
+	} else {
+		select {
+		case items = <-s.more:
+		default:
+			return true
+		}
+	}
+	s.more, s.dry = nil, len(items) == 0
+	s.waiting = items
+	return !s.dry
+}
+
+// parcel opens a transaction for an item.
+func (w *worker) parcel(it queue.Item, body message.Body) *smtpclient.Transaction {
+	m, r := it.Message, it.Recipient
+	p := &parcel{item: it, body: body, began: time.Now(), Transaction: smtpclient.Transaction{
+		From:       r.ReturnPath,
+		To:         []smtpclient.Recipient{{Address: r.Address, Notify: r.Notify, Original: r.Original}},
+		Body:       body,
+		EightBit:   m.EightBit,
+		UTF8:       m.UTF8,
+		EnvelopeID: m.EnvelopeID,
+		Return:     m.ReturnContent,
+	}}
+	p.Done = func(o []smtpclient.Outcome) {
+		w.answered = w.answered || !o[0].Ours && o[0].Reply.Code != 421
+		w.end(p, queue.Result{Stage: o[0].Stage, Reply: o[0].Reply, Ours: o[0].Ours, Cause: o[0].Cause,
+			RemoteMTA: w.current.host, TLS: w.current.TLS(), Took: time.Since(p.began)})
+	}
+	w.supply.begun = append(w.supply.begun, p)
+	return &p.Transaction
+}
+
+// end is the end of a parcel.
+func (w *worker) end(p *parcel, r queue.Result) {
+	w.close(p.body)
+	w.supply.begun = slices.DeleteFunc(w.supply.begun, func(other *parcel) bool { return other == p })
+	w.settle(p.item, r)
+}
+
+func (w *worker) close(b message.Body) {
+	if err := b.Close(); err != nil {
+		w.Log.Warn("closing a message failed", "err", err)
+	}
+}
+
+// putDown lets go of what was begun and will not be sent. What More still
+// brings is given back by Finish.
+func (w *worker) putDown() {
+	for _, p := range w.supply.begun {
+		w.close(p.body)
+	}
+	if w.supply.more != nil {
+		<-w.supply.more
+	}
+}

@@ -1,0 +1,140 @@
+package delivery
+
+import (
+	"sync"
+	"time"
+
+	"homing/internal/smtpclient"
+	"homing/queue"
+)
+
+// maxLosses is how many fresh connections in a row may end without one
+// message being answered before a job gives up its slot.
+const maxLosses = 2
+
+// A worker does one job. Only what becomes of items that have ended goes on
+// in other goroutines.
+type worker struct {
+	*Delivery
+	times
+	o      *Options
+	job    *queue.Job
+	began  time.Time
+	supply supply
+
+	route    *route
+	hops     []hop         // that are left to try; the first one worked last
+	failed   *queue.Result // why the hops before could not be used
+	careful  bool          // no pipelining: it seems broken
+	current  *session
+	reused   bool // current was idle in the pool before
+	answered bool // current has answered for a message
+
+	settling sync.WaitGroup
+	room     chan struct{}
+}
+
+// do takes a job to its end.
+func (d *Delivery) do(t times, j *queue.Job) {
+	w := &worker{Delivery: d, times: t, o: d.options.Load(), job: j, began: time.Now(),
+		supply: supply{waiting: j.Items}, room: make(chan struct{}, maxSettling)}
+	w.run()
+	w.putDown()
+	w.settling.Wait()
+	d.Queue.Finish(j)
+}
+
+// run sends over one connection after another until nothing is left to send.
+func (w *worker) run() {
+	for fresh, losses := false, 0; w.any() && losses < maxLosses; fresh = true {
+		s, failed := w.session(fresh)
+		switch {
+		case failed != nil:
+			w.failAll(failed)
+			return
+		case s == nil:
+			return // shutting down
+		}
+		if why := w.send(s); why == nil {
+			w.pool.put(s, w.o.Timeouts.Idle)
+			return
+		}
+		s.quit()
+		if w.answered {
+			losses = 0
+		} else if !w.reused {
+			losses++
+		}
+	}
+}
+
+// send sends what there is over a session. When the session ends before that,
+// it says why.
+func (w *worker) send(s *session) *smtpclient.Outcome {
+	w.current, w.answered = s, false
+	left, why := s.Deliver(w.next)
+	w.supply.back(left)
+	if w.careful && w.answered {
+		w.lessons.learn(s.at, pipeliningFailed)
+	}
+	w.careful = w.careful || s.Doubtful()
+	return why
+}
+
+// session gives a connection that mail can be sent over: an idle one, unless
+// it must be fresh, or else a new one to the best host that can be used. It
+// gives nil when time is up.
+func (w *worker) session(fresh bool) (*session, *queue.Result) {
+	if w.route == nil {
+		if failed := w.resolve(); failed != nil {
+			return nil, failed
+		}
+	}
+	for w.reused = false; w.begin.Err() == nil; {
+		if len(w.hops) == 0 {
+			w.hops = w.route.next(w.work)
+		}
+		if len(w.hops) == 0 {
+			return nil, w.nowhere()
+		}
+		if !fresh {
+			if s := w.pool.get(w.hops); s != nil {
+				w.reused = true
+				w.Metrics.reused.Inc()
+				return s, nil
+			}
+		}
+		s, failed := w.open(w.work, w.o, w.hops[0], w.careful)
+		if failed == nil {
+			return s, nil
+		}
+		w.hops = w.hops[1:]
+		w.blame(failed)
+	}
+	return nil, nil
+}
+
+func (w *worker) resolve() (failed *queue.Result) {
+	if s := w.o.Smarthost; s != nil {
+		w.route = s.route(w.Resolver, w.o)
+		return nil
+	}
+	w.route, failed = routeTo(w.work, w.Resolver, w.o, w.job.Domain)
+	return failed
+}
+
+// blame notes why a host cannot be used. The last one tried decides, but what
+// may be better tomorrow counts more than what will not.
+func (w *worker) blame(r *queue.Result) {
+	if w.failed == nil || r.Reply.Temporary() || !w.failed.Reply.Temporary() {
+		w.failed = r
+	}
+}
+
+// nowhere is the outcome when no host is left.
+func (w *worker) nowhere() *queue.Result {
+	if why := w.route.why; why != nil && (w.failed == nil || !w.failed.Reply.Temporary() && why.Reply.Temporary()) {
+		w.failed = why
+	}
+	return w.failed
+}
