@@ -27,7 +27,7 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	}
 	m := &Metrics{
 		Connections: counter("connections_total",
-			"Connections that came, by what became of them: admitted, address (too many from one address), total (too many in all), tls (handshake failed) or refused (by policy).",
+			"Connections that came, by what became of them: admitted, address (too many from one address), total (too many in all), tls (handshake failed, also after STARTTLS) or refused (by policy).",
 			"listener", "outcome"),
 		Open: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "homing_smtpd_open_connections", Help: "Connections that are open now."},
 			[]string{"listener"}),
