@@ -109,7 +109,7 @@ func TestWhatNobodyHeardIsMarkedInTheJournal(t *testing.T) {
 }
 
 func TestAFaultyHostStillSpeaksTLS(t *testing.T) {
-	n := start(t, Misbehaving(time.Millisecond))
+	n := start(t, World{Domains: map[string]Domain{"noquit.test": {Host: Host{Faults: []Fault{{At: Quit, Then: Hang}}}}}})
 	c := call(t, n, "mx.noquit.test")
 	d := newDialogue(c, time.Second)
 	step := func(r reply.Reply, err error) {

@@ -55,7 +55,8 @@ func Everyday(after time.Duration) World {
 func Misbehaving(octet time.Duration) World {
 	domains := make(map[string]Domain)
 	add := func(name, about string, h Host) { domains[name] = Domain{About: about, Host: h} }
-	one := func(f Fault) Host { return Host{Faults: []Fault{f}} }
+	// Faults stay outside TLS: a client that used it would not meet them.
+	one := func(f Fault) Host { return Host{Faults: []Fault{f}, NoTLS: f.At != reply.STARTTLS} }
 
 	add("silent.test", "never greets", one(Fault{At: reply.Connect, Then: Hang}))
 	add("refuses.test", "says 421 instead of a greeting", one(Fault{At: reply.Connect, Say: "421 4.3.2 Service shutting down\r\n", Then: Close}))
