@@ -100,7 +100,7 @@ func TestHosts(t *testing.T) {
 			S: 250 ok
 			C: RCPT
 			S"250 ok\r\n250 ok\r\n"`,
-			want: `data: we say 451 4.5.0 mx1.example.net[198.51.100.1]:25 broke the protocol: unasked: "250 ok\r\n" by ` + mx1},
+			want: `data: we say 451 4.5.0 protocol error by mx1.example.net[198.51.100.1]:25: unasked: "250 ok\r\n" by ` + mx1},
 	}
 	serverTLS, _, err := smtptest.Certificate("mx1.example.net")
 	if err != nil {

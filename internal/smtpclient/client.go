@@ -343,5 +343,5 @@ func (c *Client) broke(s reply.Stage, err error) *Outcome {
 	c.over = true
 	why := strings.TrimPrefix(err.Error(), ErrProtocol.Error()+": ")
 	return &Outcome{Stage: s, Ours: true, Cause: err, Reply: reply.Reply{Code: 451, Enhanced: reply.Enhanced{4, 5, 0},
-		Text: fmt.Sprintf("%s broke the protocol: %s", c.o.Peer, why)}}
+		Text: fmt.Sprintf("protocol error by %s: %s", c.o.Peer, why)}}
 }

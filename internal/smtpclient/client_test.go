@@ -119,15 +119,15 @@ func TestHello(t *testing.T) {
 		{"554 at connect", "S: 554 5.7.1 your address is listed", "connect: 554 5.7.1 your address is listed", 0},
 		{"no greeting", "silence", "connect: we say 451 4.4.2 mx.example.net[198.51.100.7]:25 took too long before its greeting", 5 * time.Minute},
 		{"closed without a word", "close", "connect: we say 451 4.4.2 connection to mx.example.net[198.51.100.7]:25 was lost before its greeting", 0},
-		{"garbage", "S: SSH-2.0-OpenSSH_9.2", `connect: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: not a reply: "SSH-2.0-OpenSSH_9.2"`, 0},
-		{"354 as a greeting", "S: 354 go", "connect: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: 354 to connect", 0},
-		{"more than a greeting", `S"220 hi\r\n250 ok\r\n"`, `ehlo: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: unasked: "250 ok\r\n"`, 0},
+		{"garbage", "S: SSH-2.0-OpenSSH_9.2", `connect: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: not a reply: "SSH-2.0-OpenSSH_9.2"`, 0},
+		{"354 as a greeting", "S: 354 go", "connect: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: 354 to connect", 0},
+		{"more than a greeting", `S"220 hi\r\n250 ok\r\n"`, `ehlo: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: unasked: "250 ok\r\n"`, 0},
 		{"one octet every ten seconds", smtptest.Script("S\"220 \"\n" + strings.Repeat("S\"x\"\nwait 10s\n", 31)),
 			"connect: we say 451 4.4.2 mx.example.net[198.51.100.7]:25 took too long before its greeting", 5 * time.Minute},
 		{"endless continuation lines", smtptest.Script(strings.Repeat("S: 220-more\n", 7000)),
-			"connect: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: a reply of more than 65536 octets", 0},
+			"connect: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: a reply of more than 65536 octets", 0},
 		{"a reply of 10 MB in one line", smtptest.Script(`S"220 ` + strings.Repeat("x", 10<<20) + `"`),
-			"connect: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: a reply line of more than 2000 octets", 0},
+			"connect: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: a reply line of more than 2000 octets", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestStartTLS(t *testing.T) {
 			"starttls: we say 454 4.7.5 TLS with mx.example.net[198.51.100.7]:25 failed: tls: failed to verify certificate: x509: certificate is valid for mx.example.net, not mx.example.org", true, ""},
 		{"words ahead of TLS are not heard inside it", verified, `
 			S"220 go\r\n250-mx\r\n250 AUTH PLAIN\r\n"`,
-			`starttls: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: unasked: "250-mx\r\n250 AUTH PLAIN\r\n"`, true, ""},
+			`starttls: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: unasked: "250-mx\r\n250 AUTH PLAIN\r\n"`, true, ""},
 		{"an answer too many inside TLS", verified, `
 			S: 220 go
 			tls

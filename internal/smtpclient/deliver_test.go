@@ -209,8 +209,8 @@ func TestDeliver(t *testing.T) {
 		{name: "one 250 too many is not taken for the answer to DATA", to: []string{"ann"}, script: plain + `
 			C: MAIL
 			S"250 ok\r\n250 ok again\r\n"`,
-			want: []string{`ann rcpt: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: unasked: "250 ok again\r\n"`},
-			over: `rcpt: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: unasked: "250 ok again\r\n"`},
+			want: []string{`ann rcpt: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: unasked: "250 ok again\r\n"`},
+			over: `rcpt: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: unasked: "250 ok again\r\n"`},
 		{name: "one 250 too many that comes late is noticed at DATA", to: []string{"ann"}, script: plain + `
 			C: MAIL
 			S: 250 ok
@@ -218,8 +218,8 @@ func TestDeliver(t *testing.T) {
 			S: 250 late, to MAIL
 			C: DATA
 			S"250 ok, to RCPT\r\n354 go\r\n"`,
-			want: []string{"ann data: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: 250 to DATA"},
-			over: "data: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: 250 to DATA"},
+			want: []string{"ann data: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: 250 to DATA"},
+			over: "data: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: 250 to DATA"},
 		{name: "a refusal of RCPT is not taken for one of DATA", to: []string{"ann"}, script: plain + `
 			C: MAIL
 			S: 250 ok
@@ -229,8 +229,8 @@ func TestDeliver(t *testing.T) {
 			S: 550 5.1.1 no such user, to RCPT
 			C: RSET
 			S: 503 5.5.1 no recipients, to DATA`,
-			want: []string{"ann data: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: 503 to RSET"},
-			over: "rset: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: 503 to RSET"},
+			want: []string{"ann data: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: 503 to RSET"},
+			over: "rset: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: 503 to RSET"},
 		{name: "a 250 before the content is not taken for the answer to the dot", to: []string{"ann"}, script: plain + `
 			C: MAIL
 			S: 250 ok
@@ -238,19 +238,19 @@ func TestDeliver(t *testing.T) {
 			S: 250 ok
 			C: DATA
 			S"354 go\r\n250 queued already\r\n"`,
-			want: []string{`ann data: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: unasked: "250 queued already\r\n"`},
-			over: `data: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: unasked: "250 queued already\r\n"`},
+			want: []string{`ann data: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: unasked: "250 queued already\r\n"`},
+			over: `data: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: unasked: "250 queued already\r\n"`},
 		{name: "one 250 too many with PIPELINING", to: []string{"ann"}, left: true, doubt: true, script: pipelining + `
 			C: MAIL
 			C: RCPT
 			C: DATA
 			S"250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"`,
-			over: "data: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: 250 to DATA"},
+			over: "data: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: 250 to DATA"},
 		{name: "mixed codes in one reply", to: []string{"ann"}, script: plain + `
 			C: MAIL
 			S"250-ok\r\n550 no\r\n"`,
-			want: []string{"ann mail: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: 250 and 550 in one reply"},
-			over: "mail: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: 250 and 550 in one reply"},
+			want: []string{"ann mail: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: 250 and 550 in one reply"},
+			over: "mail: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: 250 and 550 in one reply"},
 		{name: "354 to the dot", to: []string{"ann"}, script: plain + `
 			C: MAIL
 			S: 250 ok
@@ -260,13 +260,13 @@ func TestDeliver(t *testing.T) {
 			S: 354 go
 			C.
 			S: 354 more`,
-			want: []string{"ann dot: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: 354 to the final dot"},
-			over: "dot: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: 354 to the final dot"},
+			want: []string{"ann dot: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: 354 to the final dot"},
+			over: "dot: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: 354 to the final dot"},
 		{name: "garbage", to: []string{"ann"}, script: plain + `
 			C: MAIL
 			S: HTTP/1.1 400 Bad Request`,
-			want: []string{`ann mail: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: not a reply: "HTTP/1.1 400 Bad Request"`},
-			over: `mail: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: not a reply: "HTTP/1.1 400 Bad Request"`},
+			want: []string{`ann mail: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: not a reply: "HTTP/1.1 400 Bad Request"`},
+			over: `mail: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: not a reply: "HTTP/1.1 400 Bad Request"`},
 		{name: "gone after a refusal: the refusal counts", to: []string{"ann"}, script: plain + `
 			C: MAIL
 			S: 250 ok
@@ -316,7 +316,7 @@ func TestDeliver(t *testing.T) {
 			S"250 ok\r\n550 5.1.1 no ann\r\n354 go\r\n"
 			C: .`,
 			want: []string{"ann rcpt: 550 5.1.1 no ann"},
-			over: "data: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: 354 with no recipient"},
+			over: "data: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: 354 with no recipient"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -440,7 +440,7 @@ func TestAPeerThatSpeaksDuringTheContent(t *testing.T) {
 			C.`, "ann dot: 552 5.3.4 too big"},
 		{"a 250 ahead of the dot is not", `
 			S: 250 ok
-			silence`, `ann data: we say 451 4.5.0 mx.example.net[198.51.100.7]:25 broke the protocol: unasked: "250 ok\r\n"`},
+			silence`, `ann data: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: unasked: "250 ok\r\n"`},
 		{"the end of the connection", `
 			close`, "ann data: we say 451 4.4.2 connection to mx.example.net[198.51.100.7]:25 was lost at DATA"},
 	}

@@ -54,7 +54,7 @@ func (c *Client) unfit(t *Transaction) *Outcome {
 	case t.EightBit && !c.offers.has("8BITMIME"):
 		return refuse(reply.MAIL, 554, reply.Enhanced{5, 6, 3}, "the message needs 8BITMIME, which %s does not offer", c.o.Peer)
 	case c.offers.size > 0 && size > c.offers.size:
-		return refuse(reply.MAIL, 552, reply.Enhanced{5, 3, 4}, "the message has %d octets and %s takes %d", size, c.o.Peer, c.offers.size)
+		return refuse(reply.MAIL, 552, reply.Enhanced{5, 3, 4}, "message size %d exceeds the %d octets that %s takes", size, c.offers.size, c.o.Peer)
 	}
 	return nil
 }

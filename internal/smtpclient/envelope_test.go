@@ -30,7 +30,7 @@ func TestParameters(t *testing.T) {
 			"RCPT TO:<ann@example.net> NOTIFY=FAILURE,DELAY ORCPT=rfc822;Ann+2Bx@example.net\r\n", ""},
 		{"no DSN where it is not", "HELP", dsn, "MAIL FROM:<r@example.org>\r\n", "RCPT TO:<ann@example.net>\r\n", ""},
 		{"SIZE", "SIZE", eightless(dsn), "MAIL FROM:<r@example.org> SIZE=3\r\n", "RCPT TO:<ann@example.net>\r\n", ""},
-		{"too big", "SIZE 1000", big, "", "", "mail: we say 552 5.3.4 the message has 1200 octets and mx.example.net[198.51.100.7]:25 takes 1000"},
+		{"too big", "SIZE 1000", big, "", "", "mail: we say 552 5.3.4 message size 1200 exceeds the 1000 octets that mx.example.net[198.51.100.7]:25 takes"},
 		{"SIZE 0 is no limit", "SIZE 0", big, "MAIL FROM:<> SIZE=1200\r\n", "RCPT TO:<ann@example.net>\r\n", ""},
 		{"8BITMIME", "8BITMIME", eight, "MAIL FROM:<r@example.org> BODY=8BITMIME\r\n", "RCPT TO:<ann@example.net>\r\n", ""},
 		{"no 8BITMIME", "HELP", eight, "", "", "mail: we say 554 5.6.3 the message needs 8BITMIME, which mx.example.net[198.51.100.7]:25 does not offer"},
