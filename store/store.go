@@ -42,7 +42,7 @@ type Store interface {
 	Deliveries(n int) event.DeliveryID
 	// Enqueue stores a message, its recipients, bodies and events at once.
 	// A Submission whose Key was seen before changes nothing and gives the
-	// MessageID of the first.
+	// MessageID of the first. At most 1,000 recipients.
 	Enqueue(ctx context.Context, s Submission) (event.MessageID, error)
 
 	// Due gives the keys whose work changed after since (zero Mark: all of
@@ -55,7 +55,10 @@ type Store interface {
 	// ErrLeaseLost when one of them is no longer ours: the others are done.
 	Extend(ctx context.Context, until time.Time, tokens ...Token) error
 	// Apply is the way in which a recipient, its hold and its events change:
-	// all changes of one call in one transaction, all or nothing.
+	// all changes of one call, at most 1,000, in one transaction, all or
+	// nothing. A change without a Lease that moves a leased recipient away
+	// from Waiting takes the lease away; one that leaves it waiting does not,
+	// so that a dialogue under way is not repeated for nothing.
 	Apply(ctx context.Context, changes ...Change) error
 
 	// Recipient looks a delivery up, also long after it ended, until
@@ -193,7 +196,7 @@ type Change struct {
 	Delivery event.DeliveryID
 	Address  string // canonical; for a change of a hold alone
 	Lease    Token  // set: ErrLeaseLost unless still ours. It ends with the change
-	Raw      Draft  // a report or reply to keep; one Draft may serve several Changes
+	Raw      Draft  // a report or reply, kept if an event names Case.Raw; one Draft may serve several Changes
 	// Decide looks at the Case and changes it. It is pure: it may run again,
 	// and an error from it undoes the whole Apply and is returned as it is.
 	Decide func(*Case) error

@@ -1,0 +1,134 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"homing/store"
+)
+
+// A log appends frames. Only the committer calls its methods, once the Store
+// is open.
+type log struct {
+	fs   FS
+	dir  string
+	slog *slog.Logger
+	now  func() time.Time
+
+	cur   *segment
+	alloc int64 // cur is preallocated up to here
+	added func(*segment)
+}
+
+// begin starts a new segment behind number, for the frame first. On a full
+// disk a segment without preallocation will do: outcomes may still find room.
+func (l *log) begin(number, first uint64) error {
+	const start = allocStep + applyReserve
+	g, err := makeSegment(l.fs, l.dir, number, first, l.now(), start)
+	alloc := int64(start)
+	if noSpace(err) && l.cur == nil {
+		g, err = makeSegment(l.fs, l.dir, number, first, l.now(), segmentHeader)
+		alloc = segmentHeader
+	}
+	if err != nil {
+		return err
+	}
+	l.cur, l.alloc = g, alloc
+	l.added(g)
+	return nil
+}
+
+// roll goes on to a new segment when the current one is full. Without room
+// for a new one the current one grows.
+func (l *log) roll() error {
+	if l.cur.end < segmentFull {
+		return nil
+	}
+	old := l.cur
+	err := l.begin(old.number+1, old.last+1)
+	if noSpace(err) {
+		l.slog.Warn("no room for a new log segment", "err", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// What was preallocated behind the end is not needed any more. Should
+	// this be lost in a crash, zeros are left, which say nothing.
+	if err := old.file.Truncate(old.end); err != nil {
+		l.slog.Warn("log segment not shortened", "err", err)
+	}
+	return nil
+}
+
+// fits makes sure that n octets can be appended: ErrFull when the disk has no
+// room. Only what settles may use the last applyReserve octets, so that an
+// outcome is never dropped for want of space.
+func (l *log) fits(n int, settles bool) error {
+	want := l.cur.end + int64(n) + applyReserve
+	if want <= l.alloc {
+		return nil
+	}
+	target := (want + allocStep - 1) / allocStep * allocStep
+	err := l.cur.file.Allocate(l.alloc, target-l.alloc)
+	switch {
+	case err == nil:
+		l.alloc = target
+		return nil
+	case !noSpace(err):
+		return fmt.Errorf("bolt: preallocating: %w", err)
+	case settles && l.cur.end+int64(n) <= l.alloc:
+		return nil
+	}
+	return store.ErrFull
+}
+
+// append writes a frame and syncs. After ErrFull nothing was written; any
+// syncError is for good.
+func (l *log) append(b []byte) error {
+	n, err := l.cur.file.WriteAt(b, l.cur.end)
+	if err == nil && n < len(b) {
+		err = errors.New("short write without an error")
+	}
+	if err != nil {
+		if cerr := l.cutBack(); cerr != nil {
+			return syncError{errors.Join(err, cerr)}
+		}
+		if noSpace(err) {
+			return store.ErrFull
+		}
+		// What a write that failed for another reason left behind, nobody
+		// knows; but it is cut off, and nothing was acknowledged.
+		return fmt.Errorf("bolt: writing the log: %w", err)
+	}
+	if err := l.cur.file.Sync(); err != nil {
+		return syncError{err}
+	}
+	l.cur.end += int64(len(b))
+	l.cur.last++
+	return nil
+}
+
+// cutBack forgets what a write left behind the last frame. It gives up the
+// preallocation, and tries to get it again.
+func (l *log) cutBack() error {
+	if err := l.cur.file.Truncate(l.cur.end); err != nil {
+		return err
+	}
+	if err := l.cur.file.Sync(); err != nil {
+		return err
+	}
+	old := l.alloc
+	l.alloc = l.cur.end
+	if old > l.alloc && l.cur.file.Allocate(l.alloc, old-l.alloc) == nil {
+		l.alloc = old
+	}
+	return nil
+}
+
+// position is where the log ends.
+func (l *log) position() position {
+	return position{segment: l.cur.number, offset: l.cur.end, number: l.cur.last}
+}

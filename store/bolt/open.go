@@ -1,0 +1,353 @@
+// Package bolt is the embedded engine of store: an append-only log that is
+// the truth, and bbolt as its lazy index.
+//
+// A directory holds
+//
+//	lock      names the process that has the store open
+//	log/      segments: frames with everything that was ever written (frame.go)
+//	body/     bodies of more than 128 KiB, each a file
+//	index.db  rows by key (overlay.go), which follow the log within a moment
+//	suspect   there after the disk failed: the next start trusts no cache
+//
+// Everything that callers want written goes through one committer: it stages
+// what has gathered, writes one frame, syncs once, and then answers all
+// (commit.go). What bbolt does not know yet is kept in memory as an overlay;
+// after a crash the log gives it back.
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"homing/event"
+	"homing/store"
+)
+
+// Options say where a Store is and what it may use.
+type Options struct {
+	Dir     string           // made with mode 0700 if it is missing
+	Log     *slog.Logger     // nil: slog.Default()
+	Now     func() time.Time // nil: time.Now
+	Reserve Reserve          // how much of the disk Room keeps free
+
+	FS        FS                                               // nil: the operating system
+	OpenIndex func(string, int, os.FileMode) (*os.File, error) // opens the file of bbolt; nil: os.OpenFile
+}
+
+// A Store is a store.Store in one directory. It must be closed.
+type Store struct {
+	dir, bodyDir string
+	slog         *slog.Logger
+	now          func() time.Time
+	fs           FS
+	reserve      Reserve
+	lock         *os.File
+	db           *bolt.DB
+
+	log   *log // the committer's
+	queue queue
+	room  room
+
+	messages, deliveries, eventIDs, bodies event.Sequence
+
+	failed    *fault
+	closing   chan struct{}
+	closeOnce sync.Once
+	closeErr  error
+	workers   sync.WaitGroup
+	wake      chan struct{} // something to do before long; has room for one
+	urgent    chan struct{} // at once
+
+	mu        sync.RWMutex
+	active    *overlay // what the log knows and bbolt does not
+	flushing  *overlay // of that, what is on its way
+	applied   position // what bbolt knows for sure
+	segments  map[uint64]*segment
+	newest    uint64 // the segment that the committer writes
+	due       *dueIndex
+	cursors   map[string]event.Cursor
+	moved     map[string]bool // cursors that are not written yet
+	counting  *[]string       // sinks that count for bodies; nil: all with a cursor
+	doomed    []uint64        // bodies whose file is to be removed
+	eventBell bell
+	flushEnd  bell
+	indexing  bool // the index is being written
+	indexFull bool // the last try found no room
+	armed     bool // the flusher will look before long
+	sweep     bool // bodies that events show may have become free
+	forgotTo  event.DeliveryID
+	erasing   map[string]event.ID
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the store in a directory, or makes one. What was acknowledged
+// before a crash is there again. It returns ErrDamaged and ErrNewer, and an
+// error that says what to do when another process has the store open.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s := &Store{
+		dir: o.Dir, bodyDir: filepath.Join(o.Dir, "body"), slog: o.Log, now: o.Now, fs: o.FS, reserve: o.Reserve,
+		failed: newFault(), closing: make(chan struct{}), wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		active: newOverlay(), sweep: true, segments: map[uint64]*segment{}, cursors: map[string]event.Cursor{},
+		moved: map[string]bool{}, erasing: map[string]event.ID{},
+	}
+	s.queue.news = make(chan struct{}, 1)
+	if s.slog == nil {
+		s.slog = slog.Default()
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.fs == nil {
+		s.fs = disk{}
+	}
+	s.log = &log{fs: s.fs, dir: filepath.Join(o.Dir, "log"), slog: s.slog, now: s.now, added: s.addSegment}
+	if err := s.open(ctx, o.OpenIndex); err != nil {
+		return nil, errors.Join(err, s.shut())
+	}
+	s.workers.Go(s.commitLoop)
+	s.workers.Go(s.flushLoop)
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, openFile func(string, int, os.FileMode) (*os.File, error)) error {
+	for _, dir := range []string{s.dir, s.log.dir, s.bodyDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	var err error
+	if s.lock, err = takeLock(s.dir); err != nil {
+		return err
+	}
+	if err := distrust(s.dir); err != nil {
+		return err
+	}
+	if s.db, err = openIndex(indexPath(s.dir), openFile); err != nil {
+		return err
+	}
+	if s.applied, err = prepareIndex(s.db); err != nil {
+		return fmt.Errorf("bolt: %s: %w", indexPath(s.dir), err)
+	}
+	last, err := s.replay()
+	if err != nil {
+		return err
+	}
+	if err := s.load(ctx); err != nil {
+		return err
+	}
+	if err := s.log.begin(last.segment+1, last.number+1); err != nil {
+		return fmt.Errorf("bolt: beginning a log segment: %w", full(err))
+	}
+	// A fence is the number of the segment that this start made and a count.
+	s.due.fence = s.log.cur.number << 40
+	s.reclaim()
+	return nil
+}
+
+// replay brings bbolt up to the log and says where the log ends.
+func (s *Store) replay() (position, error) {
+	list, err := openSegments(s.fs, s.log.dir)
+	if err != nil {
+		return position{}, err
+	}
+	for _, g := range list {
+		s.addSegment(g)
+	}
+	at := s.applied
+	for i, g := range list {
+		if i+1 < len(list) && list[i+1].first <= s.applied.number+1 && g.number != s.applied.segment {
+			g.last = list[i+1].first - 1
+			if g.end, err = g.file.Size(); err != nil {
+				return at, err
+			}
+			continue
+		}
+		if at, err = s.replaySegment(g, at); err != nil {
+			return at, err
+		}
+	}
+	if at.number < s.applied.number || len(list) == 0 && at.number > 0 {
+		return at, damaged(s.log.dir, "it ends at frame %d, but the index knows frame %d", at.number, s.applied.number)
+	}
+	return at, s.flush()
+}
+
+// replaySegment applies what bbolt does not know of a segment, makes sure
+// that its end is on the disk, and cuts off a torn tail.
+func (s *Store) replaySegment(g *segment, at position) (position, error) {
+	from, want := int64(segmentHeader), g.first
+	if g.number == s.applied.segment {
+		from, want = s.applied.offset, s.applied.number+1
+	} else if g.first != at.number+1 {
+		return at, damaged(g.name, "it begins with frame %d, but frame %d comes next", g.first, at.number+1)
+	}
+	last := from
+	err := g.read(from, want, func(f frame, off int64) error {
+		last = off
+		err := f.each(func(o op) error { s.active.apply(o); return nil })
+		if err != nil {
+			return damaged(g.name, "%v", err)
+		}
+		s.active.upTo = position{g.number, off + int64(align(frameHeader+len(f.payload))), f.number}
+		if s.active.octets >= overlayFlush {
+			return s.flush()
+		}
+		return nil
+	})
+	if err != nil {
+		return at, err
+	}
+	return position{g.number, g.end, g.last}, s.settleEnd(g, last)
+}
+
+// settleEnd cuts a torn tail off, and writes the last frame again: if the
+// sync of the process before failed, the system shows octets that the disk
+// may not have. Nobody was promised them, but they are about to be trusted.
+func (s *Store) settleEnd(g *segment, from int64) error {
+	size, err := g.file.Size()
+	if err != nil {
+		return err
+	}
+	if size != g.end { // shorter by the zeros behind the last frame, too
+		if err := g.file.Truncate(g.end); err != nil {
+			return err
+		}
+	}
+	if from < g.end {
+		b := make([]byte, g.end-from)
+		if _, err := g.file.ReadAt(b, from); err != nil {
+			return err
+		}
+		if _, err := g.file.WriteAt(b, from); err != nil {
+			return err
+		}
+	}
+	return g.file.Sync()
+}
+
+func (s *Store) addSegment(g *segment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.segments[g.number] = g
+	s.newest = max(s.newest, g.number)
+}
+
+// load fills the memory from bbolt, which knows everything now.
+func (s *Store) load(ctx context.Context) error {
+	s.due = newDueIndex(0)
+	owned := map[uint64]bool{}
+	err := s.db.View(func(tx *bolt.Tx) error {
+		if row := tx.Bucket([]byte(bucketNames[bucketMeta])).Get([]byte(metaHigh)); row != nil {
+			if err := s.raise(row); err != nil {
+				return err
+			}
+		}
+		return errors.Join(s.loadWaiting(ctx, tx), s.loadBodies(tx, owned), s.loadCursors(tx))
+	})
+	if err != nil {
+		return err
+	}
+	return s.removeUnnamed(owned)
+}
+
+func (s *Store) loadWaiting(ctx context.Context, tx *bolt.Tx) error {
+	now, n := s.now(), 0
+	return tx.Bucket([]byte(bucketNames[bucketWaiting])).ForEach(func(k, row []byte) error {
+		w, err := decodeWait(row)
+		if err != nil {
+			return err
+		}
+		if n++; n%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.due.change(dueChange{id: id64[event.DeliveryID](string(k)), new: w}, now)
+		return nil
+	})
+}
+
+func (s *Store) loadBodies(tx *bolt.Tx, owned map[uint64]bool) error {
+	return tx.Bucket([]byte(bucketNames[bucketBody])).ForEach(func(k, row []byte) error {
+		b, err := decodeBody(row)
+		if err != nil {
+			return err
+		}
+		id := id64[uint64](string(k))
+		if b.segment == 0 {
+			owned[id] = true
+			return nil
+		}
+		if s.segments[b.segment] == nil {
+			return damaged(segmentName(s.log.dir, b.segment), "it is missing, and body %016x is in it", id)
+		}
+		s.account(bodyChange{b.segment, b.octets(), 1})
+		return nil
+	})
+}
+
+func (s *Store) loadCursors(tx *bolt.Tx) error {
+	return tx.Bucket([]byte(bucketNames[bucketCursor])).ForEach(func(k, row []byte) (err error) {
+		s.cursors[string(k)], err = decodeCursor(row)
+		return err
+	})
+}
+
+// removeUnnamed removes files of bodies that no transaction named.
+func (s *Store) removeUnnamed(owned map[uint64]bool) error {
+	names, err := s.fs.List(s.bodyDir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if id, ok := bodyID(name); ok && !owned[id] {
+			if err := s.fs.Remove(filepath.Join(s.bodyDir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close waits for what was submitted, brings the index up to the log and
+// gives the directory back. Calls that wait end with an error. It may be
+// called again, and gives the same error.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		err := s.writeCursors(context.Background())
+		close(s.closing)
+		s.queue.close()
+		s.workers.Wait()
+		if !s.failed.is() {
+			err = errors.Join(err, s.flush(), s.log.cur.file.Truncate(s.log.cur.end))
+			s.removeDoomed()
+		}
+		s.closeErr = errors.Join(err, s.shut())
+	})
+	return s.closeErr
+}
+
+// shut closes what is open.
+func (s *Store) shut() error {
+	var errs []error
+	s.mu.Lock()
+	list := slices.Collect(maps.Values(s.segments))
+	s.mu.Unlock()
+	errs = append(errs, closeSegments(list))
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}

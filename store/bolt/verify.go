@@ -1,0 +1,346 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"time"
+
+	"homing/event"
+	"homing/hold"
+	"homing/store"
+)
+
+// Verify checks the whole store: every frame and every body against its
+// checksum, every row against the rows it speaks of, and what is in memory
+// against what is on disk. It returns all that it finds, up to a bound, and
+// nil for a sound store. It reads everything, and bbolt gives no pages free
+// while it runs: it is for `homing doctor` and for tests.
+func (s *Store) Verify(ctx context.Context) error {
+	if err := s.closedOr(ctx); err != nil {
+		return err
+	}
+	c, err := s.newCheck()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	for _, step := range []func() error{
+		c.recipients, c.waiting, c.messages, c.history, c.events, c.reports, c.bodies, c.segments, c.files,
+	} {
+		if err := errors.Join(step(), ctx.Err()); err != nil {
+			return err
+		}
+	}
+	return errors.Join(c.found...)
+}
+
+// problemsMost bounds what one Verify tells.
+const problemsMost = 50
+
+// A check is one Verify: a frozen view, and what was counted in it.
+type check struct {
+	s     *Store
+	v     *view
+	began time.Time
+	segs  map[uint64]*checkedSegment
+	due   map[store.Key]int // waiting and leased, by the memory
+
+	left   map[event.MessageID]int // deliveries, by the recipients
+	owed   map[uint64]int          // reasons, by the rows that are reasons
+	work   map[store.Key]int       // waiting, by the rows
+	named  map[uint64]int64        // bodies with a file of their own, and its size
+	doomed map[uint64]bool         // bodies whose file is about to go
+	found  []error
+}
+
+// A checkedSegment is a segment as it was when the check began, and what the
+// rows say of it.
+type checkedSegment struct {
+	*segment
+	end               int64
+	live, rowsLive    int64
+	bodies, rowsOwned int
+}
+
+func (s *Store) newCheck() (*check, error) {
+	c := &check{s: s, began: s.now(), segs: map[uint64]*checkedSegment{}, due: map[store.Key]int{},
+		left: map[event.MessageID]int{}, owed: map[uint64]int{}, work: map[store.Key]int{}, named: map[uint64]int64{}, doomed: map[uint64]bool{}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tx, err := s.db.Begin(false)
+	if err != nil {
+		return nil, err
+	}
+	c.v = &view{s: s, active: s.active.clone(), flushing: s.flushing.clone(), tx: tx}
+	for number, g := range s.segments {
+		g.pins++
+		c.segs[number] = &checkedSegment{segment: g, live: g.live, bodies: g.owed}
+		if number != s.newest {
+			c.segs[number].end = g.end
+		}
+	}
+	// The committer may be at the end of the newest one: what counts is what
+	// was merged.
+	for _, p := range []position{s.applied, s.flushing.position(), s.active.position()} {
+		if p.segment == s.newest {
+			c.segs[s.newest].end = p.offset
+		}
+	}
+	for _, id := range s.doomed {
+		c.doomed[id] = true
+	}
+	for key, f := range s.due.flows {
+		if n := f.waiting.n + f.leased; n > 0 {
+			c.due[key] = n
+		}
+	}
+	return c, nil
+}
+
+func (o *overlay) position() position {
+	if o == nil {
+		return position{}
+	}
+	return o.upTo
+}
+
+func (o *overlay) clone() *overlay {
+	if o == nil {
+		return nil
+	}
+	twin := *o
+	for b := range o.rows {
+		twin.rows[b] = maps.Clone(o.rows[b])
+	}
+	twin.events = append([]string(nil), o.events...)
+	return &twin
+}
+
+func (c *check) close() {
+	c.v.close()
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	for _, g := range c.segs {
+		g.pins--
+	}
+}
+
+func (c *check) problem(format string, args ...any) {
+	if len(c.found) < problemsMost {
+		c.found = append(c.found, fmt.Errorf(format, args...))
+	}
+}
+
+// all gives all rows of a bucket.
+func (c *check) all(b bucket, do func(key string, row []byte) error) error {
+	for sp := (span{}); ; {
+		rest, err := c.v.each(b, sp, func(key string, row []byte) (bool, error) { return true, do(key, row) })
+		if err != nil {
+			return fmt.Errorf("bucket %s: %w", bucketNames[b], err)
+		}
+		if rest == "" {
+			return nil
+		}
+		sp.first = rest
+	}
+}
+
+func (c *check) recipients() error {
+	return c.all(bucketRecipient, func(key string, row []byte) error {
+		r, err := decodeRecipient(id64[event.DeliveryID](key), row)
+		if err != nil {
+			return err
+		}
+		c.left[r.Message]++
+		if c.v.get(bucketAddress, historyKey(hold.Canonical(r.Address), r.ID)) == nil {
+			c.problem("delivery %v is not in the history of its address", r.ID)
+		}
+		wait := c.v.get(bucketWaiting, key)
+		if r.State.Terminal() {
+			if wait != nil {
+				c.problem("delivery %v is %v and waits", r.ID, r.State)
+			}
+			return nil
+		}
+		c.owed[r.Body.Body]++
+		if wait == nil {
+			c.problem("delivery %v is %v and does not wait", r.ID, r.State)
+			return nil
+		}
+		if w, err := decodeWait(wait); err != nil || w != waitOf(&r) {
+			c.problem("delivery %v waits for something else: %v", r.ID, err)
+		}
+		return nil
+	})
+}
+
+func (c *check) waiting() error {
+	err := c.all(bucketWaiting, func(key string, row []byte) error {
+		w, err := decodeWait(row)
+		if w.state == store.Waiting {
+			c.work[w.key]++
+		}
+		if c.v.get(bucketRecipient, key) == nil {
+			c.problem("delivery %v waits and is not there", id64[event.DeliveryID](key))
+		}
+		return err
+	})
+	if !maps.Equal(c.work, c.due) {
+		c.problem("the due work is %v in memory and %v on disk", c.due, c.work)
+	}
+	return err
+}
+
+func (c *check) messages() error {
+	err := c.all(bucketMessage, func(key string, row []byte) error {
+		m, err := decodeMessage(id64[event.MessageID](key), row)
+		if n := c.left[m.ID]; n != m.left {
+			c.problem("message %v counts %d deliveries and has %d", m.ID, m.left, n)
+		}
+		delete(c.left, m.ID)
+		return err
+	})
+	for id, n := range c.left {
+		c.problem("message %v is missing and has %d deliveries", id, n)
+	}
+	return errors.Join(err, c.all(bucketKey, func(key string, row []byte) error {
+		id, err := decodeNumber(row)
+		if c.v.get(bucketMessage, key64(id)) == nil {
+			c.problem("idempotency key %q names message %v, which is missing", key, event.MessageID(id))
+		}
+		return err
+	}))
+}
+
+func (c *check) history() error {
+	return c.all(bucketAddress, func(key string, _ []byte) error {
+		if len(key) < 9 {
+			return errRow
+		}
+		row := c.v.get(bucketRecipient, key[len(key)-8:])
+		if row == nil {
+			c.problem("the history of an address names delivery %v, which is missing", id64[event.DeliveryID](key[len(key)-8:]))
+		}
+		return nil
+	})
+}
+
+func (c *check) events() error {
+	err := c.all(bucketEvent, func(key string, row []byte) error {
+		_, err := decodeEvent(id64[event.ID](key), row)
+		return err
+	})
+	return errors.Join(err, c.all(bucketShown, func(key string, row []byte) error {
+		_, bodies, err := decodeShown(row)
+		for _, id := range bodies {
+			c.owed[id]++
+		}
+		if c.v.get(bucketEvent, key) == nil {
+			c.problem("event %v is missing and shows bodies", id64[event.ID](key))
+		}
+		return err
+	}))
+}
+
+func (c *check) reports() error {
+	return c.all(bucketReport, func(key string, _ []byte) error {
+		c.owed[id64[uint64](key)]++
+		return nil
+	})
+}
+
+func (c *check) bodies() error {
+	err := c.all(bucketBody, func(key string, row []byte) error {
+		b, err := decodeBody(row)
+		if err != nil {
+			return err
+		}
+		id := id64[uint64](key)
+		n, err := decodeNumber(c.v.get(bucketOwed, key))
+		if err != nil || int(n) != c.owed[id] || n == 0 {
+			c.problem("body %016x is owed %d times and counts %d: %v", id, c.owed[id], n, err)
+		}
+		delete(c.owed, id)
+		if b.segment == 0 {
+			c.named[id] = b.octets()
+			return nil
+		}
+		c.inSegment(id, &b)
+		return nil
+	})
+	for id, n := range c.owed {
+		c.problem("body %016x is owed %d times and missing", id, n)
+	}
+	return err
+}
+
+// inSegment checks a body that is in the log.
+func (c *check) inSegment(id uint64, b *bodyRow) {
+	g := c.segs[b.segment]
+	if g == nil {
+		c.problem("body %016x is in segment %016x, which is missing", id, b.segment)
+		return
+	}
+	g.rowsLive += b.octets()
+	g.rowsOwned++
+	m := moving{row: *b, heads: make([]byte, b.headSize()), body: make([]byte, b.size)}
+	if err := m.load(g.segment); err != nil {
+		c.problem("body %016x in %s: %w", id, g.name, err)
+	}
+}
+
+func (c *check) segments() error {
+	for _, g := range c.segs {
+		if g.live != g.rowsLive || g.bodies != g.rowsOwned {
+			c.problem("%s owes %d octets of %d bodies and counts %d of %d", g.name, g.rowsLive, g.rowsOwned, g.live, g.bodies)
+		}
+		if err := c.frames(g); err != nil {
+			c.problem("%w", err)
+		}
+	}
+	return nil
+}
+
+// frames reads all frames of a segment that were there when the check began.
+func (c *check) frames(g *checkedSegment) error {
+	h := make([]byte, frameHeader)
+	for at, want := int64(segmentHeader), g.first; at < g.end; want++ {
+		f, length, err := g.frameAt(h, at, g.end)
+		if err != nil || f.number != want {
+			return damaged(g.name, "frame %d at octet %d: %v", want, at, err)
+		}
+		if err := f.each(func(op) error { return nil }); err != nil {
+			return damaged(g.name, "%v", err)
+		}
+		at += length
+	}
+	return nil
+}
+
+// ownerWithin is how long a body may be without an owner: its message is
+// still coming in.
+const ownerWithin = time.Minute
+
+func (c *check) files() error {
+	names, err := c.s.fs.List(c.s.bodyDir)
+	if err != nil {
+		return err
+	}
+	there := map[uint64]bool{}
+	for _, name := range names {
+		id, ok := bodyID(name)
+		there[id] = ok
+		if _, named := c.named[id]; !named && !c.doomed[id] && c.began.Sub(event.ID(id).Time()) > ownerWithin {
+			c.problem("%s has no owner", filepath.Join(c.s.bodyDir, name))
+		}
+	}
+	for id, size := range c.named {
+		if !there[id] {
+			c.problem("the file of body %016x is missing, %d octets", id, size)
+		}
+	}
+	return nil
+}
