@@ -56,9 +56,12 @@ func (m *Metrics) report(ctx context.Context, log *slog.Logger, it queue.Item, r
 	}
 	m.attempts.WithLabelValues(outcome(r)).Inc()
 	m.seconds.WithLabelValues(secure).Observe(r.Took.Seconds())
-	attrs := []slog.Attr{slog.Any("item", it.Delivery), slog.String("rcpt", it.Recipient.Address),
+	if !log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("item", it.Delivery.String()), slog.String("rcpt", it.Recipient.Address),
 		slog.String("outcome", outcome(r)), slog.String("mx", r.RemoteMTA), slog.String("stage", string(r.Stage)),
-		slog.Int("code", r.Reply.Code), slog.Any("status", r.Reply.Enhanced), slog.String("tls", r.TLS), slog.Duration("took", r.Took)}
+		slog.Int("code", r.Reply.Code), slog.String("status", r.Reply.Enhanced.String()), slog.String("tls", r.TLS), slog.Duration("took", r.Took)}
 	if r.Cause != nil {
 		attrs = append(attrs, slog.Any("err", r.Cause))
 	}

@@ -28,7 +28,8 @@ func parseOffers(text string) offers {
 	}
 	o.pipelining = o.has("PIPELINING")
 	if p := o.params["SIZE"]; len(p) > 0 {
-		o.size, _ = strconv.ParseInt(p[0], 10, 64) // unreadable is as good as not said
+		n, _ := strconv.ParseUint(p[0], 10, 63) // unreadable is as good as not said
+		o.size = int64(n)
 	}
 	return o
 }

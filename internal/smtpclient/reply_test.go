@@ -85,3 +85,32 @@ func FuzzReadReply(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseOffers states what is promised of any reply to EHLO: what it offers
+// is on a line of its own after the first, whatever its letter case, and a
+// limit is never negative.
+func FuzzParseOffers(f *testing.F) {
+	f.Add("mx\nPIPELINING\nSIZE 1000\nauth=login plain")
+	f.Add("PIPELINING")
+	f.Add("mx\nsize -1\nSIZE\n\n \nAUTH")
+	f.Fuzz(func(t *testing.T, text string) {
+		o := parseOffers(text)
+		if o.size < 0 {
+			t.Errorf("%q limits messages to %d octets", text, o.size)
+		}
+		_, rest, _ := strings.Cut(text, "\n")
+		if o.pipelining && !strings.Contains(strings.ToUpper(rest), "PIPELINING") {
+			t.Errorf("%q does not offer PIPELINING", text)
+		}
+	})
+}
+
+func TestParseOffers(t *testing.T) {
+	o := parseOffers("mx.example.net PIPELINING\nsize 1000\nAUTH PLAIN\nAUTH=LOGIN CRAM-MD5\nStartTLS\n")
+	if o.pipelining || o.size != 1000 || !o.has("STARTTLS") || !o.auth("PLAIN") || !o.auth("LOGIN") || o.auth("XOAUTH2") {
+		t.Errorf("got %+v", o)
+	}
+	if o := parseOffers("mx\nPIPELINING\nSIZE 99999999999999999999"); !o.pipelining || o.has("DSN") {
+		t.Errorf("got %+v", o)
+	}
+}
