@@ -128,7 +128,8 @@ func (rd *Reader) notification(l *letter) (Report, bool) {
 	case "Delivery":
 		report.Kind = Delivered
 		for _, a := range n.Delivery.Recipients[:min(len(n.Delivery.Recipients), maxRecipients)] {
-			r := Recipient{Address: typedAddress(a), Action: "delivered", Diagnostic: clip(n.Delivery.Reply, maxDiagnostic), Verdict: Verdict{Class: None}}
+			r := Recipient{Address: typedAddress(a), Action: "delivered", Diagnostic: clip(n.Delivery.Reply, maxDiagnostic)}
+			r.settle()
 			report.Recipients = append(report.Recipients, r)
 		}
 	}

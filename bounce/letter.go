@@ -22,6 +22,7 @@ type letter struct {
 	disposed string // disposition notification
 	returned message.Fields
 	isBack   bool   // a message came back, or its header
+	attached bool   // in a part of its own
 	arrival  string // who reports, and when it got the message
 	robotic  int    // one more than robot gives; 0: not counted yet
 	found    []hit  // addresses of the notice
@@ -107,7 +108,7 @@ func (l *letter) back(p *message.Part) {
 		l.setReturned(p.Fields)
 		return
 	}
-	l.isBack = true
+	l.isBack, l.attached = true, true
 	raw := p.Bytes()
 	for i := 0; i < 4 && len(raw) > 0; i++ { // empty lines, mbox
 		line, rest, _ := strings.Cut(string(raw[:min(len(raw), 200)]), "\n")

@@ -51,6 +51,9 @@ func (l *letter) countRobot() int {
 	case strings.Contains(path, "mailer-daemon") || strings.Contains(path, "postmaster@"):
 		points++
 	}
+	if strings.HasSuffix(localOf(l.from), "-admin") || strings.HasSuffix(localOf(l.from), "-request") || strings.HasPrefix(localOf(l.from), "owner-") {
+		points++
+	}
 	if f.Has("X-Failed-Recipients") {
 		points += 4
 	}
@@ -58,12 +61,26 @@ func (l *letter) countRobot() int {
 		points += 2
 	}
 	if containsAny(l.subject, failures) && !l.answers() {
-		points += 2
+		// A person may write about failures as well. What gives a message
+		// back without being somebody's name is no person.
+		points++
+		if points > 1 || l.givesBack() {
+			points++
+		}
 	}
 	if strings.HasPrefix(strings.ToLower(f.Get("Auto-Submitted")), "auto-") {
 		points++
 	}
 	return points
+}
+
+// givesBack reports whether a message is attached that is no report itself.
+func (l *letter) givesBack() bool {
+	if !l.attached {
+		return false
+	}
+	local := localOf(strings.ToLower(firstAddress(l.returned.Get("From"))))
+	return !hasPrefixFold(l.returned.Get("Content-Type"), "multipart/report") && !slices.Contains(robots, local)
 }
 
 // answers reports whether the subject is that of an answer or of something
@@ -131,9 +148,13 @@ func (rd *Reader) plainRecipient(l *letter, hits []hit, i int, late bool) Recipi
 	if r.Verdict.Rule == "" {
 		rd.judge(&r, "", nil)
 	}
-	if late {
-		r.Action, r.Verdict.Class = "delayed", None
+	if r.Code == 0 && r.Status == "" && len(hits) == 1 {
+		r.Code, r.Status = findReply(clip(l.notice, maxText))
 	}
+	if late {
+		r.Action = "delayed"
+	}
+	r.settle()
 	return r
 }
 

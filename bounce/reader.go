@@ -169,10 +169,19 @@ func (rd *Reader) recipient(l *letter, f recipientFields, alone bool, memo map[E
 	if r.Verdict.Reason == Unknown || !hasWords(f.diagnostic) {
 		rd.consult(l, &r, alone)
 	}
-	if r.Action != "" && r.Action != "failed" {
-		r.Verdict.Class = None
-	}
+	r.settle()
 	return r
+}
+
+// settle takes the failure out of the verdict on what did not fail. Why
+// something is delayed is still worth telling.
+func (r *Recipient) settle() {
+	switch r.Action {
+	case "delayed":
+		r.Verdict.Class, r.Verdict.CiviCRM = None, ""
+	case "delivered", "relayed", "expanded":
+		r.Verdict = Verdict{Class: None, Rule: "action", Matched: r.Action}
+	}
 }
 
 // maxDiagnostic is how much of a diagnostic a Recipient keeps, in octets.

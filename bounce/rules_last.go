@@ -6,8 +6,8 @@ import "homing/internal/reply"
 // hosts come first.
 var generalRules = []Rule{
 	{Name: "words-policy", Reason: Policy, Words: []string{
-		"policy", "policies", "security", "administrative prohibition", "administratively prohibited", "administratively denied", "administrator", "not authorized", "unauthorized", "not authorised", "unauthorised", "delivery not authorized", "authorization", "authentication required", "prohibited", "not permitted", "not allowed", "isn't allowed", "rules", "verboten", "nicht erlaubt", "nicht zulassig", "richtlinie", "non autorise", "interdit", "no permitido", "no autorizad", "non consentit", "non autorizzat", "nao permitid", "nao autorizad", "niet toegestaan", "niedozwolon", "запрещен", "許可されていません", "禁止"},
-		Not:      []string{"policy service * unavailable", "contact your administrator", "ask your administrator", "contact the administrator", "system administrator"},
+		"policy", "policies", "security reason", "security restriction", "security violation", "for security", "insecure", "administrative prohibition", "administratively prohibited", "administratively denied", "by administrator", "by the administrator", "not authorized", "unauthorized", "not authorised", "unauthorised", "delivery not authorized", "authorization", "authentication required", "prohibited", "not permitted", "not allowed", "isn't allowed", "server rules", "violates our rules", "access rule", "verboten", "nicht erlaubt", "nicht zulassig", "richtlinie", "non autorise", "interdit", "no permitido", "no autorizad", "non consentit", "non autorizzat", "nao permitid", "nao autorizad", "niet toegestaan", "niedozwolon", "запрещен", "許可されていません", "禁止"},
+		Not:      []string{"policy service * unavailable"},
 		Examples: []string{"550 5.7.0 Local Policy Violation", "551 5.7.1 <ann@example.com>: Recipient address rejected: Delivery not authorized."}},
 	{Name: "words-refused", Reason: Rejected, Words: []string{"access denied", "access is denied", "access not allowed", "permission denied", "you are not welcome", "go away", "denied by", "rejected by destination domain", "mail rejected by destination"},
 		Not: []string{"mailbox"}, Examples: []string{"550 5.7.1 <news@example.org>... Access denied"}},
@@ -25,10 +25,10 @@ var generalRules = []Rule{
 		"retry timeout exceeded", "retry time not reached", "message expired", "delivery expired", "delivery time expired", "envelope expired", "queue too long", "in the queue too long", "could not be delivered for", "was not delivered for", "message timed out", "giving up", "could not deliver for the last", "undeliverable for", "maximum-time-expired", "maximum time expired", "maximum retr", "retries exceeded", "delivery attempts * exceeded", "delivery failed * attempts", "delivery attempts have failed", "cannot send message for", "could not send message for", "unable to deliver * for the last", "was aborted after", "expired after", "has been undeliverable for", "lifetime expired", "time limit exceeded", "time-out reached", "queue lifetime", "too old", "deliver timed out", "recipient server unavailable or busy", "message has expired", "wait * expired", "wiederholungs", "delai * depasse", "tiempo de espera agotado"},
 		Not:      []string{"giving up on", "account"},
 		Examples: []string{"retry timeout exceeded", "Could not deliver for the last 432000 seconds. Giving up."}},
+	{Name: "words-message-refused", Reason: Policy, Words: []string{"message rejected", "message refused", "message denied", "message has been denied", "message not accepted", "message was rejected", "message was not accepted", "message is rejected", "message cannot be accepted", "mail rejected", "mail refused", "mail denied", "email rejected", "email refused", "e-mail rejected", "transaction failed", "transaction refused", "delivery not permitted", "rejecting", "nachricht abgelehnt", "nachricht wurde abgelehnt", "message refuse", "mensaje rechazado", "messaggio rifiutato", "mensagem rejeitada", "bericht geweigerd"},
+		Codes: []int{5}, Examples: []string{"550 Message rejected"}},
 	{Name: "words-recipient-refused", Reason: Filtered, Words: []string{"recipient address rejected", "address rejected", "recipient rejected", "rejected recipient"}, Codes: []int{5},
 		Examples: []string{"550 <ann@example.com>: Recipient address rejected"}},
-	{Name: "stage-early", Reason: Blocked, Stages: []reply.Stage{reply.Connect, reply.EHLO}, Codes: []int{5}, Examples: []string{"554 No"}},
-	{Name: "stage-mail-refused", Reason: Rejected, Stages: []reply.Stage{reply.MAIL}, Codes: []int{5}, Examples: []string{"550 No"}},
 }
 
 // statusRules are for enhanced status codes (RFC 3463, IANA registry) whose
@@ -44,11 +44,14 @@ var statusRules = []Rule{
 	{Name: "status-network", Reason: NetworkError, Status: []string{"5.4.*", "4.4.*"}, Examples: []string{"451 4.4.1 refused"}},
 	{Name: "status-system", Reason: SystemError, Status: []string{"5.3.*", "4.3.*", "4.2.0", "4.2.4", "5.2.4"}, Examples: []string{"451 4.3.0 refused"}},
 	{Name: "status-policy", Reason: Policy, Status: []string{"5.7.*"}, Examples: []string{"554 5.7.9 refused"}},
-	{Name: "status-4.7", Reason: RateLimited, Status: []string{"4.7.0"}, Codes: []int{421}, Examples: []string{"421 4.7.0 refused"}},
+	{Name: "status-4.7.0", Reason: RateLimited, Status: []string{"4.7.0"}, Codes: []int{421}, Examples: []string{"421 4.7.0 refused"}},
+	{Name: "status-4.7", Reason: Policy, Status: []string{"4.7.*"}, Examples: []string{"451 4.7.8 refused"}},
 }
 
 // codeRules are for bare reply codes (RFC 5321 section 4.2.3).
 var codeRules = []Rule{
+	{Name: "stage-early", Reason: Blocked, Stages: []reply.Stage{reply.Connect, reply.EHLO}, Codes: []int{5}, Examples: []string{"554 No"}},
+	{Name: "stage-mail-refused", Reason: Rejected, Stages: []reply.Stage{reply.MAIL}, Codes: []int{5}, Examples: []string{"550 No"}},
 	{Name: "code-551", Reason: Moved, Codes: []int{551}, Stages: []reply.Stage{reply.RCPT, reply.DSN}, Not: []string{"spam", "policy"}, Examples: []string{"551 refused"}},
 	{Name: "code-553-550-mailbox", Reason: UserUnknown, Codes: []int{550, 553}, Words: []string{"mailbox"}, Stages: []reply.Stage{reply.RCPT, reply.DSN}, Examples: []string{"550 mailbox"}},
 	{Name: "code-syntax", Reason: ProtocolError, Codes: []int{500, 501, 502, 503, 504, 555}, Examples: []string{"503 refused"}},

@@ -83,6 +83,8 @@ var providerRules = []Rule{
 	// Yahoo and AOL.
 	{Name: "yahoo-deferred", Reason: RateLimited, Words: []string{"[tss04]", "[tss05]", "[ts01]", "[ts02]", "[ts03]", "[tss01]", "[tss02]", "[tss03]", "temporarily deferred due to user complaints", "temporarily deferred due to unexpected volume", "unexpected volume or user complaints", "excessive user complaints"},
 		Examples: []string{"421 4.7.0 [TSS04] Messages from 192.0.2.5 temporarily deferred due to unexpected volume or user complaints - 4.16.55.1"}},
+	{Name: "yahoo-greylist", Reason: Greylisted, Codes: []int{4}, Words: []string{"[gl01]"},
+		Examples: []string{"421 4.7.0 [GL01] Message from (192.0.2.5) temporarily deferred - 4.16.50."}},
 	{Name: "yahoo-blocked", Reason: Blocked, Words: []string{"[tss06]", "[tss07]", "[tss08]", "[tss09]", "[tss10]", "[tss11]", "[tss12]", "[bl21]", "[bl22]", "[bl23]", "[ipts04]", "permanently deferred"},
 		Examples: []string{"553 5.7.1 [BL21] Connections will not be accepted from 192.0.2.5, because the ip is in Spamhaus's list"}},
 	{Name: "yahoo-policy", Reason: Policy, Words: []string{"message not accepted for policy reasons", "email not accepted for policy reasons", "[ph01]", "[mc02]", "[pp02]"},
@@ -137,7 +139,7 @@ var providerRules = []Rule{
 		Examples: []string{"554 5.7.1 [1] Message rejected under suspicion of SPAM; https://ya.cc/1IrBc"}},
 
 	// Others.
-	{Name: "apple-blocked", Reason: Blocked, Words: []string{"[cs01]", "support.apple.com/en-us/ht204137 * blocked", "[hm07]", "[hm08]"}, Not: []string{"dmarc"},
+	{Name: "apple-blocked", Reason: Blocked, Words: []string{"[cs01]", "support.apple.com/en-us/ht204137 * blocked", "[hm0", "[cs0"}, Not: []string{"dmarc"},
 		Examples: []string{"554 5.7.1 [CS01] Message rejected due to local policy. Please visit https://support.apple.com/en-us/HT204137"}},
 	{Name: "comcast-blocked", Reason: Blocked, Words: []string{"bl000001", "bl000010", "bl000000", "bl005000", "postmaster.comcast.net"},
 		Examples: []string{"554 resimta-po-1 comcast 192.0.2.5 Comcast BL000010 Blocked for spam. Please see http://postmaster.comcast.net/smtp-error-codes.php#BL000010"}},

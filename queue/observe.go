@@ -60,6 +60,9 @@ func (q *Queue) observed(c *store.Case, o Observation) error {
 	case bounce.Delivered:
 		return nil // we knew; only Seen is kept
 	case bounce.Complaint:
+		if f.verdict.Class == bounce.Sender { // RFC 6591: about our signatures, nobody complained
+			return q.note(c, f, event.AutoReplied)
+		}
 		return q.complained(c, f)
 	case bounce.AutoReply, bounce.Challenge, bounce.Disposition:
 		return q.note(c, f, event.AutoReplied)
