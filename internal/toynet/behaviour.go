@@ -57,7 +57,7 @@ type Later struct {
 // A Host is how an MX behaves whoever the mail is for. The zero Host offers
 // STARTTLS, PIPELINING, CHUNKING, 8BITMIME and SMTPUTF8 and does all well.
 type Host struct {
-	Faults     []Fault // the first that fits a stage counts
+	Faults     []Fault // the first that fits a stage counts; none does once TLS has begun
 	Dead       bool    // has an address where nothing listens
 	NoTLS      bool    // does not offer STARTTLS
 	RequireTLS bool    // 530 5.7.0 at MAIL without TLS
