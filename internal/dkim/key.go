@@ -46,10 +46,16 @@ func ParseKey(selector string, data []byte) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("dkim: reading the private key: %w", err)
 	}
-	return newKey(selector, private)
+	signer, ok := private.(crypto.Signer)
+	if !ok {
+		return Key{}, fmt.Errorf("dkim: a %T cannot sign mail: use RSA or Ed25519", private)
+	}
+	return NewKey(selector, signer)
 }
 
-func newKey(selector string, private any) (Key, error) {
+// NewKey makes a Key of a private key that was read elsewhere: an
+// *rsa.PrivateKey or an ed25519.PrivateKey.
+func NewKey(selector string, private crypto.Signer) (Key, error) {
 	switch k := private.(type) {
 	case *rsa.PrivateKey:
 		if k.N.BitLen() < MinRSABits {
