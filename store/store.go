@@ -215,12 +215,15 @@ type Case struct {
 // A Query asks for rows. Zero fields do not restrict. Without Holds it lists
 // recipients, oldest first; with Address alone, all that is known of a person.
 type Query struct {
-	Holds       bool // list hold records instead
-	Message     event.MessageID
-	Address     string // canonical
-	States      []State
-	Domain      string // of the recipient
-	Sender      string
+	Holds   bool // list hold records instead
+	Message event.MessageID
+	Address string // canonical
+	States  []State
+	Domain  string // of the recipient
+	Sender  string
+	// ReturnPath finds the one recipient that was sent under this reverse-path,
+	// where that is the application's own. Nothing else restricts with it.
+	ReturnPath  string
 	Application string
 	Campaign    string
 	Before      time.Time // accepted before

@@ -42,6 +42,14 @@ type entry struct {
 	rows    []op
 	due     []dueChange
 	events  []event.Event
+	returns []returnRow
+}
+
+// A returnRow finds a delivery by the return path that its application gave.
+// A return path that serves several deliveries finds none of them.
+type returnRow struct {
+	key string
+	id  event.DeliveryID
 }
 
 const (
@@ -74,6 +82,9 @@ func (s *Store) newEntry(sub store.Submission) (*entry, error) {
 			return nil, err
 		}
 		m.deliveries = append(m.deliveries, r.ID)
+		if key := returnKey(&m.Message, &r); key != "" {
+			e.returns = append(e.returns, returnRow{key, r.ID})
+		}
 	}
 	e.rows = append(e.rows, op{bucketMessage, key64(e.id), m.encode()})
 	if e.key != "" {
@@ -107,6 +118,15 @@ func (e *entry) add(r *store.Recipient, heads [][]byte, d *draft) error {
 	return nil
 }
 
+// returnKey is the key of a delivery in bucketReturn, empty for a return path
+// that is ours or null: those need no row.
+func returnKey(m *store.Message, r *store.Recipient) string {
+	if r.ReturnPath == "" || r.ReturnPath != m.Sender || len(r.ReturnPath) > longestAddress {
+		return ""
+	}
+	return hold.Canonical(r.ReturnPath)
+}
+
 // historyKey is a row in the history of a person. Addresses hold no zero
 // octet; one that does is only filed badly.
 func historyKey(canonical string, id event.DeliveryID) string { return canonical + "\x00" + key64(id) }
@@ -128,6 +148,12 @@ func (e *entry) stage(t *txn) error {
 			return fmt.Errorf("bolt: delivery %v exists already", id64[event.DeliveryID](p.key))
 		}
 		t.put(p.bucket, p.key, p.value)
+	}
+	for _, r := range e.returns {
+		if t.get(bucketReturn, r.key) != nil {
+			r.id = 0
+		}
+		t.put(bucketReturn, r.key, encodeNumber(uint64(r.id)))
 	}
 	t.due = append(t.due, e.due...)
 	for i := range e.events {

@@ -86,10 +86,34 @@ func (s *Store) Find(ctx context.Context, q store.Query) (store.Page, error) {
 	}
 	q.Max = min(q.Max, pageMost)
 	q.Address, q.Domain = canonicalOrNone(q.Address), hold.CanonicalDomain(q.Domain)
-	if q.Holds {
+	switch {
+	case q.Holds:
 		return s.findHolds(ctx, q)
+	case q.ReturnPath != "":
+		return s.findReturn(q.ReturnPath)
 	}
 	return s.findRecipients(ctx, q)
+}
+
+// findReturn finds the delivery that alone was sent under a return path of its
+// application's own.
+func (s *Store) findReturn(path string) (page store.Page, err error) {
+	err = s.view(func(v *view) error {
+		row := v.get(bucketReturn, hold.Canonical(path))
+		if row == nil {
+			return nil
+		}
+		id, err := decodeNumber(row)
+		if err != nil || id == 0 {
+			return err
+		}
+		m, r, err := v.recipient(event.DeliveryID(id))
+		if err == nil {
+			page.Rows = []store.Row{{Message: m.Message, Recipient: r}}
+		}
+		return skipGone(err)
+	})
+	return page, err
 }
 
 func canonicalOrNone(address string) string {

@@ -169,6 +169,9 @@ func (t *txn) forgetRecipient(id event.DeliveryID, which func(*store.Recipient, 
 	key := key64(id)
 	t.del(bucketRecipient, key)
 	t.del(bucketAddress, historyKey(hold.Canonical(r.Address), id))
+	if err := t.leaveReturn(returnKey(&m.Message, &r), id); err != nil {
+		return false, err
+	}
 	if !r.State.Terminal() {
 		t.del(bucketWaiting, key)
 		t.owed[r.Body.Body]--
@@ -176,6 +179,20 @@ func (t *txn) forgetRecipient(id event.DeliveryID, which func(*store.Recipient, 
 		t.due = append(t.due, dueChange{id: id, old: waitOf(&r)})
 	}
 	return true, t.leaveMessage(&m)
+}
+
+// leaveReturn forgets the return path of a delivery. One that served several
+// stays: it must go on finding none of them.
+func (t *txn) leaveReturn(key string, id event.DeliveryID) error {
+	row := t.get(bucketReturn, key)
+	if key == "" || row == nil {
+		return nil
+	}
+	found, err := decodeNumber(row)
+	if err == nil && event.DeliveryID(found) == id {
+		t.del(bucketReturn, key)
+	}
+	return err
 }
 
 // leaveMessage forgets a message with the last of its deliveries.

@@ -22,6 +22,7 @@ const (
 	bucketCursor                      // name of a sink → event.Cursor
 	bucketKey                         // idempotency key → message ID
 	bucketMeta                        // the engine's own notes
+	bucketReturn                      // canonical return path that an application gave → delivery ID; 0: of several
 	bucketEnd
 )
 
@@ -29,7 +30,7 @@ const (
 var bucketNames = [bucketEnd]string{
 	bucketMessage: "message", bucketRecipient: "recipient", bucketWaiting: "waiting", bucketBody: "body",
 	bucketOwed: "owed", bucketHold: "hold", bucketAddress: "address", bucketEvent: "event", bucketShown: "shown",
-	bucketReport: "report", bucketCursor: "cursor", bucketKey: "key", bucketMeta: "meta",
+	bucketReport: "report", bucketCursor: "cursor", bucketKey: "key", bucketMeta: "meta", bucketReturn: "return",
 }
 
 // byTime reports whether new keys of a bucket come after all old ones.

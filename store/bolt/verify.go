@@ -158,6 +158,11 @@ func (c *check) recipients() error {
 		if c.v.get(bucketAddress, historyKey(hold.Canonical(r.Address), r.ID)) == nil {
 			c.problem("delivery %v is not in the history of its address", r.ID)
 		}
+		if m, err := c.v.message(r.Message); err == nil {
+			if key := returnKey(&m.Message, &r); key != "" && c.v.get(bucketReturn, key) == nil {
+				c.problem("delivery %v cannot be found by its return path", r.ID)
+			}
+		}
 		wait := c.v.get(bucketWaiting, key)
 		if r.State.Terminal() {
 			if wait != nil {

@@ -35,6 +35,33 @@ func (h *harness) addresses(q store.Query) []string {
 }
 
 var findTests = []named{
+	{"a return path of the application's own finds its delivery, and none where it serves several", func(h *harness) {
+		own := func(sender string) func(*store.Submission) {
+			return func(s *store.Submission) {
+				s.Message.Sender = sender
+				for i := range s.Recipients {
+					s.Recipients[i].ReturnPath = sender
+				}
+			}
+		}
+		h.enqueue(10, own("civi+b.1.2.x@bounce.example.org"), "ann@example.net")
+		h.enqueue(10, own("news@bounce.example.org"), "bob@example.net")
+		h.enqueue(10, own("news@bounce.example.org"), "eve@example.net")
+		h.enqueue(10, func(s *store.Submission) {
+			s.Message.Sender, s.Recipients[0].ReturnPath = "civi+b.1.3.x@bounce.example.org", "return+tag@bounce.example.org"
+		}, "sam@example.net")
+		for range 2 {
+			for path, want := range map[string]string{
+				"civi+b.1.2.x@bounce.example.org": "ann@example.net", "CIVI+B.1.2.X@BOUNCE.example.org": "ann@example.net",
+				"news@bounce.example.org": "", "civi+b.1.3.x@bounce.example.org": "", "return+tag@bounce.example.org": "", "nobody@bounce.example.org": "",
+			} {
+				if got := strings.Join(h.addresses(store.Query{ReturnPath: path}), " "); got != want {
+					h.Errorf("%s finds %q, want %q", path, got, want)
+				}
+			}
+			h.restart(true)
+		}
+	}},
 	{"every filter restricts, alone and together", func(h *harness) {
 		ann := h.send("Ann@example.net", "bob@EXAMPLE.com")
 		h.enqueue(10, func(s *store.Submission) {
