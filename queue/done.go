@@ -68,8 +68,11 @@ func (q *Queue) weigh(it Item, r Result) finding {
 	if f.positive {
 		return f
 	}
-	f.verdict = q.table.Classify(bounce.Evidence{Stage: r.Stage, Code: r.Reply.Code,
-		Status: f.outcome.Status, Text: r.Reply.Text, RemoteMTA: r.RemoteMTA})
+	said := bounce.Evidence{Stage: r.Stage, Code: r.Reply.Code, Status: f.outcome.Status, Text: r.Reply.Text, RemoteMTA: r.RemoteMTA}
+	if r.Ours {
+		said.Stage = "" // nobody said it, so it is no reply to what we did
+	}
+	f.verdict = q.table.Classify(said)
 	f.outcome = judged(f.outcome, f.verdict)
 	return f
 }

@@ -139,3 +139,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return true
 	}
 }
+
+// Waiting is the number of recipients that wait or are on their way.
+func (q *Queue) Waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.shaper.Waiting()
+}
