@@ -221,12 +221,17 @@ func statusPart(groups [][]rawField) part {
 }
 
 // part is the original as a part. Header blocks that are not plain are encoded
-// (RFC 6522 section 4, RFC 6533 section 5); a message must not be.
+// (RFC 6522 section 4, RFC 6533 section 5); messages are not.
 func (o Original) part() part {
 	p := part{body: o.Octets}
 	switch {
 	case o.Full:
-		p.fields = []rawField{folded("Content-Type", "message/rfc822")}
+		head, _, _ := bytes.Cut(o.Octets, []byte("\r\n\r\n"))
+		kind := "message/rfc822"
+		if !isASCII(string(head)) && isUTF8(head) {
+			kind = "message/global"
+		}
+		p.fields = []rawField{folded("Content-Type", kind)}
 		if p.eightBit = !isASCII(string(o.Octets)); p.eightBit {
 			p.fields = append(p.fields, folded("Content-Transfer-Encoding", "8bit"))
 		}

@@ -80,6 +80,9 @@ func TestReportsAsTheyAre(t *testing.T) {
 		"full.eml": func(r *report.Report) {
 			r.Original = report.Original{Full: true, Octets: []byte("Subject: News\r\n\r\nIn acht Bit: ä.\r\n")}
 		},
+		"full-utf8.eml": func(r *report.Report) {
+			r.Original = report.Original{Full: true, Octets: []byte("To: zoë@bücher.example\r\n\r\nIn acht Bit: ä.\r\n")}
+		},
 		"long-lines.eml": func(r *report.Report) {
 			r.Recipients[0].Diagnostic = "smtp; 550 " + strings.Repeat("no such user here and nowhere else ", 40)
 			r.Original.Octets = []byte("Subject: " + strings.Repeat("x", 1200) + "\r\n")
