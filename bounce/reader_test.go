@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -48,9 +49,15 @@ func TestReadIsBounded(t *testing.T) {
 	rd := bounce.NewReader(bounce.NewTable())
 	for name, text := range hostile() {
 		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			r, err := rd.Read(strings.NewReader(text))
 			if err != nil {
 				t.Fatal(err)
+			}
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; got > 32<<20 {
+				t.Errorf("it allocated %d octets, want at most 32 MiB", got)
 			}
 			if len(r.Recipients) > 1000 {
 				t.Errorf("%d recipients, want at most 1000", len(r.Recipients))

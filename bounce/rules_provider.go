@@ -18,7 +18,7 @@ var providerRules = []Rule{
 		Examples: []string{"550-5.7.1 [192.0.2.1 12] Our system has detected that this message is likely unsolicited mail. - gsmtp"}},
 	{Name: "google-content", Reason: Content, Words: []string{"message was blocked because its content presents a potential security issue", "p=blockedmessage"},
 		Examples: []string{"552-5.7.0 This message was blocked because its content presents a potential security issue. - gsmtp"}},
-	{Name: "google-daily-limit", Reason: RateLimited, Words: []string{"daily user sending limit exceeded", "daily sending quota exceeded", "daily smtp relay limit exceeded", "messages limit for the hour"},
+	{Name: "google-daily-limit", Reason: RateLimited, Words: []string{"daily user sending limit exceeded", "daily sending quota exceeded", "daily smtp relay limit exceeded", "daily message quota exceeded", "throttling failure"},
 		Examples: []string{"550-5.4.5 Daily user sending limit exceeded. For more information on Gmail sending limits - gsmtp"}},
 	{Name: "google-group", Reason: Rejected, Words: []string{
 		"the group you tried to contact", "google groups * support/", "groups.google.com/support"},
