@@ -65,9 +65,6 @@ type Event struct {
 	Delivery DeliveryID `json:"-"`
 	// Raw names what came in (a report, a reply), for sinks that pass it on.
 	Raw message.Ref `json:"-"`
-	// RawFrom and RawTo are the envelope that Raw came with: its
-	// reverse-path ("" is the null one) and the address it was brought to.
-	RawFrom, RawTo string `json:"-"`
 	// Original names the message as it was sent, for sinks that show it.
 	Original message.Ref `json:"-"`
 	// To names the sinks that hear of this fact. Empty: the application's
