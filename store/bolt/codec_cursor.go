@@ -5,12 +5,15 @@ import "homing/event"
 func encodeCursor(c event.Cursor) []byte {
 	f := newRow(16 + 32*len(c.Parked))
 	f.num(1, uint64(c.Seen))
+	f.time(3, c.Failing)
+	f.flag(4, c.Paused)
 	for _, p := range c.Parked {
 		var part fields
 		part.num(1, uint64(p.Event))
 		part.num(2, uint64(p.Delivery))
 		part.int(3, p.Tries)
 		part.time(4, p.Next)
+		part.time(5, p.Since)
 		f.sub(2, part)
 	}
 	return f
@@ -26,6 +29,10 @@ func decodeCursor(row []byte) (event.Cursor, error) {
 			p, err := decodeParked(f.b)
 			c.Parked = append(c.Parked, p)
 			return err
+		case 3:
+			c.Failing = f.time()
+		case 4:
+			c.Paused = f.flag()
 		}
 		return nil
 	})
@@ -44,6 +51,8 @@ func decodeParked(b []byte) (event.Parked, error) {
 			p.Tries = f.int()
 		case 4:
 			p.Next = f.time()
+		case 5:
+			p.Since = f.time()
 		}
 		return nil
 	})

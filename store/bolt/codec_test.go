@@ -37,7 +37,7 @@ func TestRowsComeBackAsTheyWere(t *testing.T) {
 	r, m := fullRecipient(), fullMessage()
 	b := bodyRow{segment: 3, headsAt: 64, at: 100, size: 50, heads: []uint64{10, 0, 26}, sum: 1, headSum: math.MaxUint32}
 	w := waitOf(&r)
-	c := event.Cursor{Seen: 5, Parked: []event.Parked{{Event: 1, Delivery: 2, Tries: 3, Next: moment}, {}}}
+	c := event.Cursor{Seen: 5, Parked: []event.Parked{{Event: 1, Delivery: 2, Tries: 3, Since: moment, Next: moment}, {}}, Failing: moment, Paused: true}
 	p := position{1, 2, 3}
 	gotR, errR := decodeRecipient(r.ID, encodeRecipient(&r))
 	gotM, errM := decodeMessage(m.ID, m.encode())

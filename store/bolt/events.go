@@ -129,7 +129,6 @@ func (s *Store) passage(sinks []string) passage {
 		p.upTo = min(p.upTo, c.Seen)
 		for _, x := range c.Parked {
 			switch first, known := p.parked[x.Delivery]; {
-			case x.Next.IsZero(): // given up
 			case x.Delivery == 0:
 				p.single[x.Event] = true
 			case !known || x.Event < first:

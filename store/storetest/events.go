@@ -132,7 +132,7 @@ var eventTests = []named{
 	}},
 	{"what Advance remembers is there after an orderly stop", func(h *harness) {
 		want := map[string]event.Cursor{
-			"hooks": {Seen: 9, Parked: []event.Parked{{Event: 3, Delivery: 4, Tries: 5, Next: h.now}, {Event: 6}}},
+			"hooks": {Seen: 9, Parked: []event.Parked{{Event: 3, Delivery: 4, Tries: 5, Since: h.now, Next: h.now}, {Event: 6}}, Failing: h.now, Paused: true},
 			"crm":   {Seen: 1},
 		}
 		for range 2 {
