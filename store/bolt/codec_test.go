@@ -2,6 +2,8 @@ package bolt
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"math"
 	"testing"
 	"time"
@@ -226,4 +228,10 @@ func FuzzFrame(f *testing.F) {
 			t.Errorf("%v (-want +got):\n%s", err, diff)
 		}
 	})
+}
+
+// resum gives a segment header the checksum that belongs to it.
+func resum(h []byte) []byte {
+	binary.LittleEndian.PutUint32(h[60:], crc32.Checksum(h[:60], castagnoli))
+	return h
 }

@@ -70,6 +70,8 @@ func (s *Store) disarm() {
 
 // tend is one round of the flusher.
 func (s *Store) tend(ctx context.Context) error {
+	s.tending.Lock()
+	defer s.tending.Unlock()
 	s.mu.Lock()
 	sweep := len(s.moved) > 0 || s.sweep
 	s.sweep = false

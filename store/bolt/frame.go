@@ -44,6 +44,8 @@ var (
 	errNoFrame    = errors.New("no frame")
 	errTornFrame  = errors.New("incomplete or damaged frame")
 	errNewerFrame = errors.New("frame of a newer format")
+
+	errOps = errors.New("operations that cannot be read") // in a frame that is valid
 )
 
 // castagnoli is the table of CRC-32C, which processors have an instruction for.
@@ -171,12 +173,12 @@ type op struct {
 func (f frame) each(do func(op) error) error {
 	bodies := int(binary.LittleEndian.Uint32(f.payload))
 	if bodies > len(f.payload)-4 {
-		return fmt.Errorf("frame %d: bodies do not fit", f.number)
+		return fmt.Errorf("frame %d: bodies do not fit: %w", f.number, errOps)
 	}
 	for b := f.payload[4+bodies:]; len(b) > 0; {
 		o, rest, err := readOp(b)
 		if err != nil {
-			return fmt.Errorf("frame %d: %w", f.number, err)
+			return fmt.Errorf("frame %d: %w: %w", f.number, errOps, err)
 		}
 		if err := do(o); err != nil {
 			return err

@@ -16,6 +16,7 @@ type log struct {
 	dir  string
 	slog *slog.Logger
 	now  func() time.Time
+	full int64 // a segment that reached this gets no further group
 
 	cur   *segment
 	alloc int64 // cur is preallocated up to here
@@ -43,7 +44,7 @@ func (l *log) begin(number, first uint64) error {
 // roll goes on to a new segment when the current one is full. Without room
 // for a new one the current one grows.
 func (l *log) roll() error {
-	if l.cur.end < segmentFull {
+	if l.cur.end < l.full {
 		return nil
 	}
 	old := l.cur
@@ -79,10 +80,23 @@ func (l *log) fits(n int, settles bool) error {
 		return nil
 	case !noSpace(err):
 		return fmt.Errorf("bolt: preallocating: %w", err)
-	case settles && l.cur.end+int64(n) <= l.alloc:
+	case settles && l.fitsTightly(n):
 		return nil
 	}
 	return store.ErrFull
+}
+
+// fitsTightly makes sure of n octets without a reserve.
+func (l *log) fitsTightly(n int) bool {
+	const page = 4096
+	want := (l.cur.end + int64(n) + page - 1) / page * page
+	if want > l.alloc {
+		if l.cur.file.Allocate(l.alloc, want-l.alloc) != nil {
+			return false
+		}
+		l.alloc = want
+	}
+	return true
 }
 
 // append writes a frame and syncs. After ErrFull nothing was written; any

@@ -16,6 +16,7 @@
 package bolt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,8 @@ type Options struct {
 
 	FS        FS                                               // nil: the operating system
 	OpenIndex func(string, int, os.FileMode) (*os.File, error) // opens the file of bbolt; nil: os.OpenFile
+
+	segmentFull int64 // 0: the constant
 }
 
 // A Store is a store.Store in one directory. It must be closed.
@@ -67,6 +70,7 @@ type Store struct {
 	workers   sync.WaitGroup
 	wake      chan struct{} // something to do before long; has room for one
 	urgent    chan struct{} // at once
+	tending   sync.Mutex    // one round of the flusher at a time
 
 	mu        sync.RWMutex
 	active    *overlay // what the log knows and bbolt does not
@@ -112,6 +116,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.fs = disk{}
 	}
 	s.log = &log{fs: s.fs, dir: filepath.Join(o.Dir, "log"), slog: s.slog, now: s.now, added: s.addSegment}
+	s.log.full = cmp.Or(o.segmentFull, segmentFull)
 	if err := s.open(ctx, o.OpenIndex); err != nil {
 		return nil, errors.Join(err, s.shut())
 	}
@@ -164,76 +169,22 @@ func (s *Store) replay() (position, error) {
 	for _, g := range list {
 		s.addSegment(g)
 	}
-	at := s.applied
-	for i, g := range list {
-		if i+1 < len(list) && list[i+1].first <= s.applied.number+1 && g.number != s.applied.segment {
-			g.last = list[i+1].first - 1
-			if g.end, err = g.file.Size(); err != nil {
-				return at, err
-			}
-			continue
+	r := logReader{dir: s.log.dir, list: list, applied: s.applied, ended: s.settleEnd}
+	r.frame = func(f frame, at position) error {
+		if err := f.each(func(o op) error { s.active.apply(o); return nil }); err != nil {
+			return err
 		}
-		if at, err = s.replaySegment(g, at); err != nil {
-			return at, err
-		}
-	}
-	if at.number < s.applied.number || len(list) == 0 && at.number > 0 {
-		return at, damaged(s.log.dir, "it ends at frame %d, but the index knows frame %d", at.number, s.applied.number)
-	}
-	return at, s.flush()
-}
-
-// replaySegment applies what bbolt does not know of a segment, makes sure
-// that its end is on the disk, and cuts off a torn tail.
-func (s *Store) replaySegment(g *segment, at position) (position, error) {
-	from, want := int64(segmentHeader), g.first
-	if g.number == s.applied.segment {
-		from, want = s.applied.offset, s.applied.number+1
-	} else if g.first != at.number+1 {
-		return at, damaged(g.name, "it begins with frame %d, but frame %d comes next", g.first, at.number+1)
-	}
-	last := from
-	err := g.read(from, want, func(f frame, off int64) error {
-		last = off
-		err := f.each(func(o op) error { s.active.apply(o); return nil })
-		if err != nil {
-			return damaged(g.name, "%v", err)
-		}
-		s.active.upTo = position{g.number, off + int64(align(frameHeader+len(f.payload))), f.number}
+		s.active.upTo = at
 		if s.active.octets >= overlayFlush {
 			return s.flush()
 		}
 		return nil
-	})
+	}
+	end, err := r.read()
 	if err != nil {
-		return at, err
+		return end, err
 	}
-	return position{g.number, g.end, g.last}, s.settleEnd(g, last)
-}
-
-// settleEnd cuts a torn tail off, and writes the last frame again: if the
-// sync of the process before failed, the system shows octets that the disk
-// may not have. Nobody was promised them, but they are about to be trusted.
-func (s *Store) settleEnd(g *segment, from int64) error {
-	size, err := g.file.Size()
-	if err != nil {
-		return err
-	}
-	if size != g.end { // shorter by the zeros behind the last frame, too
-		if err := g.file.Truncate(g.end); err != nil {
-			return err
-		}
-	}
-	if from < g.end {
-		b := make([]byte, g.end-from)
-		if _, err := g.file.ReadAt(b, from); err != nil {
-			return err
-		}
-		if _, err := g.file.WriteAt(b, from); err != nil {
-			return err
-		}
-	}
-	return g.file.Sync()
+	return end, s.flush()
 }
 
 func (s *Store) addSegment(g *segment) {

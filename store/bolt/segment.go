@@ -34,7 +34,7 @@ const (
 
 	allocStep    = 4 << 20  // preallocation goes on in such steps
 	applyReserve = 4 << 20  // the last preallocated octets, which Enqueue leaves to Apply
-	segmentFull  = 60 << 20 // a segment that reached this gets no further group
+	segmentFull  = 60 << 20 // a segment that reached this gets no further group, so it stays near 64 MiB
 )
 
 // ErrDamaged says that the store on disk is not what it was written as. The
