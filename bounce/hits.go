@@ -171,9 +171,11 @@ func rankIn(line string, s, e int) int {
 		}
 	}
 	switch {
-	case strings.HasSuffix(folded, "rcpt to:<"), strings.HasSuffix(folded, "rcpt to: <"), strings.HasPrefix(strings.TrimSpace(strings.TrimPrefix(rest, ">")), "..."):
+	case strings.HasSuffix(folded, "rcpt to:<"), strings.HasSuffix(folded, "rcpt to: <"), strings.HasPrefix(strings.TrimSpace(strings.TrimPrefix(rest,
+		">")), "..."):
 		return rankSaid
-	case strings.Contains(folded, "please") || strings.Contains(folded, "contact ") || strings.Contains(folded, "assistance") || strings.Contains(folded, "mailto:") || strings.Contains(folded, "envelope-from"):
+	case strings.Contains(folded, "please") || strings.Contains(folded, "contact ") || strings.Contains(folded,
+		"assistance") || strings.Contains(folded, "mailto:") || strings.Contains(folded, "envelope-from"):
 		return 0
 	case strings.Contains(folded, "message-id") || strings.Contains(folded, "message id"):
 		return 0
@@ -241,7 +243,9 @@ func transcript(text string) string {
 			break
 		}
 		line := text[pos:end]
-		if strings.Contains(line, "ranscript of session") || strings.Contains(line, "RANSCRIPT OF SESSION") || strings.Contains(line, "Message log follows") || strings.Contains(line, "server message") || strings.HasPrefix(line, "Technical report") {
+		if strings.Contains(line, "ranscript of session") || strings.Contains(line, "RANSCRIPT OF SESSION") || strings.Contains(line,
+			"Message log follows") || strings.Contains(line, "server message") || strings.HasPrefix(line,
+			"Technical report") {
 			return text[end:]
 		}
 		pos = end

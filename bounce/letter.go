@@ -89,10 +89,11 @@ func (l *letter) text(p *message.Part) (string, bool) {
 	text := clip(p.Text(), maxNotice)
 	switch {
 	case p.Depth == 0:
-	case l.feedback == "" && lineStarts(text, "feedback-type:") >= 0:
+	case l.feedback == "" && l.kind.Type == "multipart/report" && lineStarts(text, "feedback-type:") >= 0:
 		l.feedback = text
 		return "", false
-	case lineStarts(text, "reporting-mta:") >= 0 && lineStarts(text, "final-recipient:") >= 0 && len(strings.TrimSpace(text[:lineStarts(text, "reporting-mta:")])) == 0:
+	case lineStarts(text, "reporting-mta:") >= 0 && lineStarts(text, "final-recipient:") >= 0 && len(strings.TrimSpace(text[:lineStarts(text,
+		"reporting-mta:")])) == 0:
 		l.status = append(l.status, text)
 		return "", false
 	}
@@ -151,10 +152,15 @@ func (l *letter) read(text string) {
 
 // markers begin what came back, in a line that is a heading. Folded.
 var markers = []string{
-	"original message", "copy of the message", "copy of your message", "copy of the original", "below this line is", "below is a copy", "message header follows", "message headers follow",
-	"returned message", "returned mail", "unsent message", "message text follows", "undelivered message", "text of your message", "header of the message", "header of the original",
-	"original mail", "message reads", "enclosed is a copy", "undelivered mail follows", "lines of your", "included is a copy", "summary of the undelivered",
-	"mensaje original", "message d'origine", "message original", "ursprungliche nachricht", "originalnachricht", "kopie der nachricht", "kopie ihrer nachricht", "messaggio originale", "mensagem original", "oorspronkelijk bericht", "oryginalna wiadomosc", "исходное сообщение", "копия", "元のメール", "以下のメール本文",
+	"original message", "copy of the message", "copy of your message", "copy of the original", "below this line is",
+	"below is a copy", "message header follows", "message headers follow",
+	"returned message", "returned mail", "unsent message", "message text follows", "undelivered message",
+	"text of your message", "header of the message", "header of the original",
+	"original mail", "message reads", "enclosed is a copy", "undelivered mail follows", "lines of your",
+	"included is a copy", "summary of the undelivered",
+	"mensaje original", "message d'origine", "message original", "ursprungliche nachricht", "originalnachricht",
+	"kopie der nachricht", "kopie ihrer nachricht", "messaggio originale", "mensagem original", "oorspronkelijk bericht",
+	"oryginalna wiadomosc", "исходное сообщение", "копия", "元のメール", "以下のメール本文",
 }
 
 // split gives where the notice ends, and where the header of the message that
@@ -185,7 +191,8 @@ func split(text string) (notice, head int) {
 // heading reports whether a line announces what follows it.
 func heading(line string) bool {
 	return strings.IndexByte("-=*|_#+", line[0]) >= 0 || strings.HasSuffix(line, ":") ||
-		strings.HasSuffix(line, "follows.") || strings.HasSuffix(line, "follows") || strings.HasSuffix(line, "follow.") || strings.Contains(line, "follow:")
+		strings.HasSuffix(line, "follows.") || strings.HasSuffix(line, "follows") || strings.HasSuffix(line,
+		"follow.") || strings.Contains(line, "follow:")
 }
 
 // afterMarker skips empty lines and rules under a heading.

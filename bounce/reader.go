@@ -66,20 +66,12 @@ func returned(l *letter) []Field {
 // deliveryStatus recognises RFC 3464 and RFC 6533, in their own parts or in
 // text.
 func (rd *Reader) deliveryStatus(l *letter) (Report, bool) {
-	texts, format := l.status, "rfc3464"
-	if len(texts) == 0 {
-		if l.robot() < 2 {
-			return Report{}, false
-		}
-		fields := statusText(l.notice)
-		if fields == "" {
-			fields = statusText(l.whole)
-		}
-		l.notice = strings.TrimSuffix(l.notice, fields)
-		texts = append(texts, fields)
-	}
-	if l.forwarded() {
+	if l.forwarded() || l.kind.Type != "multipart/report" && l.robot() < 2 {
 		return Report{}, false
+	}
+	texts := l.status
+	if len(texts) == 0 && l.robot() >= 2 {
+		texts = append(texts, l.takeStatus())
 	}
 	var all statusReport
 	for _, text := range texts {
@@ -93,7 +85,7 @@ func (rd *Reader) deliveryStatus(l *letter) (Report, bool) {
 		return Report{}, false
 	}
 	l.arrival = all.reportingMTA + "\n" + all.arrival
-	report := Report{Format: format, Unparsed: all.more}
+	report := Report{Format: "rfc3464", Unparsed: all.more}
 	memo := map[Evidence]Verdict{}
 	for _, f := range all.recipients {
 		report.Recipients = append(report.Recipients, rd.recipient(l, f, len(all.recipients) == 1, memo))
@@ -105,6 +97,16 @@ func (rd *Reader) deliveryStatus(l *letter) (Report, bool) {
 	}
 	report.Kind = kindOf(l, report.Recipients)
 	return report, true
+}
+
+// takeStatus gives the fields in the text for people, and leaves the rest.
+func (l *letter) takeStatus() string {
+	fields := statusText(l.notice)
+	if fields == "" {
+		return statusText(l.whole)
+	}
+	l.notice = strings.TrimSuffix(l.notice, fields)
+	return fields
 }
 
 // wrapped recognises a report that a gateway put into another, which names

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -27,8 +28,9 @@ func hostile() map[string]string {
 	many.WriteString("Content-Type: multipart/report; boundary=b\n\n--b\n\nfailed\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.net\n\n")
 	plain.WriteString("From: MAILER-DAEMON@mx.example.net\nReturn-Path: <>\nSubject: failure notice\n\nUnable to deliver to:\n\n")
 	for i := range 100_000 {
-		fmt.Fprintf(&many, "Final-Recipient: rfc822; r%d@example.net\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: smtp; 550 no %d\n\n", i, i)
-		fmt.Fprintf(&plain, "<r%d@example.net>:\n550 no\n\n", i)
+		n := strconv.Itoa(i)
+		many.WriteString("Final-Recipient: rfc822; r" + n + "@example.net\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: smtp; 550 no " + n + "\n\n")
+		plain.WriteString("<r" + n + "@example.net>:\n550 no\n\n")
 	}
 	return map[string]string{
 		"10,000 multiparts inside each other":        deep.String(),
