@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -144,6 +145,27 @@ func TestWhatSignaturesForbid(t *testing.T) {
 	}
 }
 
+func TestManyMaySignAtOnce(t *testing.T) {
+	s, records := newSigner(t)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			head := plainHead + fmt.Sprintf("Feedback-ID: %d\r\n", i)
+			b := dkim.NewBodyHash()
+			fmt.Fprintf(b, "Hello %d.\r\n", i)
+			fields, err := s.Sign([]byte(head), b.Sum())
+			if err != nil {
+				t.Errorf("Sign: %v", err)
+				return
+			}
+			if err := verify(string(fields)+head+fmt.Sprintf("\r\nHello %d.\r\n", i), records); err != nil {
+				t.Errorf("message %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestKeysThatCannotBeUsedAreErrors(t *testing.T) {
 	_, edwards, _ := ed25519.GenerateKey(rand.Reader)
 	tests := []struct {
@@ -179,6 +201,35 @@ func FuzzSign(f *testing.F) {
 		head := "From: news@example.org\r\nSubject: " + subject + "\r\n"
 		if err := verify(sign(t, s, head, body), records); err != nil {
 			t.Errorf("%v for subject %q, body %q", err, subject, body)
+		}
+	})
+}
+
+// FuzzBodyHash promises that it makes no difference in which pieces a body
+// comes, and that white space at the ends of lines and empty lines at the end
+// make none either.
+func FuzzBodyHash(f *testing.F) {
+	f.Add("Hello. \t\r\n\r\nx  y\r\n\r\n", uint16(3))
+	f.Add(strings.Repeat("word word\r\n", 1000), uint16(4095))
+	f.Add(" \r\n\r\r\n", uint16(1))
+	f.Fuzz(func(t *testing.T, body string, cut uint16) {
+		sum := func(pieces ...string) dkim.BodySum {
+			b := dkim.NewBodyHash()
+			for _, p := range pieces {
+				fmt.Fprint(b, p)
+			}
+			return b.Sum()
+		}
+		n := min(int(cut), len(body))
+		want := sum(strings.Split(body, "")...)
+		if sum(body) != want || sum(body[:n], body[n:]) != want {
+			t.Errorf("%q hashes differently in pieces", body)
+		}
+		if strings.HasSuffix(body, "\r") {
+			return
+		}
+		if sum(body, " \t\r\n \r\n\r\n") != want && strings.Trim(body, " \t\r\n") != "" {
+			t.Errorf("%q hashes differently with empty lines behind it", body)
 		}
 	})
 }
