@@ -1,0 +1,233 @@
+package server
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"strings"
+	"time"
+
+	"homing/internal/dkim"
+	"homing/internal/message"
+	"homing/internal/reply"
+	"homing/server/smtpd"
+	"homing/store"
+)
+
+// An outMessage is a message of an application, made fit to be sent.
+type outMessage struct {
+	as       *Domain // what it is sent as
+	header   *message.Header
+	trace    string // our Received field; not signed
+	body     store.Draft
+	hash     dkim.BodySum
+	from     string // the address of the From field
+	eightBit bool
+	utf8     bool
+}
+
+// Answers to messages that cannot be sent by anyone. They are permanent: the
+// application must make another message.
+var (
+	errHeaderTooBig = reply.Errorf(552, reply.Enhanced{5, 3, 4}, "the header block has more than %d octets", message.MaxHeader)
+	errFrom         = reply.Errorf(554, reply.Enhanced{5, 6, 0}, "a message needs one From field with an address (RFC 5322 section 3.6)")
+	errProtected    = reply.Errorf(554, reply.Enhanced{5, 6, 3}, "a signed or encrypted part has lines of more than %d octets, which nobody may change", message.MaxLine)
+)
+
+// read takes a message off the wire: the header edited, the body stored and
+// hashed once.
+func (s *outSession) read(ctx context.Context, tx outTransaction, c *smtpd.Content) (*outMessage, error) {
+	in := bufio.NewReaderSize(c, 32<<10)
+	h, err := message.ReadHeader(in, message.MaxHeader)
+	switch {
+	case errors.Is(err, message.ErrHeaderTooBig):
+		return nil, errHeaderTooBig
+	case err != nil:
+		return nil, err
+	case h.Count("Received") > maxReceived:
+		return nil, errLoop
+	}
+	m := &outMessage{header: h, utf8: tx.options.UTF8}
+	if err := m.edit(tx, s.now()); err != nil {
+		return nil, err
+	}
+	if m.as = tx.application.senderDomain(m.from); m.as == nil {
+		return nil, s.wrongSender(ctx, tx.application, "From field", m.from)
+	}
+	m.trace = received(tx.policy.Hostname, protocol("ESMTP", s.conn, s.user != ""), s.hello, s.conn.Remote, s.now())
+	if m.body, err = s.store.NewBody(ctx); err != nil {
+		return nil, fmt.Errorf("keeping a message: %w", err)
+	}
+	if err := m.fill(ctx, in, s.store); err != nil {
+		m.body.Discard()
+		return nil, err
+	}
+	return m, nil
+}
+
+// edit makes the header what leaves this house: without what belongs to the
+// envelope, with what every message must have, in ASCII unless the client
+// spoke SMTPUTF8.
+func (m *outMessage) edit(tx outTransaction, now time.Time) error {
+	h := m.header
+	h.Remove("Return-Path")
+	h.Remove("Bcc")
+	if !h.Has("From") && tx.from != "" {
+		h.Append("From", "<"+tx.from+">")
+	}
+	box, ok := message.FirstMailbox(h.Get("From"))
+	if !ok || h.Count("From") != 1 {
+		return errFrom
+	}
+	m.from = box.Address
+	_, domain := split(box.Address)
+	h.Complete(now, "<"+rand.Text()+"@"+domain+">")
+	if !m.utf8 {
+		h.Encode()
+	}
+	return nil
+}
+
+// fill stores the body, re-encoded where a next hop could not take it as it
+// is, and hashes what was stored.
+func (m *outMessage) fill(ctx context.Context, in io.Reader, s Store) error {
+	scan := &message.Scan{}
+	to, sum := m.keeper()
+	if _, err := io.Copy(io.MultiWriter(to, scan), in); err != nil {
+		return err // its reply is in it: too big, line ends, the peer went away
+	}
+	m.hash = sum()
+	if !scan.EightBit() && !scan.LongLine() {
+		return nil
+	}
+	raw := m.body
+	defer raw.Discard()
+	var err error
+	if m.body, err = s.NewBody(ctx); err != nil {
+		m.body = raw
+		return fmt.Errorf("keeping a message: %w", err)
+	}
+	to, sum = m.keeper()
+	left, err := message.Encode(to, m.header, raw, raw.Size())
+	switch {
+	case err != nil:
+		return fmt.Errorf("re-encoding a message: %w", err)
+	case left.LongLine():
+		return errProtected
+	}
+	m.eightBit, m.hash = left.EightBit(), sum()
+	return nil
+}
+
+// keeper stores what is written to it as the body and, where the message will
+// be signed, hashes it on the way.
+func (m *outMessage) keeper() (to io.Writer, sum func() dkim.BodySum) {
+	if m.as.Signer == nil {
+		return m.body, func() dkim.BodySum { return dkim.BodySum{} }
+	}
+	hash := dkim.NewBodyHash()
+	return io.MultiWriter(m.body, hash), hash.Sum
+}
+
+// sign gives the header blocks under which the message is sent. Without a key
+// it goes unsigned.
+func (m *outMessage) sign() ([][]byte, error) {
+	block := m.header.Block()
+	var signatures []byte
+	if m.as.Signer != nil {
+		var err error
+		if signatures, err = m.as.Signer.Sign(block, m.hash); err != nil {
+			return nil, fmt.Errorf("signing a message of %s: %w", m.as.Name, err)
+		}
+	}
+	head := make([]byte, 0, len(m.trace)+len(signatures)+len(block))
+	head = append(append(append(head, m.trace...), signatures...), block...)
+	return [][]byte{head}, nil
+}
+
+// describe is what the queue keeps of the message beside its octets.
+func (m *outMessage) describe(tx outTransaction) store.Message {
+	h := m.header
+	return store.Message{
+		Application: tx.application.Name, Domain: m.as.Name, Sender: tx.from, From: m.from,
+		Campaign: campaign(tx, h), HeaderID: clip(h.Get("Message-ID"), 250), Subject: clip(decoded(h.Get("Subject")), 200),
+		Bulk:     len(tx.recipients) > 1 || isList(h),
+		EightBit: m.eightBit, UTF8: m.needsUTF8(tx),
+		EnvelopeID: tx.options.EnvelopeID, ReturnContent: tx.options.Return,
+	}
+}
+
+// needsUTF8 reports whether the next hop must speak SMTPUTF8 (RFC 6531): the
+// client said so, and something is not ASCII indeed.
+func (m *outMessage) needsUTF8(tx outTransaction) bool {
+	if !m.utf8 {
+		return false
+	}
+	for _, r := range tx.recipients {
+		if !ascii(r.Address) {
+			return true
+		}
+	}
+	return !ascii(tx.from) || !ascii(string(m.header.Block()))
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// isList tells mail to many from a letter to one.
+func isList(h *message.Header) bool {
+	for _, name := range []string{"List-Unsubscribe", "List-Id", "List-Post", "Feedback-ID"} {
+		if h.Has(name) {
+			return true
+		}
+	}
+	precedence := strings.ToLower(h.Get("Precedence"))
+	return precedence == "bulk" || precedence == "list" || precedence == "junk"
+}
+
+// campaign names the mailing: by the application's own return address, else by
+// what applications write into the header.
+func campaign(tx outTransaction, h *message.Header) string {
+	if g := tx.application.Grammar; g != nil {
+		local, _ := split(tx.from)
+		if own, ok := g.Parse(local); ok && own.Campaign() != "" {
+			return own.Campaign()
+		}
+	}
+	for _, x := range []struct{ field, prefix string }{
+		{"job_id", "civicrm:job:"}, {"X-Listmonk-Campaign", "listmonk:campaign:"}, {"X-Campaign-ID", ""}, {"X-Campaign", ""},
+	} {
+		if v := h.Get(x.field); v != "" {
+			return x.prefix + clip(v, 100)
+		}
+	}
+	return ""
+}
+
+// decoded is a field for people: encoded words decoded where that is possible.
+func decoded(s string) string {
+	text, err := new(mime.WordDecoder).DecodeHeader(s)
+	if err != nil {
+		return s
+	}
+	return cmp.Or(text, s)
+}
+
+// clip gives at most limit octets of a text, and no half characters.
+func clip(s string, limit int) string {
+	if len(s) > limit {
+		s = s[:limit]
+	}
+	return strings.ToValidUTF8(s, "")
+}

@@ -1,0 +1,45 @@
+package server
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"homing/verp"
+)
+
+// Metrics counts what the two flows refuse and cannot place. Labels take few
+// values by construction.
+type Metrics struct {
+	refused   *prometheus.CounterVec
+	mistakes  *prometheus.CounterVec
+	forgotten prometheus.Counter
+}
+
+// NewMetrics makes the metrics and registers them with r, if r is not nil.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_recipients_refused_total",
+			Help: "Recipients refused on the return channel, by why: unknown, forged, expired."}, []string{"why"}),
+		mistakes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_mistakes_total",
+			Help: "Mail of applications put off for something an operator must mend, by what: sender, quota, disk."}, []string{"what"}),
+		forgotten: prometheus.NewCounter(prometheus.CounterOpts{Name: "homing_server_forgotten_total",
+			Help: "Mail to genuine return addresses whose delivery is no longer known."}),
+	}
+	if r != nil {
+		r.MustRegister(m.refused, m.mistakes, m.forgotten)
+	}
+	return m
+}
+
+// refuse counts a recipient that was refused, by the error of verp.Decode.
+func (m *Metrics) refuse(err error) {
+	why := "unknown"
+	switch {
+	case errors.Is(err, verp.ErrForged):
+		why = "forged"
+	case errors.Is(err, verp.ErrExpired):
+		why = "expired"
+	}
+	m.refused.WithLabelValues(why).Inc()
+}

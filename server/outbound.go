@@ -1,0 +1,264 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"homing/event"
+	"homing/internal/reply"
+	"homing/queue"
+	"homing/server/smtpd"
+	"homing/store"
+	"homing/verp"
+)
+
+// Outbound takes mail of applications: who is this, may it send as this
+// domain, is the recipient on hold, sign, make durable, 250. It is a
+// smtpd.Backend for submission listeners.
+type Outbound struct {
+	core
+	quotas    *quotas
+	incidents *incidents
+}
+
+// core is what both flows work with.
+type core struct {
+	policy  *atomic.Pointer[Policy]
+	queue   *queue.Queue
+	store   Store
+	log     *slog.Logger
+	now     func() time.Time
+	metrics *Metrics
+}
+
+// Store is the part of store.Store that sessions need.
+type Store interface {
+	NewBody(ctx context.Context) (store.Draft, error)
+	Room() error
+	Recipient(ctx context.Context, id event.DeliveryID) (store.Message, store.Recipient, error)
+	Find(ctx context.Context, q store.Query) (store.Page, error)
+	Accepted(ctx context.Context, since time.Time) (map[string]int, error)
+}
+
+// Answers of a submission listener. What an operator must mend is temporary,
+// because applications count anything else as a bounce of the recipient.
+var (
+	errWhoAreYou   = reply.Errorf(530, reply.Enhanced{5, 7, 0}, "authentication required")
+	errBadPassword = reply.Errorf(535, reply.Enhanced{5, 7, 8}, "no application has this name and password")
+	errRefuse      = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "sending is switched off (mode = \"refuse\"); try again later")
+	errNoRoom      = reply.Errorf(452, reply.Enhanced{4, 3, 1}, "not enough room on the disk; try again later")
+	errHeld        = reply.Errorf(550, reply.Enhanced{5, 2, 1}, "this address is on hold")
+	errLoop        = reply.Errorf(554, reply.Enhanced{5, 4, 6}, "more than %d Received fields: this mail is in a loop", maxReceived)
+)
+
+// maxReceived is how many Received fields a message may have.
+const maxReceived = 50
+
+// NewSession begins a dialogue with an application.
+func (o *Outbound) NewSession(_ context.Context, c smtpd.Conn) (smtpd.Session, error) {
+	return &outSession{Outbound: o, conn: c}, nil
+}
+
+type outSession struct {
+	*Outbound
+	conn  smtpd.Conn
+	hello string
+	user  string // the application that gave its password
+	tx    outTransaction
+}
+
+// outTransaction is what MAIL and RCPT said.
+type outTransaction struct {
+	policy      *Policy // the one in force at MAIL holds until the dot
+	application *Application
+	from        string
+	options     smtpd.MailOptions
+	recipients  []queue.Recipient
+}
+
+func (s *outSession) Hello(_ context.Context, name string) error {
+	s.hello = name
+	return nil
+}
+
+func (s *outSession) Auth(_ context.Context, user, secret string) error {
+	a := s.policy.Load().byName(user)
+	if a == nil || !a.Password.Verify(secret) {
+		return errBadPassword
+	}
+	s.user = a.Name
+	return nil
+}
+
+// application says who is talking: by password, else by local user, else by
+// network where the listener is one that strangers cannot reach.
+func (s *outSession) application(p *Policy) *Application {
+	if s.user != "" {
+		return p.byName(s.user)
+	}
+	if s.conn.UID >= 0 {
+		return p.byUID(s.conn.UID)
+	}
+	if !private(s.conn.Local) {
+		return nil
+	}
+	remote, ok := s.conn.Remote.(*net.TCPAddr)
+	if !ok {
+		return nil
+	}
+	ip, _ := netip.AddrFromSlice(remote.IP)
+	return p.byAddress(ip)
+}
+
+// private reports whether a listener's address is loopback or private.
+func private(local net.Addr) bool {
+	tcp, ok := local.(*net.TCPAddr)
+	return ok && (tcp.IP.IsLoopback() || tcp.IP.IsPrivate())
+}
+
+func (s *outSession) Mail(ctx context.Context, from string, o smtpd.MailOptions) error {
+	p := s.policy.Load()
+	a := s.application(p)
+	switch {
+	case a == nil:
+		return errWhoAreYou
+	case p.effective(a) == Refuse:
+		return errRefuse
+	case from != "" && a.sendsAs(from, true) == nil:
+		return s.wrongSender(ctx, a, "envelope sender", from)
+	}
+	if err := s.store.Room(); err != nil {
+		return s.mistake(ctx, a, "disk", errNoRoom.With(err))
+	}
+	if err := s.quotas.admit(ctx, a); err != nil {
+		return s.mistake(ctx, a, "quota", err)
+	}
+	s.tx = outTransaction{policy: p, application: a, from: from, options: o}
+	return nil
+}
+
+// wrongSender refuses a sender that the application may not use. It is for the
+// operator to mend, so it is temporary.
+func (s *outSession) wrongSender(ctx context.Context, a *Application, what, address string) error {
+	_, domain := split(address)
+	return s.mistake(ctx, a, "sender "+domain, reply.Errorf(451, reply.Enhanced{4, 7, 1},
+		"application %s may not send as %s (%s): add the domain to the configuration, or change the sender", a.Name, domain, what))
+}
+
+// mistake opens an incident for what an operator must mend, and gives back the
+// error to answer.
+func (s *outSession) mistake(ctx context.Context, a *Application, name string, err error) error {
+	what, _, _ := strings.Cut(name, " ")
+	s.metrics.mistakes.WithLabelValues(what).Inc()
+	text := reply.Of(err).Text
+	e := event.Event{Application: a.Name, Domain: a.Domains[0].Name, Text: text}
+	if told := s.incidents.see(ctx, a.Name+" "+name, e); told != nil {
+		s.log.Error("noting an incident failed", "application", a.Name, "err", told)
+	}
+	return err
+}
+
+func (s *outSession) Rcpt(ctx context.Context, to string, o smtpd.RcptOptions) error {
+	if !strings.Contains(to, "@") { // <postmaster>, RFC 5321 section 4.5.1
+		to += "@" + s.tx.policy.Hostname
+	}
+	r := queue.Recipient{Address: to, Notify: o.Notify, Original: o.Original}
+	a := s.tx.application
+	h, held, err := s.queue.Held(ctx, to, a.Name, "", false)
+	switch {
+	case err != nil:
+		return err
+	case held && a.RejectHeld:
+		return errHeld
+	case held:
+		r.Held = &h
+	}
+	s.tx.recipients = append(s.tx.recipients, r)
+	return nil
+}
+
+func (s *outSession) Data(ctx context.Context, c *smtpd.Content) []error {
+	tx := s.tx
+	id, err := s.accept(ctx, tx, c)
+	if err != nil {
+		s.log.Info("message refused", "application", tx.application.Name, "from", tx.from,
+			"code", reply.Of(err).Code, "err", err)
+		return []error{err}
+	}
+	s.quotas.count(tx.application, len(tx.recipients))
+	s.log.Info("message accepted", "message", id, "application", tx.application.Name, "from", tx.from,
+		"recipients", len(tx.recipients), "peer", s.conn.Remote)
+	return []error{&reply.Error{Reply: reply.Reply{Code: 250, Enhanced: reply.Enhanced{2, 0, 0}, Text: "queued as " + id.String()}}}
+}
+
+// accept takes one message from the wire into the queue.
+func (s *outSession) accept(ctx context.Context, tx outTransaction, c *smtpd.Content) (event.MessageID, error) {
+	m, err := s.read(ctx, tx, c)
+	if err != nil {
+		return 0, err
+	}
+	defer m.body.Discard()
+	heads, err := m.sign()
+	if err != nil {
+		return 0, err
+	}
+	sub := queue.Submission{
+		Message: m.describe(tx), Body: m.body, Heads: heads, Recipients: tx.recipients,
+		Capture: tx.policy.effective(tx.application) == Capture,
+		ReturnPath: func(id event.DeliveryID, _ string) string {
+			return returnPath(tx.policy, m.as, tx.from, id, s.now())
+		},
+	}
+	if err := s.suppressBulk(ctx, &sub); err != nil {
+		return 0, err
+	}
+	id, err := s.queue.Submit(ctx, sub)
+	if errors.Is(err, store.ErrFull) {
+		err = s.mistake(ctx, tx.application, "disk", errNoRoom.With(err))
+	}
+	return id, err
+}
+
+// suppressBulk looks again at holds that stop only bulk mail of one domain:
+// only now is it known whether this is such mail.
+func (s *outSession) suppressBulk(ctx context.Context, sub *queue.Submission) error {
+	if !sub.Message.Bulk {
+		return nil
+	}
+	for i := range sub.Recipients {
+		r := &sub.Recipients[i]
+		if r.Held != nil {
+			continue
+		}
+		h, held, err := s.queue.Held(ctx, r.Address, sub.Message.Application, sub.Message.Domain, true)
+		if err != nil {
+			return err
+		}
+		if held {
+			r.Held = &h
+		}
+	}
+	return nil
+}
+
+// returnPath gives the reverse-path of a delivery: signed, unless the null
+// reverse-path or the configuration says to keep what the application gave.
+func returnPath(p *Policy, as *Domain, from string, id event.DeliveryID, now time.Time) string {
+	if from == "" || as.Keep {
+		return from
+	}
+	tag, err := p.Verp.Encode(as.Path.Domain, verp.Return, uint64(id), now)
+	if err != nil { // a clock that was never set: better an unsigned address than no mail
+		return from
+	}
+	return as.Path.Format(tag)
+}
+
+func (s *outSession) Reset() { s.tx = outTransaction{} }
+func (s *outSession) Close() {}

@@ -1,0 +1,272 @@
+// Package server is everything that listens. outbound.go and inbound.go are
+// the two flows, top to bottom: mail of an application on its way out, and
+// what comes back.
+package server
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"homing/hold"
+	"homing/internal/dkim"
+	"homing/internal/password"
+	"homing/verp"
+)
+
+// A Mode says what becomes of mail that applications hand over.
+type Mode string
+
+// The modes.
+const (
+	Deliver Mode = "deliver"
+	Capture Mode = "capture" // accept, keep, never send
+	Refuse  Mode = "refuse"  // answer 451
+)
+
+// A Policy is who may send as what, and what is done with mail that comes in.
+// It is read only: a reload replaces it as a whole.
+type Policy struct {
+	Hostname     string
+	Mode         Mode
+	Applications []*Application
+	Domains      []*Domain
+	Routes       []Route
+	Postmaster   string // "": what comes for postmaster@ and abuse@ is kept and told to nobody
+	MaxOut       int64  // octets of a message of an application
+	MaxIn        int64  // octets of a message that comes in
+	Recipients   int    // of one transaction
+	Verp         *verp.Codec
+}
+
+// An Application may send.
+type Application struct {
+	Name       string
+	Kind       string    // as configured, for people
+	Domains    []*Domain // which it may send as; the first is where mail without a known From belongs
+	Password   password.Hash
+	Networks   []netip.Prefix
+	UIDs       []int         // local users
+	Grammar    *verp.Grammar // its own return addresses; nil: none that we know
+	Sinks      []string
+	Mode       Mode
+	RejectHeld bool    // answer 550 at RCPT for an address on hold, instead of suppressing
+	DailyLimit int     // recipients a day; 0: none
+	Rate       float64 // recipients a second; 0: no limit
+}
+
+// A Domain is what mail is sent as.
+type Domain struct {
+	Name   string
+	Path   verp.Path // of its return addresses
+	Keep   bool      // send with the application's own envelope sender
+	Signer *dkim.Signer
+	Sinks  []string // for applications that name none
+}
+
+// A Route says what is done with mail that comes in without a tag of ours.
+type Route struct {
+	Local  string // in lower case; "*" is the catch-all
+	Domain string // canonical
+	As     RouteUse
+	From   []string // domains whose mail is filed without review
+	To     []string // sinks
+}
+
+// A RouteUse says what mail for a route is.
+type RouteUse string
+
+// The uses of a route.
+const (
+	RouteActivity  RouteUse = "activity"
+	RouteReply     RouteUse = "reply"
+	RouteBounce    RouteUse = "bounce"
+	RouteComplaint RouteUse = "complaint"
+	RouteReport    RouteUse = "report"
+	RouteForward   RouteUse = "forward"
+)
+
+// byName finds an application.
+func (p *Policy) byName(name string) *Application {
+	i := slices.IndexFunc(p.Applications, func(a *Application) bool { return a.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return p.Applications[i]
+}
+
+// byAddress finds the application that may relay from an address without
+// AUTH: the one with the smallest network around it.
+func (p *Policy) byAddress(ip netip.Addr) *Application {
+	var best *Application
+	bits := -1
+	for _, a := range p.Applications {
+		for _, n := range a.Networks {
+			if n.Contains(ip.Unmap()) && n.Bits() > bits {
+				best, bits = a, n.Bits()
+			}
+		}
+	}
+	return best
+}
+
+// byUID finds the application of a local user.
+func (p *Policy) byUID(uid int) *Application {
+	i := slices.IndexFunc(p.Applications, func(a *Application) bool { return slices.Contains(a.UIDs, uid) })
+	if i < 0 {
+		return nil
+	}
+	return p.Applications[i]
+}
+
+// sendsAs gives the domain of an application that an address belongs to: a
+// domain it may send as or, where returns counts, that one's return domain.
+func (a *Application) sendsAs(address string, returns bool) *Domain {
+	_, name := split(address)
+	for _, d := range a.Domains {
+		if d.Name == name || returns && d.Path.Domain == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// sinksOf names who hears of an application's facts in a domain.
+func (p *Policy) sinksOf(application, domain string) []string {
+	if a := p.byName(application); a != nil && len(a.Sinks) > 0 {
+		return a.Sinks
+	}
+	for _, d := range p.Domains {
+		if d.Name == domain {
+			return d.Sinks
+		}
+	}
+	return nil
+}
+
+// effective is the stricter of the server's mode and the application's.
+func (p *Policy) effective(a *Application) Mode {
+	for _, m := range []Mode{Refuse, Capture} {
+		if p.Mode == m || a.Mode == m {
+			return m
+		}
+	}
+	return Deliver
+}
+
+// split takes an address apart: the local part as it is, the domain canonical.
+func split(address string) (local, domain string) {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return address, ""
+	}
+	return address[:at], hold.CanonicalDomain(address[at+1:])
+}
+
+// A destination is what an inbound address turned out to be. Exactly one of
+// tag, own, route and role is set, or none: nobody has that address.
+type destination struct {
+	address string
+	tag     verp.Tag
+	path    *Domain // set with tag
+	own     *ownAddress
+	route   *Route
+	role    string // "postmaster" or "abuse"
+}
+
+// An ownAddress is an address of an application's own grammar.
+type ownAddress struct {
+	application *Application
+	domain      *Domain
+	verp.Address
+}
+
+func (d destination) known() bool {
+	return d.path != nil || d.own != nil || d.route != nil || d.role != ""
+}
+
+// locate says what an inbound address is, in the order that the contract
+// fixes. An address in the form of our tags is genuine or an error of
+// verp.Decode, never anything else.
+func (p *Policy) locate(address string) (destination, error) {
+	to := destination{address: address}
+	local, domain := split(address)
+	for _, d := range p.Domains {
+		text, ok := d.Path.Match(local + "@" + domain)
+		if !ok {
+			continue
+		}
+		tag, err := p.Verp.Decode(d.Path.Domain, verp.Return, text)
+		to.tag, to.path = tag, d
+		return to, err
+	}
+	if to.own = p.ownAddress(local, domain); to.own != nil {
+		return to, nil
+	}
+	if to.route = p.route(local, domain); to.route != nil {
+		return to, nil
+	}
+	switch role := strings.ToLower(local); {
+	case (role == "postmaster" || role == "abuse") && (domain == "" || p.receives(domain)):
+		to.role = role
+	}
+	return to, nil
+}
+
+func (p *Policy) ownAddress(local, domain string) *ownAddress {
+	for _, a := range p.Applications {
+		if a.Grammar == nil {
+			continue
+		}
+		for _, d := range a.Domains {
+			if d.Path.Domain != domain && d.Name != domain {
+				continue
+			}
+			if own, ok := a.Grammar.Parse(local); ok {
+				return &ownAddress{a, d, own}
+			}
+		}
+	}
+	return nil
+}
+
+// route finds the route for an address: an exact one, else the one with the
+// longest matching sub-address, else the catch-all of the domain.
+func (p *Policy) route(local, domain string) *Route {
+	local = strings.ToLower(local)
+	var best *Route
+	for i := range p.Routes {
+		r := &p.Routes[i]
+		if r.Domain != domain {
+			continue
+		}
+		if r.Local == local {
+			return r
+		}
+		if r.matches(local) && (best == nil || best.Local == "*" || r.Local != "*" && len(r.Local) > len(best.Local)) {
+			best = r
+		}
+	}
+	return best
+}
+
+// matches reports whether a local part is a sub-address of the route's.
+func (r *Route) matches(local string) bool {
+	rest, ok := strings.CutPrefix(local, r.Local)
+	return r.Local == "*" || ok && rest != "" && (rest[0] == '+' || rest[0] == '-')
+}
+
+// receives reports whether mail for a domain comes to us at all.
+func (p *Policy) receives(domain string) bool {
+	return domain == hold.CanonicalDomain(p.Hostname) ||
+		slices.ContainsFunc(p.Domains, func(d *Domain) bool { return d.Path.Domain == domain }) ||
+		slices.ContainsFunc(p.Routes, func(r Route) bool { return r.Domain == domain })
+}
+
+// senderDomain is the domain that mail with this From field is sent as: that
+// of the field, or the application's first one where the field names none of
+// ours (which only a null sender without From can reach).
+func (a *Application) senderDomain(from string) *Domain {
+	return cmp.Or(a.sendsAs(from, false), a.sendsAs(from, true))
+}

@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"homing/event"
+	"homing/hold"
+	"homing/internal/message"
+	"homing/internal/reply"
+	"homing/queue"
+	"homing/store"
+)
+
+// role takes mail to postmaster@ and abuse@ (RFC 5321 section 4.5.1, RFC
+// 2142): it goes on to the person the configuration names, and is kept as a
+// fact where it names nobody.
+func (in *Inbound) role(ctx context.Context, l *letter, d destination) error {
+	p := in.policy.Load()
+	if p.Postmaster == "" {
+		return in.queue.Tell(ctx, l.raw, event.Event{Type: event.Replied, Recipient: d.address, From: l.from})
+	}
+	return in.forward(ctx, l, d.address, p)
+}
+
+// forward sends a letter on as it is, under the null reverse-path: what
+// becomes of it is nobody's business but ours, and no bounce of it can loop.
+func (in *Inbound) forward(ctx context.Context, l *letter, was string, p *Policy) error {
+	mark := []byte("Delivered-To: " + was + "\r\n")
+	for _, before := range l.header.Values("Delivered-To") {
+		if strings.EqualFold(before, was) {
+			return errLooping
+		}
+	}
+	body, err := in.copyOf(ctx, l.raw)
+	if err != nil {
+		return err
+	}
+	defer body.Discard()
+	_, err = in.queue.Submit(ctx, queue.Submission{
+		Message:    store.Message{Application: "postmaster", From: l.from, EightBit: true},
+		Body:       body,
+		Heads:      [][]byte{mark},
+		Recipients: []queue.Recipient{{Address: p.Postmaster, Notify: "NEVER"}},
+		Capture:    p.Mode == Capture,
+		ReturnPath: func(event.DeliveryID, string) string { return "" },
+	})
+	return err
+}
+
+// copyOf makes a second Draft of the same content: one Draft has one owner.
+func (in *Inbound) copyOf(ctx context.Context, raw store.Draft) (store.Draft, error) {
+	draft, err := in.store.NewBody(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("keeping mail: %w", err)
+	}
+	if _, err := io.Copy(draft, io.NewSectionReader(raw, 0, raw.Size())); err != nil {
+		draft.Discard()
+		return nil, fmt.Errorf("keeping mail: %w", err)
+	}
+	return draft, nil
+}
+
+// Has reports whether mail for an address is ours: it never leaves, it goes to
+// the inbound side directly. Of a domain that only has routes here, all other
+// addresses are somebody else's.
+func (in *Inbound) Has(address string) bool {
+	p := in.policy.Load()
+	local, domain := split(address)
+	for _, d := range p.Domains {
+		if d.Path.Domain == domain {
+			return true
+		}
+	}
+	return p.route(local, domain) != nil || domain == hold.CanonicalDomain(p.Hostname)
+}
+
+// Reads reports whether mail to an address is read here as a report about a
+// delivery, or as a wish: a report of our own must not go there.
+func (in *Inbound) Reads(address string) bool {
+	d, err := in.policy.Load().locate(address)
+	return err != nil || d.path != nil || d.own != nil
+}
+
+// Deliver takes mail that we ourselves would send to one of our addresses.
+func (in *Inbound) Deliver(ctx context.Context, from, to string, body message.Body) reply.Reply {
+	d, err := in.policy.Load().locate(to)
+	if err != nil || !d.known() {
+		return errNobody.Reply
+	}
+	l, err := in.keep(ctx, received(in.policy.Load().Hostname, "LOCAL", "", nil, in.now()), io.NewSectionReader(body, 0, body.Size()))
+	if err != nil {
+		return reply.Of(err)
+	}
+	defer l.raw.Discard()
+	l.from = from
+	return reply.Of(in.deliver(ctx, l, d))
+}

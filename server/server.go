@@ -1,0 +1,94 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"homing/event"
+	"homing/queue"
+)
+
+// A Server is both flows and what they share. Its methods may be called from
+// many goroutines.
+type Server struct {
+	Outbound *Outbound // for submission listeners
+	Inbound  *Inbound  // for the MX
+	LMTP     *Inbound  // the same over LMTP: an answer for each recipient
+
+	policy    atomic.Pointer[Policy]
+	quotas    *quotas
+	incidents *incidents
+	reloading sync.Mutex
+}
+
+// Config is what a Server is made of.
+type Config struct {
+	Policy  *Policy
+	Queue   *queue.Queue
+	Store   Store
+	Reader  Reader
+	Names   Names
+	Log     *slog.Logger
+	Now     func() time.Time
+	Metrics *Metrics
+}
+
+// New makes a Server. It asks the store how much each application has sent
+// today.
+func New(ctx context.Context, c Config) (*Server, error) {
+	sent, err := c.Store.Accepted(ctx, c.Now().UTC().Truncate(24*time.Hour))
+	if err != nil {
+		return nil, fmt.Errorf("counting what was sent today: %w", err)
+	}
+	s := &Server{quotas: newQuotas(c.Now, sent)}
+	s.policy.Store(c.Policy)
+	s.incidents = newIncidents(c.Now, func(ctx context.Context, e event.Event) error { return c.Queue.Tell(ctx, nil, e) })
+	shared := core{policy: &s.policy, queue: c.Queue, store: c.Store, log: c.Log, now: c.Now, metrics: c.Metrics}
+	s.Outbound = &Outbound{core: shared, quotas: s.quotas, incidents: s.incidents}
+	s.Inbound = &Inbound{core: shared, reader: c.Reader, identify: func(ctx context.Context, peer net.Addr, mta, recipient string) (string, bool) {
+		return identify(ctx, c.Names, peer, mta, recipient)
+	}}
+	lmtp := *s.Inbound
+	lmtp.each = true
+	s.LMTP = &lmtp
+	return s, nil
+}
+
+// Run looks after incidents until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	s.incidents.run(ctx)
+	return nil
+}
+
+// SetPolicy replaces the policy. Transactions under way keep the one they
+// began with.
+func (s *Server) SetPolicy(p *Policy) { s.policy.Store(p) }
+
+// Policy gives the policy in force.
+func (s *Server) Policy() *Policy { return s.policy.Load() }
+
+// SentToday gives the recipients that an application has sent today.
+func (s *Server) SentToday(application string) int { return s.quotas.today(application) }
+
+// Exclusively runs reloads one at a time.
+func (s *Server) Exclusively(reload func() error) error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	return reload()
+}
+
+// Wants reports whether a sink hears of a fact: those that the fact names,
+// else those of the application, else those of the domain.
+func (s *Server) Wants(sink string, e event.Event) bool {
+	to := e.To
+	if len(to) == 0 {
+		to = s.policy.Load().sinksOf(e.Application, e.Domain)
+	}
+	return slices.Contains(to, sink)
+}
