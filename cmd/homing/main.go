@@ -50,10 +50,17 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 // newRoot makes the whole command line.
 func newRoot() *cobra.Command {
 	root := group("homing", "A mail server for programs that send to many people and must hear back",
-		newVersion(),
+		newDemo(),
+		newServe(),
+		newStatus(),
 		newConfig(),
 		newApp(),
+		newQueue(),
+		newHold(),
+		newTrace(),
+		newEvents(),
 		newClassify(),
+		newVersion(),
 	)
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.Version = version

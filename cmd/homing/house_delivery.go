@@ -1,0 +1,55 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+
+	"homing/config"
+	"homing/delivery"
+	"homing/internal/dnsx"
+)
+
+func (h *house) newDelivery(dns *dnsx.Client) *delivery.Delivery {
+	return delivery.New(delivery.Config{
+		Queue: h.queue, Resolver: dns, Local: h.server.Inbound, Log: h.log, Metrics: delivery.NewMetrics(h.metrics), Options: deliveryOptions(h.cfg),
+	})
+}
+
+// deliveryOptions turns the configuration into how mail leaves.
+func deliveryOptions(cfg *config.Config) delivery.Options {
+	o := delivery.Options{
+		Hostname: cfg.Hostname, Port: uint16(cfg.Delivery.Port), Sources: cfg.Delivery.SourceAddresses, AllowNetworks: cfg.Delivery.AllowNetworks,
+	}
+	o.OwnAddresses, o.OwnPort = ownMX(cfg)
+	if s := cfg.Delivery.Smarthost; s != nil {
+		hop := delivery.Smarthost{Host: s.Address.Host(), Port: uint16(s.Address.Port()), Username: s.Username, Password: s.Password.Reveal()}
+		hop.TLS = map[config.TLSPolicy]delivery.Mode{
+			config.TLSRequire: delivery.Require, config.TLSOpportunistic: delivery.Opportunistic, config.TLSNone: delivery.None,
+		}[s.TLS]
+		o.Smarthost = &hop
+	}
+	return o
+}
+
+// ownMX gives where our own MX listens, so that mail that the DNS would bring
+// back to us is seen to be in a loop. A listener for all addresses stands for
+// those of every interface.
+func ownMX(cfg *config.Config) (addrs []netip.Addr, port uint16) {
+	for _, l := range cfg.Listen.SMTP {
+		port = uint16(l.Port())
+		if ip, err := netip.ParseAddr(l.Host()); err == nil && !ip.IsUnspecified() {
+			addrs = append(addrs, ip)
+			continue
+		}
+		found, err := net.InterfaceAddrs()
+		if err != nil {
+			continue // only the names remain to tell a loop by
+		}
+		for _, a := range found {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				addrs = append(addrs, p.Addr())
+			}
+		}
+	}
+	return append(addrs, cfg.Delivery.PublicAddresses...), port
+}

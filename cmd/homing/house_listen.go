@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"path/filepath"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"homing/config"
+	"homing/server/smtpd"
+	"homing/server/web"
+	"homing/store"
+)
+
+// A listener is one address that is listened on, and what answers there.
+type listener struct {
+	what    string // as in the configuration
+	address string
+	serve   func(ctx context.Context) error
+}
+
+// openListeners opens every socket of the configuration. What it opened is closed
+// again when one of them fails.
+func (h *house) openListeners() (err error) {
+	var open []net.Listener
+	defer func() {
+		if err != nil {
+			for _, l := range open {
+				l.Close()
+			}
+		}
+	}()
+	listen := func(what string, a config.Address, mode fs.FileMode) (net.Listener, error) {
+		l, err := listenAt(a, mode)
+		if err != nil {
+			return nil, explainListen(what, a, err)
+		}
+		open = append(open, l)
+		return l, nil
+	}
+	for _, plan := range h.plans() {
+		l, err := listen(plan.what, plan.address, plan.mode)
+		if err != nil {
+			return err
+		}
+		h.listeners = append(h.listeners, listener{plan.what, plan.address.String(), func(ctx context.Context) error { return plan.answer(ctx, l) }})
+	}
+	return nil
+}
+
+// A plan is a listener that is not open yet.
+type plan struct {
+	what    string
+	address config.Address
+	mode    fs.FileMode // of a socket file
+	answer  func(ctx context.Context, l net.Listener) error
+}
+
+// plans lists the listeners of the configuration.
+func (h *house) plans() (all []plan) {
+	add := func(what string, answer func(context.Context, net.Listener) error, mode fs.FileMode, at ...config.Address) {
+		for _, a := range at {
+			if !a.IsZero() {
+				all = append(all, plan{what, a, mode, answer})
+			}
+		}
+	}
+	c := h.cfg.Listen
+	logins := &smtpd.AuthLimiter{PerMinute: h.cfg.Limits.AuthFailuresPerMinute, PerDay: authFailuresPerDay}
+	add("smtp", h.smtp(h.server.Inbound, h.mxOptions()), 0, c.SMTP...)
+	for _, a := range c.Submission {
+		add("submission", h.smtp(h.server.Outbound, h.submissionOptions(logins, a.Loopback())), 0o666, a)
+	}
+	implicit := h.submissionOptions(logins, false)
+	implicit.ImplicitTLS = true
+	add("submissions", h.smtp(h.server.Outbound, implicit), 0, c.Submissions...)
+	lmtp := h.mxOptions()
+	lmtp.Kind, lmtp.MaxPerAddress = smtpd.LMTP, 0
+	add("lmtp", h.smtp(h.server.LMTP, lmtp), 0o660, c.LMTP...)
+	add("local", h.smtp(h.server.Outbound, h.submissionOptions(logins, true)), 0o666, c.Local)
+	w := h.web()
+	add("http", func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, l, w.Open(), h.log) }, 0o660, c.HTTP...)
+	add("control", func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, l, w.Control(), h.log) }, 0o600,
+		config.Address{Network: "unix", Address: filepath.Join(h.cfg.DataDir, controlName)})
+	return all
+}
+
+// Limits of listeners that the configuration does not name.
+const (
+	authFailuresPerDay = 50
+	maxConnections     = 10_000
+)
+
+func (h *house) mxOptions() smtpd.Options {
+	return smtpd.Options{
+		Hostname: h.cfg.Hostname, Kind: smtpd.SMTP, TLS: h.tls(), SMTPUTF8: true, Chunking: true, AdvertiseSize: true,
+		MaxMessage: int64(h.cfg.Limits.MessageIn), MaxRecipients: h.cfg.Limits.Recipients,
+		MaxConnections: maxConnections, MaxPerAddress: h.cfg.Limits.ConnectionsPerAddress, Log: h.log, Metrics: h.smtpd,
+	}
+}
+
+// submissionOptions are those of a listener for applications. On a safe way
+// (loopback, a Unix socket) passwords may be sent without TLS.
+func (h *house) submissionOptions(logins *smtpd.AuthLimiter, safe bool) smtpd.Options {
+	return smtpd.Options{
+		Hostname: h.cfg.Hostname, Kind: smtpd.Submission, TLS: h.tls(), Auth: true, AllowInsecureAuth: safe, AuthLimiter: logins,
+		SMTPUTF8: true, DSN: true, Chunking: true, MaxMessage: int64(h.cfg.Limits.MessageOut), MaxRecipients: h.cfg.Limits.Recipients,
+		MaxConnections: maxConnections, Log: h.log, Metrics: h.smtpd,
+	}
+}
+
+func (h *house) tls() *tls.Config {
+	if h.certs == nil {
+		return nil
+	}
+	return h.certs.Config()
+}
+
+func (h *house) smtp(b smtpd.Backend, o smtpd.Options) func(context.Context, net.Listener) error {
+	s := smtpd.New(o, b)
+	return s.Serve
+}
+
+func (h *house) web() *web.Web {
+	return &web.Web{Store: h.store, Queue: h.queue, Reader: h.reader, Log: h.log, Ready: h.ready, Status: h.status,
+		Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
+		Reload:  func(context.Context) error { return h.server.Exclusively(h.reload) }, Now: h.now}
+}
+
+// ready is nil once everything listens and while the store works.
+func (h *house) ready() error {
+	select {
+	case <-h.open:
+		if err := h.store.Room(); errors.Is(err, store.ErrFailed) {
+			return err
+		}
+		return nil
+	default:
+		return errors.New("starting")
+	}
+}
+
+func listenAt(a config.Address, mode fs.FileMode) (net.Listener, error) {
+	if a.Network == "unix" {
+		return smtpd.ListenUnix(a.Address, mode)
+	}
+	return net.Listen(a.Network, a.Address)
+}
+
+// explainListen says what to do about an address that cannot be listened on.
+func explainListen(what string, a config.Address, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, smtpd.ErrInUse):
+		return fmt.Errorf("listen.%s: another program listens on %s: `ss -ltnp` shows which; stop it, or choose another address: %w", what, a, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("listen.%s: this user may not listen on %s: ports below 1024 need root or CAP_NET_BIND_SERVICE, a socket file needs a directory that may be written: %w", what, a, err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("listen.%s: this machine has no address %s: `ip addr` shows those it has: %w", what, a, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("listen.%s: the directory of %s does not exist: create it: %w", what, a, err)
+	}
+	return fmt.Errorf("listen.%s: %s: %w", what, a, err)
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"homing/config"
+	"homing/event"
+	"homing/event/dsn"
+	"homing/event/maildir"
+	"homing/event/webhook"
+	"homing/queue"
+	"homing/server"
+	"homing/store"
+)
+
+// sinks makes the sinks of a configuration.
+func (h *house) sinks(cfg *config.Config) ([]event.Sink, error) {
+	var all []event.Sink
+	for _, c := range cfg.Sinks {
+		s, err := h.sink(cfg, c)
+		if err != nil {
+			return nil, fmt.Errorf("sink %s: %w", c.Name, err)
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func (h *house) sink(cfg *config.Config, c config.Sink) (event.Sink, error) {
+	switch c.Type {
+	case config.SinkWebhook:
+		secrets, err := webhook.ParseSecrets(c.Secret.Reveal())
+		if err != nil {
+			return nil, err
+		}
+		return webhook.New(webhook.Config{Name: c.Name, URL: c.URL, Secrets: secrets, AllowPrivate: c.AllowPrivate})
+	case config.SinkMaildir:
+		return maildir.New(maildir.Config{Name: c.Name, Path: c.Path, Hostname: cfg.Hostname, OpenBody: h.store.OpenBody}), nil
+	case config.SinkDSN:
+		return dsn.New(dsn.Config{Name: c.Name, Hostname: cfg.Hostname, OpenBody: h.store.OpenBody, Submit: h.report, Skip: h.server.Inbound.Reads}), nil
+	}
+	return nil, fmt.Errorf("type %q is not built yet", c.Type)
+}
+
+// report puts a report into our own queue, under the null reverse-path. It
+// belongs to no application: nobody is told what becomes of it.
+func (h *house) report(ctx context.Context, m dsn.Mail) error {
+	body, err := h.store.NewBody(ctx)
+	if err != nil {
+		return err
+	}
+	defer body.Discard()
+	if _, err := body.Write(m.Message); err != nil {
+		return err
+	}
+	_, err = h.queue.Submit(ctx, queue.Submission{
+		Key: m.Key, Message: store.Message{EightBit: m.EightBit, UTF8: m.UTF8}, Body: body, Heads: [][]byte{nil},
+		Recipients: []queue.Recipient{{Address: m.To, Notify: "NEVER"}},
+		Capture:    h.server.Policy().Mode == server.Capture,
+		ReturnPath: func(event.DeliveryID, string) string { return "" },
+	})
+	return err
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"homing/event"
+	"homing/server/web"
+	"homing/store"
+)
+
+func (h *house) now() time.Time { return time.Now() }
+
+// status is one screen: what runs, and what needs attention.
+func (h *house) status(context.Context) (web.Status, error) {
+	p := h.server.Policy()
+	s := web.Status{
+		Version: version, Hostname: p.Hostname, Mode: string(p.Mode), Started: h.started.UTC(), Ready: "ready", Waiting: h.queue.Waiting(),
+		Listen: []web.Listening{}, Sinks: []web.SinkStatus{}, Apps: []web.Application{}, Attention: []string{},
+	}
+	if err := h.ready(); err != nil {
+		s.Ready = err.Error()
+		s.Attention = append(s.Attention, "The server is not ready: "+err.Error()+".")
+	}
+	if errors.Is(h.store.Room(), store.ErrFull) {
+		s.Attention = append(s.Attention, "Less disk space is free than limits.disk_reserve keeps: new mail is put off. Free some space.")
+	}
+	for _, d := range h.listeners {
+		s.Listen = append(s.Listen, web.Listening{What: d.what, Address: d.address})
+	}
+	for _, a := range p.Applications {
+		app := web.Application{Name: a.Name, Kind: a.Kind, Mode: string(a.Mode), SentToday: h.server.SentToday(a.Name), Limit: a.DailyLimit, Domains: []string{}}
+		for _, d := range a.Domains {
+			app.Domains = append(app.Domains, d.Name)
+		}
+		s.Apps = append(s.Apps, app)
+	}
+	for _, k := range h.teller.Status() {
+		s.Sinks = append(s.Sinks, web.SinkStatus{Name: k.Name, Type: k.Kind, State: string(k.State), Parked: k.Parked, Error: k.Failure})
+		if k.State != event.Working {
+			s.Attention = append(s.Attention, fmt.Sprintf("The sink %s is %s since %s: %s.", k.Name, k.State, clock(k.Since), k.Failure))
+		}
+	}
+	for _, d := range p.Domains {
+		if d.Signer == nil {
+			s.Attention = append(s.Attention, "Mail of "+d.Name+" goes unsigned: give the domain a DKIM key (dkim = [{ selector, key_file }]).")
+		}
+	}
+	return s, nil
+}

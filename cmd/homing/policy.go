@@ -1,0 +1,141 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"homing/config"
+	"homing/hold"
+	"homing/internal/dkim"
+	"homing/queue"
+	"homing/queue/shape"
+	"homing/server"
+	"homing/verp"
+)
+
+// policyOf turns the configuration into who may send as what.
+func policyOf(cfg *config.Config, codec *verp.Codec) (*server.Policy, error) {
+	p := &server.Policy{
+		Hostname: cfg.Hostname, Mode: server.Mode(cfg.Mode), Postmaster: cfg.Postmaster,
+		MaxOut: int64(cfg.Limits.MessageOut), MaxIn: int64(cfg.Limits.MessageIn), Verp: codec,
+	}
+	domains := map[string]*server.Domain{}
+	for _, c := range cfg.Domains {
+		d, err := domainOf(c)
+		if err != nil {
+			return nil, err
+		}
+		domains[d.Name] = d
+		p.Domains = append(p.Domains, d)
+	}
+	for _, c := range cfg.Applications {
+		a, err := applicationOf(c, domains)
+		if err != nil {
+			return nil, err
+		}
+		p.Applications = append(p.Applications, a)
+	}
+	for _, c := range cfg.Routes {
+		local, domain, _ := strings.Cut(c.Address, "@")
+		p.Routes = append(p.Routes, server.Route{Local: local, Domain: hold.CanonicalDomain(domain),
+			As: server.RouteUse(c.As), From: c.From, To: c.To})
+	}
+	return p, nil
+}
+
+func domainOf(c config.Domain) (*server.Domain, error) {
+	d := &server.Domain{Name: hold.CanonicalDomain(c.Name), Keep: c.VERP == config.Keep, Sinks: c.Sinks}
+	if c.ReturnPath != "" {
+		path, err := verp.ParsePath(c.ReturnPath, cmp.Or(c.Separator, "+")[0])
+		if err != nil {
+			return nil, err
+		}
+		d.Path = path
+	}
+	if len(c.DKIM) == 0 {
+		return d, nil
+	}
+	d.Signer = &dkim.Signer{Domain: d.Name}
+	for _, k := range c.DKIM {
+		key, err := dkim.NewKey(k.Selector, k.Key)
+		if err != nil {
+			return nil, fmt.Errorf("the DKIM key %s of %s: %w", k.KeyFile, c.Name, err)
+		}
+		d.Signer.Keys = append(d.Signer.Keys, key)
+	}
+	return d, nil
+}
+
+// grammars says which kinds of applications have a grammar of their own.
+var grammars = map[config.Kind]verp.Kind{
+	config.CiviCRM: verp.CiviCRM,
+	config.Mautic:  verp.Mautic,
+	config.Mailman: verp.Mailman,
+}
+
+func applicationOf(c config.Application, domains map[string]*server.Domain) (*server.Application, error) {
+	a := &server.Application{
+		Name: c.Name, Kind: string(c.Kind), Password: c.Password, Networks: c.Networks, Sinks: c.Sinks, Mode: server.Mode(c.Mode),
+		RejectHeld: c.Held == config.Reject, DailyLimit: c.DailyLimit, Rate: c.AllowRate.PerSecond(),
+	}
+	for _, name := range c.Domains {
+		a.Domains = append(a.Domains, domains[hold.CanonicalDomain(name)])
+	}
+	for _, name := range c.Users {
+		uid, err := uidOf(name)
+		if err != nil {
+			return nil, fmt.Errorf("application %s: %w", c.Name, err)
+		}
+		a.UIDs = append(a.UIDs, uid)
+	}
+	if kind, ok := grammars[c.Kind]; ok {
+		a.Grammar = &verp.Grammar{Kind: kind, Prefix: c.VERPPrefix}
+	}
+	return a, nil
+}
+
+// uidOf finds a local user by name or number.
+func uidOf(name string) (int, error) {
+	if uid, err := strconv.Atoi(name); err == nil {
+		return uid, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, fmt.Errorf("there is no local user %q: correct users, or create it", name)
+	}
+	return strconv.Atoi(u.Uid)
+}
+
+// How much is sent at once. Limits by provider come from their replies.
+const (
+	slotsTotal   = 500
+	slotsPerSite = 20
+	slotBatch    = 50
+)
+
+// queueOptions turns the configuration into what the queue goes by.
+func queueOptions(cfg *config.Config) queue.Options {
+	o := queue.Options{
+		Retry: cfg.Delivery.Retry, Lifetime: cfg.Delivery.Lifetime,
+		Rules:  hold.Rules{Share: cfg.Hold.Share, Thresholds: cfg.Hold.Thresholds},
+		Limits: shape.Limits{Total: slotsTotal, PerSite: slotsPerSite, Batch: slotBatch},
+		Retention: queue.Retention{Events: cfg.Retention.Events, Bounces: cfg.Retention.Bounces,
+			Captured: cfg.Retention.Captured, Index: cfg.Retention.Index},
+	}
+	for _, s := range cfg.Sinks {
+		o.Sinks = append(o.Sinks, s.Name)
+	}
+	if cfg.Delivery.Smarthost != nil {
+		o.Limits.Site = func(string) string { return "smarthost" }
+	}
+	return o
+}
+
+// codecOf makes the signer of return addresses.
+func codecOf(cfg *config.Config, keys []verp.Key) (*verp.Codec, error) {
+	return verp.New(verp.Options{Keys: keys, MaxAge: cfg.Retention.Index, Now: time.Now})
+}

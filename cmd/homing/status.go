@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"homing/server/web"
+)
+
+func newStatus() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "One screen: is it working, what needs attention, what to do",
+		Args:  cobra.NoArgs,
+	}
+	asJSON := asJSON(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		server, err := dialControl(c)
+		if err != nil {
+			return err
+		}
+		var s web.Status
+		if err := server.call(c.Context(), http.MethodGet, "/api/v1/status", nil, nil, &s); err != nil {
+			return err
+		}
+		if *asJSON {
+			return printJSON(c.OutOrStdout(), s)
+		}
+		return printStatus(c.OutOrStdout(), s)
+	}
+	return c
+}
+
+func printStatus(w io.Writer, s web.Status) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Homing %s at %s, mode %s, running since %s: %s.\n", s.Version, s.Hostname, s.Mode, clock(s.Started), s.Ready)
+	fmt.Fprintf(&b, "%d recipients wait.\n", s.Waiting)
+	for _, l := range s.Listen {
+		fmt.Fprintf(&b, "  listening: %-12s %s\n", l.What, l.Address)
+	}
+	for _, a := range s.Apps {
+		limit := ""
+		if a.Limit > 0 {
+			limit = fmt.Sprintf(" of %d", a.Limit)
+		}
+		fmt.Fprintf(&b, "  application: %s (%s), mode %s, %d%s recipients today\n", a.Name, a.Kind, a.Mode, a.SentToday, limit)
+	}
+	for _, k := range s.Sinks {
+		fmt.Fprintf(&b, "  sink: %s (%s), %s", k.Name, k.Type, k.State)
+		if k.Parked > 0 {
+			fmt.Fprintf(&b, ", %d events parked", k.Parked)
+		}
+		if k.Error != "" {
+			fmt.Fprintf(&b, ": %s", clip(k.Error, 120))
+		}
+		b.WriteString("\n")
+	}
+	if len(s.Attention) == 0 {
+		b.WriteString("Nothing needs attention.\n")
+	}
+	for _, a := range s.Attention {
+		fmt.Fprintf(&b, "ATTENTION: %s\n", clip(a, 300))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
