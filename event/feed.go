@@ -16,6 +16,7 @@ const (
 	flushEvery = 250 * time.Millisecond // between two writes of a cursor
 	rereadTime = 2 * time.Second        // for a parked fact that may be forgotten
 	youngLog   = time.Hour              // a new sink is told all of a log no older than this
+	emptyTime  = 2 * time.Second        // a log that gives nothing for so long is empty
 )
 
 var (
@@ -114,13 +115,15 @@ func (f *feed) begin(ctx context.Context) (Cursor, error) {
 // first says where a new sink begins, and writes it down.
 func (f *feed) first(ctx context.Context) (Cursor, error) {
 	now := f.Now()
-	events, err := f.events(ctx, 0, 1)
-	if err != nil {
-		return Cursor{}, err
-	}
-	c := Cursor{Seen: events[0].ID - 1}
-	if c.Seen.Time().Before(now.Add(-youngLog)) {
+	wait, cancel := context.WithTimeout(ctx, emptyTime)
+	defer cancel()
+	events, err := f.events(wait, 0, 1)
+	c := Cursor{Seen: 1} // an empty log: all that will come
+	switch {
+	case err == nil && events[0].ID.Time().Before(now.Add(-youngLog)):
 		c.Seen = FirstID(now) - 1
+	case err != nil && (ctx.Err() != nil || wait.Err() == nil):
+		return Cursor{}, err
 	}
 	f.log.Info("telling a new sink", "after", c.Seen)
 	return c, f.Log.Advance(ctx, f.sink.Name(), c)

@@ -108,6 +108,10 @@ func TestWhereANewSinkBegins(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			log, sink := newMemLog(), &memSink{name: "hooks"}
 			_, stop := run(t, event.Config{Log: log}, sink)
+			later(5 * time.Second)
+			if log.cursor("hooks").Seen == 0 {
+				t.Error("where it begins was not written down")
+			}
 			later(48 * time.Hour)
 			stop()
 			run(t, event.Config{Log: log}, sink)

@@ -85,6 +85,8 @@ type Store interface {
 	Forget(ctx context.Context, w What, limit int) (int, error)
 }
 
+var _ event.Log = Store(nil)
+
 // A Draft is content without an owner. It is written once, may be read back,
 // and is gone unless a transaction names it. Its methods are for one
 // goroutine.
