@@ -1,0 +1,8 @@
+//go:build !linux
+
+package integration
+
+import "syscall"
+
+// dieWithParent has no means here: a server outlives tests that are killed.
+func dieWithParent() *syscall.SysProcAttr { return nil }
