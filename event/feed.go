@@ -11,12 +11,13 @@ import (
 )
 
 const (
-	pageSize   = 256                    // events read at once
-	maxWindow  = 4 * pageSize           // facts read and not settled
-	flushEvery = 250 * time.Millisecond // between two writes of a cursor
-	rereadTime = 2 * time.Second        // for a parked fact that may be forgotten
-	youngLog   = time.Hour              // a new sink is told all of a log no older than this
-	emptyTime  = 2 * time.Second        // a log that gives nothing for so long is empty
+	pageSize    = 256                    // events read at once
+	maxWindow   = 4 * pageSize           // facts read and not settled
+	flushEvery  = 250 * time.Millisecond // between two writes of a cursor
+	brokenRetry = 5 * time.Second        // after the store failed
+	rereadTime  = 2 * time.Second        // for a parked fact that may be forgotten
+	youngLog    = time.Hour              // a new sink is told all of a log no older than this
+	emptyTime   = 2 * time.Second        // a log that gives nothing for so long is empty
 )
 
 var (
@@ -106,7 +107,7 @@ func (f *feed) begin(ctx context.Context) (Cursor, error) {
 			return c, err
 		}
 		f.log.Error("reading the cursor failed", "err", err)
-		if !pause(ctx, firstRetry) {
+		if !pause(ctx, brokenRetry) {
 			return c, ctx.Err()
 		}
 	}
@@ -369,7 +370,7 @@ func (f *feed) announce(ctx context.Context, now time.Time) {
 	if f.Report != nil {
 		if err := f.Report(ctx, e); err != nil {
 			f.log.Error("reporting an incident failed", "err", err)
-			f.reportAt = now.Add(firstRetry)
+			f.reportAt = now.Add(brokenRetry)
 			return
 		}
 	}
@@ -384,7 +385,7 @@ func (f *feed) flush(ctx context.Context, now time.Time) {
 	f.flushAt = now.Add(flushEvery)
 	if err := f.Log.Advance(ctx, f.sink.Name(), f.cursor()); err != nil {
 		f.log.Error("writing the cursor failed", "err", err)
-		f.flushAt = now.Add(firstRetry)
+		f.flushAt = now.Add(brokenRetry)
 		return
 	}
 	f.ledger.moved = false
