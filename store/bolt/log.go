@@ -18,10 +18,19 @@ type log struct {
 	now  func() time.Time
 	full int64 // a segment that reached this gets no further group
 
-	cur   *segment
-	alloc int64 // cur is preallocated up to here
-	added func(*segment)
+	cur    *segment
+	alloc  int64 // cur is preallocated up to here
+	filled int64 // and zeros are written up to here
+	zeros  []byte
+	short  int // frames in a row that were not longer than fillMost
+	added  func(*segment)
 }
+
+const (
+	fillStep = 256 << 10 // zeros are written in such steps
+	fillMost = 32 << 10  // ahead of frames that are not longer
+	fillRun  = 8         // once so many came in a row: a long one would only write over the zeros
+)
 
 // begin starts a new segment behind number, for the frame first. On a full
 // disk a segment without preallocation will do: outcomes may still find room.
@@ -36,7 +45,7 @@ func (l *log) begin(number, first uint64) error {
 	if err != nil {
 		return err
 	}
-	l.cur, l.alloc = g, alloc
+	l.cur, l.alloc, l.filled = g, alloc, 0
 	l.added(g)
 	return nil
 }
@@ -102,6 +111,7 @@ func (l *log) fitsTightly(n int) bool {
 // append writes a frame and syncs. After ErrFull nothing was written; any
 // syncError is for good.
 func (l *log) append(b []byte) error {
+	l.fill(len(b))
 	n, err := l.cur.file.WriteAt(b, l.cur.end)
 	if err == nil && n < len(b) {
 		err = errors.New("short write without an error")
@@ -125,6 +135,29 @@ func (l *log) append(b []byte) error {
 	return nil
 }
 
+// fill writes zeros behind the frame of n octets that comes next. File systems
+// keep in their journal that preallocated octets were written for the first
+// time, so that the sync of each small frame would write twice; this way one
+// in many does. It is an economy alone: when it fails, the frame will tell.
+func (l *log) fill(n int) {
+	if l.short++; n > fillMost {
+		l.short = 0
+	}
+	end := l.cur.end + int64(n)
+	if end <= l.filled || l.short < fillRun {
+		return
+	}
+	if l.zeros == nil {
+		l.zeros = make([]byte, fillStep)
+	}
+	l.filled = end
+	if ahead := min(l.alloc-end, fillStep); ahead > 0 {
+		if n, err := l.cur.file.WriteAt(l.zeros[:ahead], end); err == nil {
+			l.filled += int64(n)
+		}
+	}
+}
+
 // cutBack forgets what a write left behind the last frame. It gives up the
 // preallocation, and tries to get it again.
 func (l *log) cutBack() error {
@@ -135,7 +168,7 @@ func (l *log) cutBack() error {
 		return err
 	}
 	old := l.alloc
-	l.alloc = l.cur.end
+	l.alloc, l.filled = l.cur.end, 0
 	if old > l.alloc && l.cur.file.Allocate(l.alloc, old-l.alloc) == nil {
 		l.alloc = old
 	}
