@@ -5,9 +5,11 @@ import (
 	"fmt"
 
 	"homing/config"
+	"homing/delivery"
 	"homing/event"
 	"homing/event/dsn"
 	"homing/event/maildir"
+	"homing/event/relay"
 	"homing/event/webhook"
 	"homing/queue"
 	"homing/server"
@@ -39,6 +41,9 @@ func (h *house) sink(cfg *config.Config, c config.Sink) (event.Sink, error) {
 		return maildir.New(maildir.Config{Name: c.Name, Path: c.Path, Hostname: cfg.Hostname, OpenBody: h.store.OpenBody}), nil
 	case config.SinkDSN:
 		return dsn.New(dsn.Config{Name: c.Name, Hostname: cfg.Hostname, OpenBody: h.store.OpenBody, Submit: h.report, Skip: h.server.Inbound.Reads}), nil
+	case config.SinkLMTP, config.SinkSMTP:
+		hop := &delivery.Hop{Network: c.Address.Network, Address: c.Address.Address, LMTP: c.Type == config.SinkLMTP, Hostname: cfg.Hostname}
+		return relay.New(relay.Config{Name: c.Name, Kind: string(c.Type), Hostname: cfg.Hostname, OpenBody: h.store.OpenBody, Deliver: hop.Deliver}), nil
 	}
 	return nil, fmt.Errorf("type %q is not built yet", c.Type)
 }
