@@ -24,12 +24,7 @@ check:
 	go vet ./...
 	go tool staticcheck ./...
 	CGO_ENABLED=1 go test -race ./...
-	@for pkg in $$(go list ./...); do \
-	  for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-	    echo "fuzz $$pkg $$f"; \
-	    go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$pkg || exit 1; \
-	  done; \
-	done
+	./scripts/fuzz $(FUZZTIME)
 
 test-peers: build
 	HOMING_PEERS=1 go test -count=1 -run Peer ./integration/...
