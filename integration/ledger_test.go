@@ -24,13 +24,6 @@ type ledger struct {
 	InFlight int // transactions that can be under way at one crash
 }
 
-// waiting is a recipient that the server has not finished with.
-type waiting struct {
-	Recipient string `json:"recipient"`
-	Sender    string `json:"sender"`
-	State     string `json:"state"`
-}
-
 // outcomes are the types of event that end a delivery.
 var outcomes = []string{"delivered", "bounced", "expired", "cancelled", "suppressed"}
 

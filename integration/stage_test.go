@@ -2,148 +2,42 @@ package integration
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"strings"
+	"os"
 	"testing"
-	"text/template"
 	"time"
 
-	"homing/internal/toynet"
+	"homing/integration/harness"
 )
 
-// settings are what a test wants of a stage other than the usual.
-type settings struct {
-	World    toynet.World // Server, HookSecret and Keep are the stage's own
-	Delivery string       // lines of [delivery]; default: try again every second
-	Domain   string       // further lines of [[domain]]
-	App      string       // further lines of [[application]]
-	Tables   string       // further tables of homing.toml
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+// Short names for what every test here begins with.
+type (
+	settings = harness.Settings
+	waiting  = harness.Waiting
+)
+
+func within(t testing.TB, d time.Duration) context.Context {
+	t.Helper()
+	return harness.Within(t, d)
 }
 
-// configuration is homing.toml on a stage.
-var configuration = template.Must(template.New("homing.toml").Parse(`hostname = "mail.example.org"
-data_dir = "data"
-postmaster = "it@example.org"
-
-[listen]
-smtp = ["{{.MX}}"]
-submission = ["{{.Submission}}"]
-http = ["{{.HTTP}}"]
-
-[[domain]]
-name = "example.org"
-return_path = "return@bounce.example.org"
-sinks = ["hooks"]
-{{.Domain}}
-
-[[application]]
-name = "civicrm"
-kind = "civicrm"
-domains = ["example.org"]
-networks = ["127.0.0.0/8"]
-verp_prefix = "civi+"
-{{.App}}
-
-[[sink]]
-name = "hooks"
-type = "webhook"
-url = "{{.Hook}}"
-secret_file = "hook-secret"
-allow_private = true
-
-[delivery]
-source_addresses = ["{{.Address}}"]
-port = {{.Port}}
-allow_networks = ["127.0.0.0/8"]
-{{.Delivery}}
-
-[dns]
-server = "{{.DNS}}"
-
-[limits]
-disk_reserve = "64MiB"
-{{.Tables}}
-`))
-
-// hookSecret signs the webhooks of a stage.
-const hookSecret = "whsec_aG9taW5nIHRlc3RzIGhvbWluZyB0ZXN0cyBob21p"
-
-// A stage is the real server in a toy internet, with an application that
-// sends and is told.
-type stage struct {
-	*homing
-	Net        *toynet.Net
-	Client     *toynet.CiviCRM
-	Submission string // address and port
-	HTTP       string
+func command(t testing.TB, stdin string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	return harness.Command(t, stdin, args...)
 }
 
-// newStage opens a toy internet, starts the server in it, and ends both at the
-// end of the test.
+// A stage is the real server in a toy internet, with the journals that a
+// ledger compares.
+type stage struct{ *harness.Stage }
+
 func newStage(t testing.TB, s settings) *stage {
 	t.Helper()
-	s.World.Server = toynet.Server{Name: "mail.example.org", Returns: []string{"bounce.example.org"}, Senders: []string{"example.org"}}
-	s.World.HookSecret, s.World.Keep = hookSecret, true
-	if s.Delivery == "" {
-		s.Delivery = `retry = ["1s"]`
-	}
-	net, err := s.World.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	run(t, net.Run)
-	at := func(port int) string { return fmt.Sprintf("%s:%d", net.ServerAddr().Addr(), port) }
-	st := &stage{Net: net, Submission: at(2587), HTTP: at(8025)}
-	st.Client = &toynet.CiviCRM{Address: st.Submission, From: `"Example News" <news@example.org>`, Prefix: "civi+", Domain: "bounce.example.org"}
-	var text strings.Builder
-	err = configuration.Execute(&text, map[string]any{"MX": net.ServerAddr(), "Submission": st.Submission, "HTTP": st.HTTP,
-		"Domain": s.Domain, "App": s.App, "Hook": net.Hook.URL(), "Address": net.ServerAddr().Addr(), "Port": net.Port(),
-		"Delivery": s.Delivery, "DNS": net.DNSAddr(), "Tables": s.Tables})
-	if err != nil {
-		t.Fatal(err)
-	}
-	st.homing = startHoming(t, st.HTTP, text.String(), map[string]string{"hook-secret": hookSecret})
-	return st
-}
-
-// run runs something until the end of the test.
-func run(t testing.TB, f func(context.Context) error) {
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- f(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("ended with %v", err)
-		}
-	})
-}
-
-// within bounds the waits of a test.
-func within(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// Waiting gives the recipients that the server says it still has: queued,
-// paused or captured.
-func (st *stage) Waiting() []waiting {
-	st.t.Helper()
-	var page struct {
-		Recipients []waiting `json:"recipients"`
-	}
-	text := st.Run("queue", "list", "--json", "--limit", "1000000")
-	if err := json.Unmarshal([]byte(text), &page); err != nil {
-		st.t.Fatalf("queue list --json: %v in %q", err, text)
-	}
-	return page.Recipients
+	return &stage{harness.NewStage(t, s)}
 }
 
 // Ledger reads all journals of this moment.
 func (st *stage) Ledger() ledger {
-	st.t.Helper()
 	return ledger{
 		Sent:     st.Client.Sent.All(),
 		Receipts: st.Net.Receipts.All(),

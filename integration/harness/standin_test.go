@@ -1,4 +1,4 @@
-package integration
+package harness
 
 import (
 	"fmt"
@@ -17,6 +17,13 @@ import (
 // standInVariable makes the test binary a server that only knows how to be
 // ready: the harness is tested with it. Its value is an address and a manner.
 const standInVariable = "HOMING_STAND_IN"
+
+func TestMain(m *testing.M) {
+	if address := os.Getenv(standInVariable); address != "" {
+		os.Exit(standIn(address))
+	}
+	os.Exit(Main(m))
+}
 
 // standIn is what the test binary does then.
 func standIn(how string) int {
@@ -72,7 +79,7 @@ func (w *witness) judge(f func()) {
 }
 
 // newStandIn gives a process that has not begun.
-func newStandIn(t *testing.T, tb testing.TB, manner string) *process {
+func newStandIn(t *testing.T, tb testing.TB, manner string) *Process {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -84,7 +91,7 @@ func newStandIn(t *testing.T, tb testing.TB, manner string) *process {
 	}
 	socket.Close() // its port is free now
 	at := socket.Addr().String()
-	return &process{t: tb, path: self, env: []string{standInVariable + "=" + at + " " + manner},
+	return &Process{t: tb, path: self, env: []string{standInVariable + "=" + at + " " + manner},
 		ready: "http://" + at + "/readyz", log: filepath.Join(t.TempDir(), "log")}
 }
 
@@ -123,5 +130,12 @@ func TestAProcessThatMisbehavesFailsItsTest(t *testing.T) {
 				t.Errorf("said %q, want %q and the log", all, tt.want)
 			}
 		})
+	}
+}
+
+func TestTheBinarySaysItsVersion(t *testing.T) {
+	stdout, stderr, code := Command(t, "", "version")
+	if !strings.HasPrefix(stdout, "homing "+Version) || stderr != "" || code != 0 {
+		t.Errorf("homing version = %q, %q, %d, want homing %s and 0", stdout, stderr, code, Version)
 	}
 }

@@ -1,6 +1,6 @@
-//go:build !race
+//go:build race
 
-package integration
+package harness
 
 // raceDetector says that the tests run under the race detector.
-const raceDetector = false
+const raceDetector = true
