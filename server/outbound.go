@@ -193,7 +193,7 @@ func (s *outSession) Data(ctx context.Context, c *smtpd.Content) []error {
 	}
 	s.quotas.count(tx.application, len(tx.recipients))
 	s.log.Info("message accepted", "message", id, "application", tx.application.Name, "from", tx.from,
-		"recipients", len(tx.recipients), "peer", s.conn.Remote)
+		"recipients", len(tx.recipients), "peer", s.conn.Remote.String())
 	return []error{&reply.Error{Reply: reply.Reply{Code: 250, Enhanced: reply.Enhanced{2, 0, 0}, Text: "queued as " + id.String()}}}
 }
 
