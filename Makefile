@@ -31,3 +31,7 @@ test-peers: build
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+# The relay job beside Debian's Postfix; only the ratios count.
+bench-peers: build
+	go run ./integration/relaybench -bin ./bin/homing $(ARGS)
