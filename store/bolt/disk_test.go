@@ -362,3 +362,31 @@ func TestAStoreOfANewerVersionIsRefusedWithAdvice(t *testing.T) {
 		})
 	}
 }
+
+func TestAnIndexThatCannotBeWrittenIsForGood(t *testing.T) {
+	p := newPlace(t)
+	var index *os.File
+	p.options.OpenIndex = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+		index, err = os.OpenFile(name, flag, mode)
+		return index, err
+	}
+	p.Open(t)
+	id, err := tryEnqueue(t, p.s, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index.Close()
+	if err := p.s.tend(t.Context()); !errors.Is(err, store.ErrFailed) {
+		t.Errorf("got %v, want %v", err, store.ErrFailed)
+	}
+	if _, err := tryEnqueue(t, p.s, 10); !errors.Is(err, store.ErrFailed) {
+		t.Errorf("Enqueue: got %v, want %v", err, store.ErrFailed)
+	}
+	p.Kill(t)
+	p.options.OpenIndex = nil
+	p.Open(t)
+	defer p.Close(t)
+	if _, _, err := p.s.Recipient(t.Context(), id); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ type faultyDisk struct {
 	half bool             // writes that fail write the first half
 	most int64            // Allocate fails only for more than this
 	free uint64           // what Free says, if not 0
+	size uint64           // of the disk that Free speaks of; 0: 1 TiB
 }
 
 func (d *faultyDisk) set(call string, err error) {
@@ -61,7 +63,7 @@ func (d *faultyDisk) Free(dir string) (free, total uint64, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.free > 0 {
-		return d.free, 1 << 40, nil
+		return d.free, cmp.Or(d.size, 1<<40), nil
 	}
 	return d.disk.Free(dir)
 }

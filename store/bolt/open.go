@@ -16,7 +16,6 @@
 package bolt
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +43,7 @@ type Options struct {
 	FS        FS                                               // nil: the operating system
 	OpenIndex func(string, int, os.FileMode) (*os.File, error) // opens the file of bbolt; nil: os.OpenFile
 
-	segmentFull int64 // 0: the constant
+	segmentFull int64 // 0: by the size of the disk
 }
 
 // A Store is a store.Store in one directory. It must be closed.
@@ -116,7 +115,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.fs = disk{}
 	}
 	s.log = &log{fs: s.fs, dir: filepath.Join(o.Dir, "log"), slog: s.slog, now: s.now, added: s.addSegment}
-	s.log.full = cmp.Or(o.segmentFull, segmentFull)
+	s.log.full = o.segmentFull
 	if err := s.open(ctx, o.OpenIndex); err != nil {
 		return nil, errors.Join(err, s.shut())
 	}
@@ -136,6 +135,9 @@ func (s *Store) open(ctx context.Context, openFile func(string, int, os.FileMode
 		return err
 	}
 	if err := distrust(s.dir); err != nil {
+		return err
+	}
+	if s.log.full, err = s.segmentSize(s.log.full); err != nil {
 		return err
 	}
 	if s.db, err = openIndex(indexPath(s.dir), openFile); err != nil {
@@ -192,6 +194,16 @@ func (s *Store) addSegment(g *segment) {
 	defer s.mu.Unlock()
 	s.segments[g.number] = g
 	s.newest = max(s.newest, g.number)
+}
+
+// segmentSize says when a segment is full: sooner on a small disk, where the
+// current segment, which is never removed, must not be what fills it.
+func (s *Store) segmentSize(given int64) (int64, error) {
+	if given > 0 {
+		return given, nil
+	}
+	_, total, err := s.fs.Free(s.dir)
+	return min(segmentFull, max(segmentLeast, int64(min(total, 1<<40)/segmentShare))), err
 }
 
 // load fills the memory from bbolt, which knows everything now.

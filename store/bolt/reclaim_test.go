@@ -270,3 +270,15 @@ func TestABodyThatWasChangedOnDiskIsNotHandedOut(t *testing.T) {
 		t.Error("Verify finds nothing")
 	}
 }
+
+func TestSegmentsAreSmallOnASmallDisk(t *testing.T) {
+	for _, tt := range []struct {
+		disk uint64
+		want int64
+	}{{16 << 20, 2 << 20}, {64 << 20, 2 << 20}, {1 << 30, 32 << 20}, {1 << 40, segmentFull}, {1 << 63, segmentFull}} {
+		s := &Store{fs: &faultyDisk{free: 1, size: tt.disk}}
+		if got, err := s.segmentSize(0); got != tt.want || err != nil {
+			t.Errorf("disk of %d MiB: got %d, %v, want %d", tt.disk>>20, got, err, tt.want)
+		}
+	}
+}

@@ -34,6 +34,8 @@ const (
 
 	allocStep    = 4 << 20  // preallocation goes on in such steps
 	applyReserve = 4 << 20  // the last preallocated octets, which Enqueue leaves to Apply
+	segmentLeast = 2 << 20  // on a small disk a segment is full at
+	segmentShare = 32       // this part of it, and at least segmentLeast
 	segmentFull  = 60 << 20 // a segment that reached this gets no further group, so it stays near 64 MiB
 )
 
