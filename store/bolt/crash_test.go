@@ -248,6 +248,33 @@ func TestAnyOctetChangedIsRefusedOrALegalPast(t *testing.T) {
 	}
 }
 
+func TestDamageThatAValidFrameFollowsIsRefused(t *testing.T) {
+	h := live(t)
+	name := slices.Max(slices.Collect(maps.Keys(h.files)))
+	whole := h.files[name]
+	last := h.pasts[len(h.pasts)-2].end // where the last frame begins
+	for at := int64(segmentHeader); at < last; at++ {
+		b := slices.Clone(whole)
+		b[at] ^= 0xff
+		_, err := read(t, h.with(name, b, true))
+		// The zeros that fill a frame up say nothing.
+		if padding := whole[at] == 0 && err == nil && h.endsWithin(at); !errors.Is(err, ErrDamaged) && !padding {
+			t.Fatalf("octet %d of %d changed: got %v, want %v", at, len(whole), err, ErrDamaged)
+		}
+	}
+	// A frame that is gone as a block: the disk gave zeros for it.
+	b := slices.Clone(whole)
+	clear(b[segmentHeader:last])
+	if _, err := read(t, h.with(name, b, true)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("frames that became zeros: got %v, want %v", err, ErrDamaged)
+	}
+}
+
+// endsWithin reports whether a frame ends in the octets right after at.
+func (h *history) endsWithin(at int64) bool {
+	return slices.ContainsFunc(h.pasts, func(p past) bool { return p.segment == 3 && p.end > at && p.end-at < frameAlign })
+}
+
 func TestALostSegmentIsDamage(t *testing.T) {
 	h := live(t)
 	names := slices.Sorted(maps.Keys(h.files))
@@ -340,5 +367,39 @@ func TestALogThatEndsBeforeTheIndexIsDamage(t *testing.T) {
 				s.Close()
 			}
 		}
+	}
+}
+
+func TestNumbersIncreaseAlthoughTheClockWasSetBack(t *testing.T) {
+	p := newPlace(t)
+	now := time.Now()
+	p.options.Now = func() time.Time { return now }
+	var last struct {
+		delivery event.DeliveryID
+		event    event.ID
+		body     uint64
+		message  event.MessageID
+	}
+	for _, stop := range []func(*testing.T){p.Kill, p.Close, p.Kill} {
+		s := p.Open(t)
+		id := s.Deliveries(2)
+		enqueue(t, p.s, now, id, 10)
+		_, r, err := s.Recipient(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.Events(t.Context(), last.event, 10)
+		if err != nil || len(list) != 1 || id <= last.delivery || r.Body.Body <= last.body || r.Message <= last.message {
+			t.Fatalf("delivery %v, message %v, body %x, events %v, %v after %+v", id, r.Message, r.Body.Body, list, err, last)
+		}
+		last.delivery, last.event, last.body, last.message = id+1, list[0].ID, r.Body.Body, r.Message
+		// Nothing that was numbered is left to tell.
+		for _, w := range []store.What{{Address: "ann@example.net"}, {EventsBefore: now.Add(time.Hour)}} {
+			if _, err := s.Forget(t.Context(), w, 10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop(t)
+		now = now.Add(-48 * time.Hour)
 	}
 }

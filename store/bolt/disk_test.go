@@ -390,3 +390,53 @@ func TestAnIndexThatCannotBeWrittenIsForGood(t *testing.T) {
 		t.Errorf("after a restart: %v", err)
 	}
 }
+
+func TestTheLastFrameIsWrittenAgainAtAStart(t *testing.T) {
+	p, d := faulty(t)
+	if _, err := tryEnqueue(t, p.s, 10); err != nil {
+		t.Fatal(err)
+	}
+	p.Kill(t)
+	// The system may show a frame whose sync failed. To trust it, it must be
+	// written again; a disk that refuses is no disk to start on.
+	d.only = filepath.Base(segmentName("", 1))
+	d.set("write", broken)
+	if s, err := Open(t.Context(), p.options); !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
+		if s != nil {
+			s.Close()
+		}
+	}
+	d.heal()
+	p.Open(t)
+}
+
+func TestAnIndexThatHasNoRoomHoldsNewMailBackFirst(t *testing.T) {
+	p, _ := faulty(t)
+	id, err := tryEnqueue(t, p.s, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.s.tending.Lock() // the flusher stays where it is
+	lag := func(octets int) {
+		p.s.mu.Lock()
+		defer p.s.mu.Unlock()
+		p.s.active.octets, p.s.indexFull = octets, true
+	}
+	lag(overlayMost + 1)
+	if _, err := tryEnqueue(t, p.s, 10); !errors.Is(err, store.ErrFull) {
+		t.Errorf("Enqueue: got %v, want %v", err, store.ErrFull)
+	}
+	if err := p.s.Apply(t.Context(), cancelled(id)); err != nil {
+		t.Errorf("Apply: %v", err)
+	}
+	lag(overlayLimit + 1)
+	if err := p.s.Apply(t.Context(), cancelled(id)); !errors.Is(err, store.ErrFull) {
+		t.Errorf("Apply far behind: got %v, want %v", err, store.ErrFull)
+	}
+	lag(overlayMost)
+	if _, err := tryEnqueue(t, p.s, 10); err != nil {
+		t.Errorf("Enqueue with room again: %v", err)
+	}
+	p.s.tending.Unlock()
+}

@@ -94,6 +94,9 @@ func (s *Store) tend(ctx context.Context) error {
 func (s *Store) removeDoomed() {
 	s.mu.Lock()
 	list := slices.Clone(s.doomed)
+	if s.frozen > 0 {
+		list = nil
+	}
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()

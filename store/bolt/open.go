@@ -88,6 +88,7 @@ type Store struct {
 	indexFull bool // the last try found no room
 	armed     bool // the flusher will look before long
 	sweep     bool // bodies that events show may have become free
+	frozen    int  // how many need every file as it is
 	forgotTo  event.DeliveryID
 	erasing   map[string]event.ID
 }
@@ -293,6 +294,7 @@ func (s *Store) Close() error {
 		if !s.failed.is() {
 			err = errors.Join(err, s.flush(), s.log.cur.file.Truncate(s.log.cur.end))
 			s.removeDoomed()
+			s.reclaim()
 		}
 		s.closeErr = errors.Join(err, s.shut())
 	})

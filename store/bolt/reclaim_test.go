@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"homing/event"
+	"homing/internal/message"
 	"homing/store"
 )
 
@@ -280,5 +282,76 @@ func TestSegmentsAreSmallOnASmallDisk(t *testing.T) {
 		if got, err := s.segmentSize(0); got != tt.want || err != nil {
 			t.Errorf("disk of %d MiB: got %d, %v, want %d", tt.disk>>20, got, err, tt.want)
 		}
+	}
+}
+
+func TestWhatAParkedDeliveryShowsStaysOwed(t *testing.T) {
+	p := newPlace(t)
+	p.Open(t)
+	defer p.Close(t)
+	enqueue(t, p.s, time.Now(), p.s.Deliveries(2), 10)
+	var refs []message.Ref
+	for delivery := event.DeliveryID(0); delivery < 4; delivery++ {
+		raw, err := p.s.NewBody(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(raw, "a reply")
+		err = p.s.Apply(t.Context(), store.Change{Raw: raw, Decide: func(c *store.Case) error {
+			refs = append(refs, c.Raw)
+			c.Events = append(c.Events, event.Event{Type: event.Replied, Delivery: delivery, Raw: c.Raw})
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Retention is done with them: only what sinks show is left.
+	if n, err := p.s.Forget(t.Context(), store.What{ReportsBefore: time.Now().Add(time.Hour)}, 10); n != 4 || err != nil {
+		t.Fatalf("forgot %d reports, %v", n, err)
+	}
+	list, err := p.s.Events(t.Context(), 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list = list[len(list)-4:]
+	owed := func(parked []event.Parked, seen event.ID) (left []int) {
+		t.Helper()
+		if err := p.s.Advance(t.Context(), "dsn", event.Cursor{Seen: seen, Parked: parked}); err != nil {
+			t.Fatal(err)
+		}
+		p.tend(t)
+		for i, ref := range refs {
+			if b, err := p.s.OpenBody(t.Context(), ref); err == nil {
+				b.Close()
+				left = append(left, i)
+			}
+		}
+		return left
+	}
+	later := time.Now().Add(time.Hour)
+	waits := []event.Parked{
+		{Event: list[0].ID, Next: later},                                 // about no delivery
+		{Event: list[1].ID - 1, Delivery: list[1].Delivery, Next: later}, // an earlier fact of the same delivery
+		{Event: list[2].ID, Delivery: list[2].Delivery},                  // behind another one, without a time of its own
+	}
+	for _, tt := range []struct {
+		name   string
+		parked []event.Parked
+		seen   event.ID
+		want   []int
+	}{
+		{"nothing is passed", nil, list[0].ID - 1, []int{0, 1, 2, 3}},
+		{"all but the last, all of which wait", waits, list[2].ID, []int{0, 1, 2, 3}},
+		{"the last, which does not wait", waits, list[3].ID, []int{0, 1, 2}},
+		{"one waits no more", waits[:2], list[3].ID, []int{0, 1}},
+		{"none waits any more", nil, list[3].ID, nil},
+	} {
+		if got := owed(tt.parked, tt.seen); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: owed are %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	if err := p.s.Verify(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

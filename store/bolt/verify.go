@@ -40,111 +40,31 @@ func (s *Store) Verify(ctx context.Context) error {
 // problemsMost bounds what one Verify tells.
 const problemsMost = 50
 
-// A check is one Verify: a frozen view, and what was counted in it.
+// A check is one Verify: a frozen store, and what was counted in it.
 type check struct {
-	s     *Store
-	v     *view
+	*frozen
 	began time.Time
-	segs  map[uint64]*checkedSegment
 	due   map[store.Key]int // waiting and leased, by the memory
 
-	left   map[event.MessageID]int // deliveries, by the recipients
-	owed   map[uint64]int          // reasons, by the rows that are reasons
-	work   map[store.Key]int       // waiting, by the rows
-	named  map[uint64]int64        // bodies with a file of their own, and its size
-	doomed map[uint64]bool         // bodies whose file is about to go
-	found  []error
-}
-
-// A checkedSegment is a segment as it was when the check began, and what the
-// rows say of it.
-type checkedSegment struct {
-	*segment
-	end               int64
-	live, rowsLive    int64
-	bodies, rowsOwned int
+	left  map[event.MessageID]int // deliveries, by the recipients
+	owed  map[uint64]int          // reasons, by the rows that are reasons
+	work  map[store.Key]int       // waiting, by the rows
+	named map[uint64]int64        // bodies with a file of their own, and its size
+	found []error
 }
 
 func (s *Store) newCheck() (*check, error) {
-	c := &check{s: s, began: s.now(), segs: map[uint64]*checkedSegment{}, due: map[store.Key]int{},
-		left: map[event.MessageID]int{}, owed: map[uint64]int{}, work: map[store.Key]int{}, named: map[uint64]int64{}, doomed: map[uint64]bool{}}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	tx, err := s.db.Begin(false)
+	f, due, err := s.freeze()
 	if err != nil {
 		return nil, err
 	}
-	c.v = &view{s: s, active: s.active.clone(), flushing: s.flushing.clone(), tx: tx}
-	for number, g := range s.segments {
-		g.pins++
-		c.segs[number] = &checkedSegment{segment: g, live: g.live, bodies: g.owed}
-		if number != s.newest {
-			c.segs[number].end = g.end
-		}
-	}
-	// The committer may be at the end of the newest one: what counts is what
-	// was merged.
-	for _, p := range []position{s.applied, s.flushing.position(), s.active.position()} {
-		if p.segment == s.newest {
-			c.segs[s.newest].end = p.offset
-		}
-	}
-	for _, id := range s.doomed {
-		c.doomed[id] = true
-	}
-	for key, f := range s.due.flows {
-		if n := f.waiting.n + f.leased; n > 0 {
-			c.due[key] = n
-		}
-	}
-	return c, nil
-}
-
-func (o *overlay) position() position {
-	if o == nil {
-		return position{}
-	}
-	return o.upTo
-}
-
-func (o *overlay) clone() *overlay {
-	if o == nil {
-		return nil
-	}
-	twin := *o
-	for b := range o.rows {
-		twin.rows[b] = maps.Clone(o.rows[b])
-	}
-	twin.events = append([]string(nil), o.events...)
-	return &twin
-}
-
-func (c *check) close() {
-	c.v.close()
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	for _, g := range c.segs {
-		g.pins--
-	}
+	return &check{frozen: f, began: s.now(), due: due, left: map[event.MessageID]int{}, owed: map[uint64]int{},
+		work: map[store.Key]int{}, named: map[uint64]int64{}}, nil
 }
 
 func (c *check) problem(format string, args ...any) {
 	if len(c.found) < problemsMost {
 		c.found = append(c.found, fmt.Errorf(format, args...))
-	}
-}
-
-// all gives all rows of a bucket.
-func (c *check) all(b bucket, do func(key string, row []byte) error) error {
-	for sp := (span{}); ; {
-		rest, err := c.v.each(b, sp, func(key string, row []byte) (bool, error) { return true, do(key, row) })
-		if err != nil {
-			return fmt.Errorf("bucket %s: %w", bucketNames[b], err)
-		}
-		if rest == "" {
-			return nil
-		}
-		sp.first = rest
 	}
 }
 
@@ -310,7 +230,7 @@ func (c *check) segments() error {
 }
 
 // frames reads all frames of a segment that were there when the check began.
-func (c *check) frames(g *checkedSegment) error {
+func (c *check) frames(g *frozenSegment) error {
 	h := make([]byte, frameHeader)
 	for at, want := int64(segmentHeader), g.first; at < g.end; want++ {
 		f, length, err := g.frameAt(h, at, g.end)
