@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 
-.PHONY: run build test check test-peers bench bench-peers
+.PHONY: run build test check soak test-peers bench bench-peers
 
 # The whole product against a toy internet on loopback.
 run: build
@@ -28,6 +28,11 @@ check:
 
 test-peers: build
 	HOMING_PEERS=1 go test -count=1 -run Peer ./integration/...
+
+# The server killed 500 times under mixed load (KILLS=n for another number).
+KILLS ?= 500
+soak:
+	HOMING_SOAK=$(KILLS) go test -count=1 -timeout 2h -v -run 'TestNothingIsLostWhenTheServerIsKilled' ./integration/
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

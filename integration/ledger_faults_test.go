@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"homing/internal/reply"
 	"homing/internal/toynet"
@@ -37,6 +38,12 @@ func told(id, kind, to string, sync bool) toynet.Call {
 }
 
 func TestTheLedgerFindsEveryFault(t *testing.T) {
+	crash, noon := []time.Time{{}}, time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	arrivedAt := func(at time.Time) toynet.Receipt {
+		r := arrived("ann", "ann")
+		r.Time = at
+		return r
+	}
 	forged := told("5", "delivered", "ann", true)
 	forged.Err = toynet.ErrSignature
 	tests := []struct {
@@ -56,7 +63,7 @@ func TestTheLedgerFindsEveryFault(t *testing.T) {
 		{"unanswered and accepted all the same", ledger{Sent: []toynet.Sent{unanswered("ann")}, Receipts: []toynet.Receipt{arrived("ann", "ann")},
 			Calls: []toynet.Call{told("1", "delivered", "ann", true)}}, ""},
 		{"unanswered and not accepted", ledger{Sent: []toynet.Sent{unanswered("ann")}}, ""},
-		{"arrived twice after a crash", ledger{Sent: []toynet.Sent{acknowledged("ann")}, Crashes: 1, InFlight: 1,
+		{"arrived twice after a crash", ledger{Sent: []toynet.Sent{acknowledged("ann")}, Killed: crash, InFlight: 1,
 			Receipts: []toynet.Receipt{arrived("ann", "ann"), arrived("ann", "ann")}, Calls: []toynet.Call{told("1", "delivered", "ann", true)}}, ""},
 
 		{"arrived twice because the MX did not say so", ledger{Sent: []toynet.Sent{acknowledged("ann")},
@@ -69,9 +76,20 @@ func TestTheLedgerFindsEveryFault(t *testing.T) {
 			Calls: []toynet.Call{told("1", "delivered", "ann", true)}}, "I1"},
 		{"arrived twice without a crash", ledger{Sent: []toynet.Sent{acknowledged("ann")}, InFlight: 10,
 			Receipts: []toynet.Receipt{arrived("ann", "ann"), arrived("ann", "ann")}, Calls: []toynet.Call{told("1", "delivered", "ann", true)}}, "I2"},
-		{"arrived too often after a crash", ledger{Sent: []toynet.Sent{acknowledged("ann")}, Crashes: 1, InFlight: 1,
+		{"arrived too often after a crash", ledger{Sent: []toynet.Sent{acknowledged("ann")}, Killed: crash, InFlight: 1,
 			Receipts: []toynet.Receipt{arrived("ann", "ann"), arrived("ann", "ann"), arrived("ann", "ann")},
 			Calls:    []toynet.Call{told("1", "delivered", "ann", true)}}, "I2"},
+		{"arrived twice long before a crash", ledger{Sent: []toynet.Sent{acknowledged("ann")}, Killed: []time.Time{{}, noon}, InFlight: 1,
+			Receipts: []toynet.Receipt{arrivedAt(noon.Add(-time.Hour)), arrivedAt(noon.Add(-time.Minute))}, Calls: []toynet.Call{told("1", "delivered", "ann", true)}}, "I2"},
+		{"arrived again a minute after a crash that followed", ledger{Sent: []toynet.Sent{acknowledged("ann")}, Killed: []time.Time{noon}, InFlight: 1,
+			Receipts: []toynet.Receipt{arrivedAt(noon.Add(-time.Second)), arrivedAt(noon.Add(time.Minute))}, Calls: []toynet.Call{told("1", "delivered", "ann", true)}}, ""},
+		{"a report without an effect", ledger{Sent: []toynet.Sent{acknowledged("ann")}, Receipts: []toynet.Receipt{arrived("ann", "ann")},
+			Calls: []toynet.Call{told("1", "delivered", "ann", true)}, Notes: []toynet.Note{{About: "ann", Reply: reply.Reply{Code: 250}}}}, "I1"},
+		{"a report that was refused", ledger{Sent: []toynet.Sent{acknowledged("ann")}, Receipts: []toynet.Receipt{arrived("ann", "ann")},
+			Calls: []toynet.Call{told("1", "delivered", "ann", true)}, Notes: []toynet.Note{{About: "ann", Reply: reply.Reply{Code: 550}}}}, ""},
+		{"a report and its effect", ledger{Sent: []toynet.Sent{acknowledged("ann")}, Receipts: []toynet.Receipt{arrived("ann", "ann")},
+			Calls: []toynet.Call{told("1", "delivered", "ann", true), told("2", "bounced", "ann", false)},
+			Notes: []toynet.Note{{About: "ann", Reply: reply.Reply{Code: 250}}}}, ""},
 		{"torn", ledger{Sent: []toynet.Sent{acknowledged("ann")}, Receipts: []toynet.Receipt{arrived("ann", "an")},
 			Calls: []toynet.Call{told("1", "delivered", "ann", true)}}, "I3 I1"},
 		{"for somebody else", ledger{Sent: []toynet.Sent{acknowledged("ann")}, Receipts: []toynet.Receipt{arrived("bob", "ann")},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"homing/internal/toynet"
 )
@@ -19,9 +20,10 @@ type ledger struct {
 	Receipts []toynet.Receipt // what the MXs were given
 	Calls    []toynet.Call    // what the application was told later
 	Waiting  []waiting        // what the server says it still has
+	Notes    []toynet.Note    // what was sent back
 
-	Crashes  int // how often the server was killed
-	InFlight int // transactions that can be under way at one crash
+	Killed   []time.Time // when the server was
+	InFlight int         // transactions that can be under way at one kill
 }
 
 // outcomes are the types of event that end a delivery.
@@ -49,13 +51,16 @@ func (l ledger) faults() []string {
 		d := deliveries[sender]
 		d.lost(complain)
 		d.oneOutcome(complain)
-		if l.Crashes == 0 { // a crash may repeat a delivery, and the repeat may fail
+		if len(l.Killed) == 0 { // a crash may repeat a delivery, and the repeat may fail
 			d.agrees(complain)
 		}
-		duplicates += max(0, d.heard()-1)
+		duplicates += d.repeats(l.Killed, complain)
 	}
-	if most := l.Crashes * l.InFlight; duplicates > most {
-		complain("I2: %d messages arrived more than once, %d are allowed after %d crashes", duplicates, most, l.Crashes)
+	if most := len(l.Killed) * l.InFlight; duplicates > most {
+		complain("I2: %d messages arrived more than once, %d are allowed after %d kills", duplicates, most, len(l.Killed))
+	}
+	if len(l.Notes) > 0 && !heeded(l.Notes)(l.Calls) {
+		complain("I1: a report was answered 250, and the application was not told")
 	}
 	return faults
 }
@@ -132,20 +137,48 @@ func (d *delivery) lost(complain func(string, ...any)) {
 	}
 }
 
-// heard counts how often the server was told that the message was accepted: an
-// MX that does not say so gets it again, as it should.
-func (d *delivery) heard() (count int) {
+// heard gives what an MX accepted and said so: one that does not gets the
+// message again, as it should.
+func (d *delivery) heard() (all []toynet.Receipt) {
 	for _, r := range d.received {
 		if !r.Unsaid {
-			count++
+			all = append(all, r)
 		}
+	}
+	return all
+}
+
+const (
+	// settleTime is how long after an MX has accepted a message this may
+	// not be durable here yet.
+	settleTime = 2 * time.Second
+	// stillReading is how long after a kill an MX may still read what was
+	// sent before.
+	stillReading = time.Second
+)
+
+// repeats counts how often a message arrived after its first time. Where the
+// server was not killed right after it arrived before, that is a fault (I2).
+func (d *delivery) repeats(killed []time.Time, complain func(string, ...any)) (count int) {
+	heard := d.heard()
+	for i := 1; i < len(heard); i++ {
+		before, again := heard[i-1].Time, heard[i].Time
+		excused := slices.ContainsFunc(killed, func(k time.Time) bool {
+			since := k.Sub(before)
+			return since >= -stillReading && since <= settleTime && !k.After(again)
+		})
+		if !excused {
+			complain("I2: %s got the message at %s and again at %s, and the server was not killed meanwhile", d.sent.To, before, again)
+			continue
+		}
+		count++
 	}
 	return count
 }
 
 // agrees finds what the application was told otherwise than the MXs have it.
 func (d *delivery) agrees(complain func(string, ...any)) {
-	if len(d.told) > 0 && d.heard() > 0 && d.told[0].Type != "delivered" {
+	if len(d.told) > 0 && len(d.heard()) > 0 && d.told[0].Type != "delivered" {
 		complain("I4: %s has its mail, but the application was told that it is %s", d.sent.To, d.told[0].Type)
 	}
 }
@@ -192,5 +225,32 @@ func settled(sent []toynet.Sent) func([]toynet.Call) bool {
 			}
 		}
 		return true
+	}
+}
+
+// tellsOfReport reports whether an event is what a report or a reply makes.
+func tellsOfReport(e toynet.Event) bool {
+	switch e.Type {
+	case "bounced":
+		return late(e)
+	case "deferred":
+		return e.Stage == "dsn"
+	case "complained", "auto_replied", "replied", "unsubscribed":
+		return true
+	}
+	return false
+}
+
+// heeded reports whether the application was told of every recipient about
+// whom a letter came back that was taken.
+func heeded(notes []toynet.Note) func([]toynet.Call) bool {
+	return func(calls []toynet.Call) bool {
+		told := make(map[string]bool)
+		for _, c := range calls {
+			if c.Taken() && tellsOfReport(c.Event) {
+				told[c.Event.Recipient] = true
+			}
+		}
+		return !slices.ContainsFunc(notes, func(n toynet.Note) bool { return n.Reply.Positive() && !told[n.About] })
 	}
 }

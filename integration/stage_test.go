@@ -29,11 +29,14 @@ func command(t testing.TB, stdin string, args ...string) (stdout, stderr string,
 
 // A stage is the real server in a toy internet, with the journals that a
 // ledger compares.
-type stage struct{ *harness.Stage }
+type stage struct {
+	*harness.Stage
+	t testing.TB
+}
 
 func newStage(t testing.TB, s settings) *stage {
 	t.Helper()
-	return &stage{harness.NewStage(t, s)}
+	return &stage{harness.NewStage(t, s), t}
 }
 
 // Ledger reads all journals of this moment.
@@ -43,5 +46,6 @@ func (st *stage) Ledger() ledger {
 		Receipts: st.Net.Receipts.All(),
 		Calls:    st.Net.Hook.Calls.All(),
 		Waiting:  st.Waiting(),
+		Notes:    st.Net.Notes.All(),
 	}
 }

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,25 +14,32 @@ import (
 	"homing/internal/toynet"
 )
 
-// Settings are what a test wants of a stage other than the usual.
+// Settings are what a test wants of a stage other than the usual. Lines and
+// tables of homing.toml may name fields of the Stage: lmtp = ["{{.LMTP}}"].
 type Settings struct {
 	World    toynet.World      // Server, HookSecret and Keep are the stage's own
+	Top      string            // further lines before the first table
+	DataDir  string            // default: data, beside homing.toml
+	Submit   []string          // further listeners for submission
+	Listen   string            // further lines of [listen]
 	Delivery string            // lines of [delivery]; default: try again every second
 	Domain   string            // further lines of [[domain]]
 	App      string            // further lines of [[application]]
-	Listen   string            // further lines of [listen]
+	Networks string            // the line that says who may relay; default: all of loopback
+	Limits   string            // lines of [limits]; default: a small reserve
 	Tables   string            // further tables of homing.toml
 	Files    map[string]string // further files beside homing.toml, by name
 }
 
 // configuration is homing.toml on a Stage.
 var configuration = template.Must(template.New("homing.toml").Parse(`hostname = "mail.example.org"
-data_dir = "data"
+data_dir = "{{.DataDir}}"
 postmaster = "it@example.org"
+{{.Top}}
 
 [listen]
 smtp = ["{{.MX}}"]
-submission = ["{{.Submission}}"]
+submission = ["{{.Submission}}"{{range .Submit}}, "{{.}}"{{end}}]
 http = ["{{.HTTP}}"]
 {{.Listen}}
 
@@ -45,28 +53,28 @@ sinks = ["hooks"]
 name = "civicrm"
 kind = "civicrm"
 domains = ["example.org"]
-networks = ["127.0.0.0/8"]
+{{.Networks}}
 verp_prefix = "civi+"
 {{.App}}
 
 [[sink]]
 name = "hooks"
 type = "webhook"
-url = "{{.Hook}}"
+url = "{{.Net.Hook.URL}}"
 secret_file = "hook-secret"
 allow_private = true
 
 [delivery]
-source_addresses = ["{{.Address}}"]
-port = {{.Port}}
-allow_networks = ["127.0.0.0/8"]
+source_addresses = ["{{.Net.ServerAddr.Addr}}"]
+port = {{.Net.Port}}
+allow_networks = ["{{.Net.Network}}"]
 {{.Delivery}}
 
 [dns]
-server = "{{.DNS}}"
+server = "{{.Net.DNSAddr}}"
 
 [limits]
-disk_reserve = "64MiB"
+{{.Limits}}
 {{.Tables}}
 `))
 
@@ -79,8 +87,10 @@ type Stage struct {
 	*Homing
 	Net        *toynet.Net
 	Client     *toynet.CiviCRM
-	Submission string // address and port of the listener for applications
-	HTTP       string // address and port of the API
+	MX         string // address and port of the listener for what comes back
+	LMTP       string // for the same over LMTP, where Settings.Listen opens it
+	Submission string // of the listener for applications
+	HTTP       string // of the API
 }
 
 // NewStage opens a toy internet, starts the server in it, and ends both at the
@@ -89,28 +99,54 @@ func NewStage(t testing.TB, s Settings) *Stage {
 	t.Helper()
 	s.World.Server = toynet.Server{Name: "mail.example.org", Returns: []string{"bounce.example.org"}, Senders: []string{"example.org"}}
 	s.World.HookSecret, s.World.Keep = HookSecret, true
-	if s.Delivery == "" {
-		s.Delivery = `retry = ["1s"]`
-	}
 	net, err := s.World.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	Run(t, net.Run)
-	at := func(port int) string { return fmt.Sprintf("%s:%d", net.ServerAddr().Addr(), port) }
-	st := &Stage{Net: net, Submission: at(2587), HTTP: at(8025)}
+	st := &Stage{Net: net, MX: net.ServerAddr().String()}
+	st.LMTP, st.Submission, st.HTTP = st.At(2424), st.At(2587), st.At(8025)
 	st.Client = &toynet.CiviCRM{Address: st.Submission, From: `"Example News" <news@example.org>`, Prefix: "civi+", Domain: "bounce.example.org"}
-	var text strings.Builder
-	err = configuration.Execute(&text, map[string]any{"MX": net.ServerAddr(), "Submission": st.Submission, "HTTP": st.HTTP,
-		"Domain": s.Domain, "App": s.App, "Hook": net.Hook.URL(), "Address": net.ServerAddr().Addr(), "Port": net.Port(),
-		"Delivery": s.Delivery, "DNS": net.DNSAddr(), "Listen": s.Listen, "Tables": s.Tables})
+	files := map[string]string{"hook-secret": HookSecret}
+	maps.Copy(files, s.Files)
+	st.Homing = Start(t, st.HTTP, st.configure(t, s), files)
+	return st
+}
+
+// At gives a port of the server's address: "127.1.2.3:2465".
+func (st *Stage) At(port int) string {
+	return fmt.Sprintf("%s:%d", st.Net.ServerAddr().Addr(), port)
+}
+
+// configure writes homing.toml for a stage.
+func (st *Stage) configure(t testing.TB, s Settings) string {
+	t.Helper()
+	s.DataDir = cmp.Or(s.DataDir, "data")
+	s.Networks = cmp.Or(s.Networks, `networks = ["127.0.0.0/8"]`)
+	s.Delivery = cmp.Or(s.Delivery, `retry = ["1s"]`)
+	s.Limits = cmp.Or(s.Limits, `disk_reserve = "64MiB"`)
+	fields := struct {
+		Settings
+		*Stage
+	}{s, st}
+	var lines, text strings.Builder
+	if err := configuration.Execute(&lines, fields); err != nil {
+		t.Fatal(err)
+	}
+	given, err := template.New("Settings").Parse(lines.String())
+	if err == nil {
+		err = given.Execute(&text, fields)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{"hook-secret": HookSecret}
-	maps.Copy(files, s.Files)
-	st.Homing = Start(t, st.HTTP, text.String(), files)
-	return st
+	return text.String()
+}
+
+// Reconfigure writes homing.toml anew. It counts from the next SIGHUP or start.
+func (st *Stage) Reconfigure(s Settings) {
+	st.t.Helper()
+	write(st.t, st.config, st.configure(st.t, s))
 }
 
 // Run runs something until the end of the test, and fails the test with the
@@ -148,7 +184,7 @@ func (st *Stage) Waiting() []Waiting {
 	var page struct {
 		Recipients []Waiting `json:"recipients"`
 	}
-	text := st.Run("queue", "list", "--json", "--limit", "1000000")
+	text := st.Run("queue", "list", "--json", "--state", "waiting,paused,captured", "--limit", "1000000")
 	if err := json.Unmarshal([]byte(text), &page); err != nil {
 		st.t.Fatalf("queue list --json: %v in %q", err, text)
 	}
