@@ -73,12 +73,15 @@ const maxDomain = 1024
 // CanonicalDomain gives a domain in lower-case A-labels without final dots.
 // What idna does not accept is only lower-cased.
 func CanonicalDomain(domain string) string {
+	// Lower case first: idna refuses some capitals whose small letters it takes,
+	// and one domain must not have two spellings.
+	domain = strings.ToLower(domain)
 	if len(domain) <= maxDomain && !isPlainASCII(domain) {
 		if a, err := idna.Lookup.ToASCII(domain); err == nil {
-			domain = a
+			domain = strings.ToLower(a)
 		}
 	}
-	return strings.TrimRight(strings.ToLower(domain), ".")
+	return strings.TrimRight(domain, ".")
 }
 
 func isPlainASCII(s string) bool {

@@ -18,6 +18,7 @@ func TestAnAddressHasOneSpelling(t *testing.T) {
 		{"a local part in letters is lower-cased", "ÄNNE@example.net", "änne@example.net"},
 		{"the last at sign divides", `"a@b"@Example.net`, `"a@b"@example.net`},
 		{"a domain that idna refuses is lower-cased", "ann@-Ä.example", "ann@-ä.example"},
+		{"capitals that idna refuses become small letters first", "ann@\u10c5.example", "ann@xn--tlj.example"},
 		{"underscores stay", "ann@my_host.Example", "ann@my_host.example"},
 		{"no address at all is lower-cased", "Nobody", "nobody"},
 		{"nothing", "", ""},
