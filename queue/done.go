@@ -43,7 +43,7 @@ type finding struct {
 // lightly. An item that is no longer ours is nobody's business any more: nil.
 func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
 	f := q.weigh(it, r)
-	err := q.apply(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
+	err := q.settle(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
 		return q.consequence(c, f)
 	}})
 	if errors.Is(err, store.ErrLeaseLost) {
@@ -84,8 +84,21 @@ func judged(o event.Outcome, v bounce.Verdict) event.Outcome {
 	return o
 }
 
-// apply makes one change durable and counts what it did. It tries again while
-// the disk is full: an outcome is never dropped for want of space.
+// settle is apply for what nobody could tell us again: it tries until the disk
+// has room, so that an outcome is never dropped for want of space.
+func (q *Queue) settle(ctx context.Context, change store.Change) error {
+	for {
+		err := q.apply(ctx, change)
+		if !errors.Is(err, store.ErrFull) || ctx.Err() != nil {
+			return err
+		}
+		q.log.Warn("no room to note an outcome; trying again", "item", change.Delivery)
+		pause(ctx, time.Second)
+	}
+}
+
+// apply makes one change durable and counts what it did. On a full disk it
+// returns store.ErrFull at once: whoever waits for the answer can come back.
 func (q *Queue) apply(ctx context.Context, change store.Change) error {
 	var told []event.Event
 	decide := change.Decide
@@ -94,17 +107,11 @@ func (q *Queue) apply(ctx context.Context, change store.Change) error {
 		told = c.Events
 		return err
 	}
-	for {
-		err := q.store.Apply(context.WithoutCancel(ctx), change)
-		if err == nil {
-			q.metrics.count(told)
-		}
-		if !errors.Is(err, store.ErrFull) || ctx.Err() != nil {
-			return err
-		}
-		q.log.Warn("no room to note an outcome; trying again", "item", change.Delivery)
-		pause(ctx, time.Second)
+	err := q.store.Apply(context.WithoutCancel(ctx), change)
+	if err == nil {
+		q.metrics.count(told)
 	}
+	return err
 }
 
 // consequence is the one place in which what a mail system said changes a
@@ -217,7 +224,7 @@ func (f finding) mark(r store.Recipient) hold.Mark {
 
 // expire ends an item whose lifetime is over, with what its last attempt said.
 func (q *Queue) expire(ctx context.Context, it Item) error {
-	return q.apply(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
+	return q.settle(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
 		f := finding{now: q.now(), sync: true, outcome: c.Recipient.Last}
 		f.verdict = bounce.Verdict{Class: bounce.Class(f.outcome.Class), CiviCRM: f.outcome.CiviCRM}
 		if f.outcome.Class == "" { // never attempted: nobody's fault but ours

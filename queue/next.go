@@ -151,7 +151,7 @@ func (q *Queue) endUnsent(ctx context.Context, it Item, now time.Time) (bool, er
 	if err != nil || !held {
 		return false, err
 	}
-	return true, q.apply(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
+	return true, q.settle(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
 		return q.suppress(c, h)
 	}})
 }

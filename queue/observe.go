@@ -27,7 +27,8 @@ const maxSeen = 16
 
 // Observe takes what came in at a return address. It is durable when it
 // returns nil. The same report again changes nothing. store.ErrNotFound means
-// that the delivery has been forgotten.
+// that the delivery has been forgotten, store.ErrFull that there is no room on
+// the disk and the report has to come again.
 func (q *Queue) Observe(ctx context.Context, o Observation) error {
 	q.metrics.reports.WithLabelValues(string(o.Report.Kind)).Inc()
 	err := q.apply(ctx, store.Change{Delivery: o.Delivery, Raw: o.Raw, Decide: func(c *store.Case) error {
@@ -151,7 +152,7 @@ func (q *Queue) stopBulk(c *store.Case, f finding, as event.Type) error {
 }
 
 // Tell makes facts durable that concern no delivery: mail for a route, an
-// incident.
+// incident. It returns store.ErrFull where there is no room for them.
 func (q *Queue) Tell(ctx context.Context, raw store.Draft, events ...event.Event) error {
 	return q.apply(ctx, store.Change{Raw: raw, Decide: func(c *store.Case) error {
 		now := q.now().UTC()
