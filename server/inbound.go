@@ -62,7 +62,7 @@ func (s *inSession) Auth(context.Context, string, string) error { return errBadP
 
 func (s *inSession) Mail(_ context.Context, from string, _ smtpd.MailOptions) error {
 	if err := s.store.Room(); err != nil {
-		return errNoRoom.With(err)
+		return ofStore(err)
 	}
 	s.from = from
 	return nil
@@ -87,14 +87,14 @@ func (s *inSession) Data(ctx context.Context, c *smtpd.Content) []error {
 	}
 	letter, err := s.keep(ctx, s.trace(), c)
 	if err != nil {
-		return []error{err}
+		return []error{ofStore(err)}
 	}
 	defer letter.raw.Discard()
 	letter.peer = s.conn.Remote
 	letter.from = s.from
 	answers := make([]error, len(s.to))
 	for i, d := range s.to {
-		answers[i] = s.deliver(ctx, letter, d)
+		answers[i] = ofStore(s.deliver(ctx, letter, d))
 	}
 	if s.each {
 		return answers

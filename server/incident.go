@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +31,8 @@ func newIncidents(now func() time.Time, tell func(context.Context, event.Event) 
 	return &incidents{tell: tell, now: now, open: map[string]incident{}}
 }
 
-// see notes that a mistake was made. Only the first time is told.
+// see notes that a mistake was made. Only the first time is told; what could
+// not be told is told when it is seen again.
 func (i *incidents) see(ctx context.Context, name string, e event.Event) error {
 	i.mu.Lock()
 	was, known := i.open[name]
@@ -43,7 +45,34 @@ func (i *incidents) see(ctx context.Context, name string, e event.Event) error {
 		return nil
 	}
 	e.Type = event.IncidentOpened
-	return i.tell(ctx, e)
+	err := i.tell(ctx, e)
+	if err != nil {
+		i.mu.Lock()
+		delete(i.open, name)
+		i.mu.Unlock()
+	}
+	return err
+}
+
+// maxAlike is how many incidents of one kind are told apart. An application
+// that tries one domain after the other makes no more of them.
+const maxAlike = 20
+
+// name gives the name of an incident of a kind, with its detail as long as
+// there are not too many alike.
+func (i *incidents) name(kind, detail string) string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	alike := 0
+	for name := range i.open {
+		if strings.HasPrefix(name, kind+" ") {
+			alike++
+		}
+	}
+	if _, known := i.open[kind+" "+detail]; known || alike < maxAlike {
+		return kind + " " + detail
+	}
+	return kind
 }
 
 // run closes incidents that have been quiet until ctx ends.
@@ -56,23 +85,32 @@ func (i *incidents) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for _, e := range i.quiet() {
+		for name, x := range i.quiet() {
+			e := x.Event
 			e.Type = event.IncidentClosed
-			if i.tell(ctx, e) != nil {
-				return // the store failed or we are stopping: nothing more to say
-			}
+			if i.tell(ctx, e) == nil {
+				i.close(name)
+			} // else it is closed at another tick: the disk may be full
 		}
 	}
 }
 
-func (i *incidents) quiet() (closed []event.Event) {
+// quiet gives the incidents that have not been seen for a while.
+func (i *incidents) quiet() map[string]incident {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	quiet := map[string]incident{}
 	for name, x := range i.open {
 		if i.now().Sub(x.last) >= incidentQuiet {
-			closed = append(closed, x.Event)
-			delete(i.open, name)
+			quiet[name] = x
 		}
 	}
-	return closed
+	return quiet
+}
+
+// close forgets an incident.
+func (i *incidents) close(name string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.open, name)
 }

@@ -53,6 +53,7 @@ var (
 	errBadPassword = reply.Errorf(535, reply.Enhanced{5, 7, 8}, "no application has this name and password")
 	errRefuse      = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "sending is switched off (mode = \"refuse\"); try again later")
 	errNoRoom      = reply.Errorf(452, reply.Enhanced{4, 3, 1}, "not enough room on the disk; try again later")
+	errDisk        = reply.Errorf(451, reply.Enhanced{4, 3, 0}, "the disk failed; nothing is taken before it is repaired and the server started again")
 	errHeld        = reply.Errorf(550, reply.Enhanced{5, 2, 1}, "this address is on hold")
 	errLoop        = reply.Errorf(554, reply.Enhanced{5, 4, 6}, "more than %d Received fields: this mail is in a loop", maxReceived)
 )
@@ -134,10 +135,10 @@ func (s *outSession) Mail(ctx context.Context, from string, o smtpd.MailOptions)
 		return s.wrongSender(ctx, a, "envelope sender", from)
 	}
 	if err := s.store.Room(); err != nil {
-		return s.mistake(ctx, a, "disk", errNoRoom.With(err))
+		return s.disk(ctx, a, err)
 	}
 	if err := s.quotas.admit(ctx, a); err != nil {
-		return s.mistake(ctx, a, "quota", err)
+		return s.mistake(ctx, a, "quota", "", err)
 	}
 	s.tx = outTransaction{policy: p, application: a, from: from, options: o}
 	return nil
@@ -147,18 +148,41 @@ func (s *outSession) Mail(ctx context.Context, from string, o smtpd.MailOptions)
 // operator to mend, so it is temporary.
 func (s *outSession) wrongSender(ctx context.Context, a *Application, what, address string) error {
 	_, domain := split(address)
-	return s.mistake(ctx, a, "sender "+domain, reply.Errorf(451, reply.Enhanced{4, 7, 1},
+	return s.mistake(ctx, a, "sender", domain, reply.Errorf(451, reply.Enhanced{4, 7, 1},
 		"application %s may not send as %s (%s): add the domain to the configuration, or change the sender", a.Name, domain, what))
 }
 
+// disk gives the answer to what the store did not take. A full disk is for the
+// operator to mend; one that failed can note no incident either.
+func (s *outSession) disk(ctx context.Context, a *Application, err error) error {
+	if errors.Is(err, store.ErrFull) {
+		return s.mistake(ctx, a, "disk", "", ofStore(err))
+	}
+	return ofStore(err)
+}
+
+// ofStore gives the answer to an error of the store. Any other stays as it is.
+func ofStore(err error) error {
+	switch {
+	case errors.Is(err, store.ErrFull):
+		return errNoRoom.With(err)
+	case errors.Is(err, store.ErrFailed):
+		return errDisk.With(err)
+	}
+	return err
+}
+
 // mistake opens an incident for what an operator must mend, and gives back the
-// error to answer.
-func (s *outSession) mistake(ctx context.Context, a *Application, name string, err error) error {
-	what, _, _ := strings.Cut(name, " ")
-	s.metrics.mistakes.WithLabelValues(what).Inc()
-	text := reply.Of(err).Text
-	e := event.Event{Application: a.Name, Domain: a.Domains[0].Name, Text: text}
-	if told := s.incidents.see(ctx, a.Name+" "+name, e); told != nil {
+// error to answer. What is mistaken, if anything, tells incidents of one kind
+// apart.
+func (s *outSession) mistake(ctx context.Context, a *Application, kind, what string, err error) error {
+	s.metrics.mistakes.WithLabelValues(kind).Inc()
+	name := a.Name + " " + kind
+	if what != "" {
+		name = s.incidents.name(name, what)
+	}
+	e := event.Event{Application: a.Name, Domain: a.Domains[0].Name, Text: reply.Of(err).Text}
+	if told := s.incidents.see(ctx, name, e); told != nil {
 		s.log.Error("noting an incident failed", "application", a.Name, "err", told)
 	}
 	return err
@@ -187,6 +211,7 @@ func (s *outSession) Data(ctx context.Context, c *smtpd.Content) []error {
 	tx := s.tx
 	id, err := s.accept(ctx, tx, c)
 	if err != nil {
+		err = s.disk(ctx, tx.application, err)
 		s.log.Info("message refused", "application", tx.application.Name, "from", tx.from,
 			"code", reply.Of(err).Code, "err", err)
 		return []error{err}
@@ -218,11 +243,7 @@ func (s *outSession) accept(ctx context.Context, tx outTransaction, c *smtpd.Con
 	if err := s.suppressBulk(ctx, &sub); err != nil {
 		return 0, err
 	}
-	id, err := s.queue.Submit(ctx, sub)
-	if errors.Is(err, store.ErrFull) {
-		err = s.mistake(ctx, tx.application, "disk", errNoRoom.With(err))
-	}
-	return id, err
+	return s.queue.Submit(ctx, sub)
 }
 
 // suppressBulk looks again at holds that stop only bulk mail of one domain:

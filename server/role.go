@@ -92,9 +92,9 @@ func (in *Inbound) Deliver(ctx context.Context, from, to string, body message.Bo
 	}
 	l, err := in.keep(ctx, received(in.policy.Load().Hostname, "LOCAL", "", nil, in.now()), io.NewSectionReader(body, 0, body.Size()))
 	if err != nil {
-		return reply.Of(err)
+		return reply.Of(ofStore(err))
 	}
 	defer l.raw.Discard()
 	l.from = from
-	return reply.Of(in.deliver(ctx, l, d))
+	return reply.Of(ofStore(in.deliver(ctx, l, d)))
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,13 +34,53 @@ type world struct {
 	*testing.T
 	ctx   context.Context
 	queue *queue.Queue
-	store *bolt.Store
+	store *disk
 	*server.Server
 	policy server.Policy
 	codec  *verp.Codec
 	submit string // address of the submission listener
 	mx     string
 	lmtp   string
+}
+
+// A disk is a store whose disk can be made to refuse what it is given.
+type disk struct {
+	*bolt.Store
+	mu      sync.Mutex
+	refuses error // with which Apply and Enqueue fail
+}
+
+func (d *disk) refuse(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuses = err
+}
+
+func (d *disk) fault() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refuses
+}
+
+func (d *disk) Room() error {
+	if err := d.fault(); errors.Is(err, store.ErrFailed) {
+		return err
+	}
+	return d.Store.Room()
+}
+
+func (d *disk) Apply(ctx context.Context, changes ...store.Change) error {
+	if err := d.fault(); err != nil {
+		return err
+	}
+	return d.Store.Apply(ctx, changes...)
+}
+
+func (d *disk) Enqueue(ctx context.Context, s store.Submission) (event.MessageID, error) {
+	if err := d.fault(); err != nil {
+		return 0, err
+	}
+	return d.Store.Enqueue(ctx, s)
 }
 
 const tagDomain = "bounce.example.org"
@@ -54,10 +95,11 @@ func open(t *testing.T, change func(p *server.Policy)) *world {
 		change(&w.policy)
 	}
 	log := slog.New(slog.DiscardHandler)
-	var err error
-	if w.store, err = bolt.Open(ctx, bolt.Options{Dir: t.TempDir(), Log: log}); err != nil {
+	engine, err := bolt.Open(ctx, bolt.Options{Dir: t.TempDir(), Log: log})
+	if err != nil {
 		t.Fatal(err)
 	}
+	w.store = &disk{Store: engine}
 	w.queue = queue.New(queue.Config{Store: w.store, Table: bounce.NewTable(), Log: log, Options: queue.Options{
 		Retry: []time.Duration{time.Hour}, Lifetime: 5 * 24 * time.Hour, Limits: shape.Limits{Total: 1, PerSite: 1, Batch: 100}}})
 	zone := &dnstest.Zone{
