@@ -4,7 +4,10 @@
 package event
 
 import (
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"homing/internal/message"
 )
@@ -90,6 +93,47 @@ type Outcome struct {
 	RemoteMTA  string `json:"remote_mta,omitempty"` // "mx.example.net[198.51.100.7]"
 	Rule       string `json:"rule,omitempty"`
 	Matched    string `json:"matched,omitempty"`
+}
+
+// Longest texts of an Outcome, in octets.
+const (
+	maxDiagnostic = 1000
+	maxWord       = 300 // everything else
+)
+
+// Tidy gives the outcome fit to be kept, told and shown, whatever the other
+// side said: valid UTF-8 without control characters, a diagnostic of at most
+// 1,000 octets and no other text over 300.
+func (o Outcome) Tidy() Outcome {
+	o.Diagnostic = tidy(o.Diagnostic, maxDiagnostic)
+	for _, word := range []*string{&o.Status, &o.RemoteMTA, &o.Rule, &o.Matched} {
+		*word = tidy(*word, maxWord)
+	}
+	return o
+}
+
+func tidy(s string, limit int) string {
+	clean := func(c byte) bool { return c >= ' ' && c < 0x7f }
+	for i := 0; ; i++ {
+		if i == len(s) && i <= limit {
+			return s // nearly always
+		}
+		if i == len(s) || !clean(s[i]) {
+			break
+		}
+	}
+	s = strings.ToValidUTF8(s[:min(len(s), limit+utf8.UTFMax)], "?")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	for len(s) > limit {
+		_, last := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-last]
+	}
+	return s
 }
 
 // HoldState says what a fact did to the hold on its recipient.

@@ -66,6 +66,7 @@ func (q *Queue) weigh(it Item, r Result) finding {
 	f.outcome = event.Outcome{Stage: string(r.Stage), Code: r.Reply.Code, Status: r.Reply.Enhanced.String(),
 		Diagnostic: r.Reply.String(), RemoteMTA: r.RemoteMTA}
 	if f.positive {
+		f.outcome = f.outcome.Tidy()
 		return f
 	}
 	said := bounce.Evidence{Stage: r.Stage, Code: r.Reply.Code, Status: f.outcome.Status, Text: r.Reply.Text, RemoteMTA: r.RemoteMTA}
@@ -77,11 +78,12 @@ func (q *Queue) weigh(it Item, r Result) finding {
 	return f
 }
 
-// judged gives an outcome with what the classifier made of it.
+// judged gives an outcome with what the classifier made of it, fit to be kept:
+// the other side may have said anything, and at any length.
 func judged(o event.Outcome, v bounce.Verdict) event.Outcome {
 	o.Class, o.Reason, o.CiviCRM = string(v.Class), string(v.Reason), v.CiviCRM
 	o.Rule, o.Matched = v.Rule, v.Matched
-	return o
+	return o.Tidy()
 }
 
 // settle is apply for what nobody could tell us again: it tries until the disk

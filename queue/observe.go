@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -84,10 +85,7 @@ func (q *Queue) finding(c *store.Case, o Observation) finding {
 	f.verdict = said.Verdict
 	f.failed = said.Action == "" || strings.EqualFold(said.Action, "failed")
 	f.outcome = judged(event.Outcome{Stage: "dsn", Code: said.Code, Status: said.Status, Diagnostic: said.Diagnostic,
-		RemoteMTA: said.RemoteMTA}, said.Verdict)
-	if f.outcome.RemoteMTA == "" {
-		f.outcome.RemoteMTA = o.Peer
-	}
+		RemoteMTA: cmp.Or(said.RemoteMTA, o.Peer)}, said.Verdict)
 	return f
 }
 

@@ -517,3 +517,36 @@ func TestAReleasedAddressIsMailedAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatAHostileReplySaysIsKeptInBounds(t *testing.T) {
+	in(t, func(w *world) {
+		w.submit("ann@example.net")
+		job, err := w.queue.Next(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := result("550 5.1.1 user unknown")
+		said.Reply.Text += "\x1b[2J" + strings.Repeat(" and so on", 6000)
+		if err := w.queue.Done(w.ctx, job.Items[0], said); err != nil {
+			t.Fatal(err)
+		}
+		w.queue.Finish(job)
+		_, r, err := w.store.Recipient(w.ctx, job.Items[0].Delivery)
+		if err != nil {
+			t.Fatal(err)
+		}
+		record, err := w.store.Hold(w.ctx, "ann@example.net")
+		if err != nil || len(record.Scopes) == 0 || len(record.Scopes[0].Holds) == 0 {
+			t.Fatalf("hold %+v, %v", record, err)
+		}
+		kept := []string{r.Last.Diagnostic, record.Scopes[0].Holds[0].Marks[0].Diagnostic}
+		for _, e := range w.events() {
+			kept = append(kept, e.Diagnostic)
+		}
+		for _, s := range kept {
+			if len(s) > 1000 || strings.ContainsRune(s, '\x1b') {
+				t.Errorf("%d octets are kept: %q", len(s), s[:min(len(s), 80)])
+			}
+		}
+	})
+}

@@ -312,6 +312,7 @@ func (in *Inbound) routed(ctx context.Context, l *letter, d destination) error {
 
 func saidOf(r bounce.Recipient) event.Outcome {
 	v := r.Verdict
-	return event.Outcome{Stage: "dsn", Class: string(v.Class), Reason: string(v.Reason), CiviCRM: v.CiviCRM, Code: r.Code,
+	o := event.Outcome{Stage: "dsn", Class: string(v.Class), Reason: string(v.Reason), CiviCRM: v.CiviCRM, Code: r.Code,
 		Status: r.Status, Diagnostic: r.Diagnostic, RemoteMTA: r.RemoteMTA, Rule: v.Rule, Matched: v.Matched}
+	return o.Tidy()
 }
