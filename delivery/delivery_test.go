@@ -355,6 +355,9 @@ func TestSmarthost(t *testing.T) {
 				if got := w.outcomes()["ann@example.net"]; got != tt.want {
 					t.Errorf("got  %q\nwant %q", got, tt.want)
 				}
+				if !w.results["ann@example.net"].Smarthost {
+					t.Error("the result does not say that a smarthost gave it")
+				}
 				if s := w.log.String(); strings.Contains(s, "AHUAcA") {
 					t.Errorf("the password is in the log: %s", s)
 				}

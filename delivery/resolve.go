@@ -184,7 +184,7 @@ func (r *route) usable(host string, addrs []netip.Addr) []hop {
 		case !r.direct && !r.o.allowed(a):
 			r.note(ours(reply.Resolve, 550, reply.Enhanced{5, 4, 4}, "%s is not a public address", h.mta()))
 		case !r.o.sourced(a):
-			r.note(ours(reply.Connect, 451, reply.Enhanced{4, 4, 1}, "no source address to reach %s from", h.mta()))
+			r.note(ours(reply.Connect, 451, reply.Enhanced{4, 3, 5}, "no source address to reach %s from", h.mta()))
 		default:
 			out = append(out, h)
 		}

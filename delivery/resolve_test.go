@@ -121,7 +121,7 @@ func TestWhereMailGoes(t *testing.T) {
 		{name: "no host of a family that we have an address of",
 			zone:   dnstest.Zone{MXs: mx("mx.example.net"), Hosts: map[string][]netip.Addr{"mx.example.net": addrs("2001:db8::1")}},
 			change: func(o *delivery.Options) { o.Sources = addrs("198.51.100.100") },
-			want:   "connect: we say 451 4.4.1 no source address to reach mx.example.net[2001:db8::1] from"},
+			want:   "connect: we say 451 4.3.5 no source address to reach mx.example.net[2001:db8::1] from"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -34,6 +34,7 @@ func (s *Smarthost) route(dns Resolver, o *Options) *route {
 // temporary: it is for the operator to repair, and nobody's mail bounces for
 // it.
 func (s *Smarthost) spare(r queue.Result) queue.Result {
+	r.Smarthost = s != nil
 	if s != nil && r.Reply.Permanent() {
 		r.Ours = true
 		r.Reply = reply.Reply{Code: 451, Enhanced: reply.Enhanced{4, r.Reply.Enhanced[1], r.Reply.Enhanced[2]},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"homing/bounce"
@@ -18,6 +19,7 @@ type Result struct {
 	Stage     reply.Stage
 	Reply     reply.Reply // what the peer said; with Ours, what we say in its place
 	Ours      bool
+	Smarthost bool   // it was said by, or of, our smarthost, not the recipient's mail host
 	RemoteMTA string // "mx.example.net[198.51.100.7]"
 	TLS       string // "TLS1.3"; "" without
 	Cause     error  // for the log
@@ -59,7 +61,7 @@ func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
 // weigh turns the result of an attempt into a finding.
 func (q *Queue) weigh(it Item, r Result) finding {
 	f := finding{now: q.now(), sync: true, positive: r.Reply.Positive(), failed: r.Reply.Permanent()}
-	if !r.Ours {
+	if !r.Ours && !r.Smarthost {
 		q.reach.answered(it.Recipient.Key.Domain, f.now)
 	}
 	f.offline = r.Ours && !q.reach.others(it.Recipient.Key.Domain, f.now)
@@ -69,14 +71,45 @@ func (q *Queue) weigh(it Item, r Result) finding {
 		f.outcome = f.outcome.Tidy()
 		return f
 	}
-	said := bounce.Evidence{Stage: r.Stage, Code: r.Reply.Code, Status: f.outcome.Status, Text: r.Reply.Text, RemoteMTA: r.RemoteMTA}
-	if r.Ours {
-		said.Stage = "" // nobody said it, so it is no reply to what we did
-	}
-	f.verdict = q.table.Classify(said)
+	f.verdict = q.verdict(r)
 	f.outcome = judged(f.outcome, f.verdict)
 	return f
 }
+
+// verdict says what a reply means, or what we say in its place. That has no
+// stage, because it is no reply to what we did, and no text, because ours
+// names hosts, and what a host is called means nothing.
+func (q *Queue) verdict(r Result) bounce.Verdict {
+	said := bounce.Evidence{Code: r.Reply.Code, Status: r.Reply.Enhanced.String()}
+	if !r.Ours {
+		said.Stage, said.Text, said.RemoteMTA = r.Stage, r.Reply.Text, r.RemoteMTA
+	}
+	v := q.table.Classify(said)
+	if v.Class == bounce.Soft && r.aboutUs(v.Reason) {
+		v.Class = bounce.Sender
+	}
+	return v
+}
+
+// Subjects of enhanced status codes (RFC 3463 section 3).
+const (
+	mailSystem = 3
+	protocol   = 5
+)
+
+// aboutUs reports whether a soft failure is one of ours: of our own system or
+// dialogue, mail that our own configuration sends round in a circle, or the
+// smarthost and the way to it.
+func (r Result) aboutUs(why bounce.Reason) bool {
+	if r.Ours {
+		subject := r.Reply.Enhanced[1]
+		return r.Smarthost || subject == mailSystem || subject == protocol || why == bounce.Loop
+	}
+	return r.Smarthost && slices.Contains(ofSmarthost, why)
+}
+
+// ofSmarthost are the reasons that speak of the smarthost where it gives them.
+var ofSmarthost = []bounce.Reason{bounce.RelayDenied, bounce.SystemError, bounce.SystemFull, bounce.NetworkError, bounce.Loop, bounce.Expired}
 
 // judged gives an outcome with what the classifier made of it, fit to be kept:
 // the other side may have said anything, and at any length.
