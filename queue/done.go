@@ -224,8 +224,12 @@ func (q *Queue) ended(c *store.Case, f finding, to store.State, as event.Type) e
 
 // holdFor puts a finding before the hold rules. The event that it returns has
 // the new state in Hold, and a Type where the address was put on hold now.
+// What becomes of our own mail counts for no application, so against nobody.
 func (q *Queue) holdFor(c *store.Case, f finding, complaint bool) event.Event {
 	m, r := c.Message, c.Recipient
+	if ownMail(m) {
+		return fact("", m, r, f.now)
+	}
 	after, effect := q.options.Load().Rules.Apply(c.Hold, hold.Evidence{
 		Application: m.Application, Domain: m.Domain, Accepted: m.Accepted, Mark: f.mark(r),
 		Complaint: complaint, Unreachable: f.offline,
@@ -240,8 +244,6 @@ func (q *Queue) holdFor(c *store.Case, f finding, complaint bool) event.Event {
 		e.Hold = &event.HoldState{State: string(effect)}
 	} else {
 		e.Hold = &event.HoldState{State: "free"}
-	}
-	if effect != hold.Nothing {
 	}
 	if effect == hold.Held {
 		e.Type = event.Held

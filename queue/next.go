@@ -147,6 +147,9 @@ func (q *Queue) endUnsent(ctx context.Context, it Item, now time.Time) (bool, er
 		return true, q.expire(ctx, it)
 	}
 	m := it.Message
+	if ownMail(m) {
+		return false, nil
+	}
 	h, held, err := q.Held(ctx, it.Recipient.Address, m.Application, m.Domain, m.Bulk)
 	if err != nil || !held {
 		return false, err
@@ -155,6 +158,10 @@ func (q *Queue) endUnsent(ctx context.Context, it Item, now time.Time) (bool, er
 		return q.suppress(c, h)
 	}})
 }
+
+// ownMail reports whether a message is no application's but ours: a report, or
+// mail to the postmaster that is passed on. No hold stops it.
+func ownMail(m store.Message) bool { return m.Application == "" }
 
 // Held gives the hold that stops mail to an address, if there is one.
 func (q *Queue) Held(ctx context.Context, address, application, domain string, bulk bool) (hold.Hold, bool, error) {

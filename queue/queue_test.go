@@ -550,3 +550,25 @@ func TestWhatAHostileReplySaysIsKeptInBounds(t *testing.T) {
 		}
 	})
 }
+
+func TestOurOwnMailIsStoppedByNoHoldAndLeadsToNone(t *testing.T) {
+	in(t, func(w *world) {
+		our := func(s *queue.Submission) {
+			s.Message = store.Message{From: "MAILER-DAEMON@mail.example.org"}
+			s.ReturnPath = func(event.DeliveryID, string) string { return "" }
+		}
+		w.send(our, "news@example.com")
+		w.attempt("550 5.1.1 user unknown")
+		if r, err := w.store.Hold(w.ctx, "news@example.com"); err != nil || len(r.Scopes) > 0 {
+			t.Errorf("a report that could not be delivered left %+v, %v", r, err)
+		}
+		if err := w.queue.AddHold(w.ctx, "it@example.com", "", hold.Hold{By: "eve"}); err != nil {
+			t.Fatal(err)
+		}
+		w.send(our, "it@example.com")
+		w.attempt("250 2.0.0 OK")
+		if got, want := w.told(), "accepted bounced:hard held(held) accepted delivered"; got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	})
+}

@@ -9,7 +9,9 @@ import (
 	"homing/store"
 )
 
-// A Submission is a message that an application hands over.
+// A Submission is a message that an application hands over, or one of our own:
+// a report, mail for the postmaster. That has no Message.Application; no hold
+// stops it, and what becomes of it leads to none.
 type Submission struct {
 	Key        string // idempotency key; empty: none
 	Message    store.Message

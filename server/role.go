@@ -40,7 +40,7 @@ func (in *Inbound) forward(ctx context.Context, l *letter, was string, p *Policy
 	}
 	defer body.Discard()
 	_, err = in.queue.Submit(ctx, queue.Submission{
-		Message:    store.Message{Application: "postmaster", From: l.from, EightBit: true},
+		Message:    store.Message{From: l.from, EightBit: true},
 		Body:       body,
 		Heads:      [][]byte{mark},
 		Recipients: []queue.Recipient{{Address: p.Postmaster, Notify: "NEVER"}},
