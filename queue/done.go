@@ -259,19 +259,6 @@ func (f finding) mark(r store.Recipient) hold.Mark {
 		Diagnostic: o.Diagnostic, RemoteMTA: o.RemoteMTA, Rule: o.Rule, Matched: o.Matched}
 }
 
-// expire ends an item whose lifetime is over, with what its last attempt said.
-func (q *Queue) expire(ctx context.Context, it Item) error {
-	return q.settle(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
-		f := finding{now: q.now(), sync: true, outcome: c.Recipient.Last}
-		f.verdict = bounce.Verdict{Class: bounce.Class(f.outcome.Class), CiviCRM: f.outcome.CiviCRM}
-		if f.outcome.Class == "" { // never attempted: nobody's fault but ours
-			f.verdict.Class, f.outcome.Class = bounce.Sender, string(bounce.Sender)
-			f.outcome.Status, f.outcome.Diagnostic = "4.4.7", "the lifetime ended before an attempt could be made"
-		}
-		return q.ended(c, f.expired(), store.Expired, event.Expired)
-	}})
-}
-
 // suppress ends a recipient whose address was put on hold.
 func (q *Queue) suppress(c *store.Case, h hold.Hold) error {
 	now := q.now()

@@ -127,7 +127,7 @@ func (q *Queue) claim(ctx context.Context, j *Job, limit int) ([]Item, error) {
 	items := make([]Item, 0, len(leases))
 	for _, l := range leases {
 		it := Item{l, j}
-		ended, err := q.endUnsent(ctx, it, now)
+		ended, err := q.endUnsent(ctx, it)
 		if err != nil {
 			return items, err
 		}
@@ -140,12 +140,11 @@ func (q *Queue) claim(ctx context.Context, j *Job, limit int) ([]Item, error) {
 	return items, nil
 }
 
-// endUnsent ends a recipient that must not be sent: its lifetime is over, or
-// the address was put on hold since it was accepted.
-func (q *Queue) endUnsent(ctx context.Context, it Item, now time.Time) (bool, error) {
-	if now.After(it.Recipient.Expires) {
-		return true, q.expire(ctx, it)
-	}
+// endUnsent ends a recipient that must not be sent, because the address was put
+// on hold since it was accepted. One whose lifetime is over while it waited for
+// us, or while we were down, is not among them: it has its last attempt, and
+// expires when that fails.
+func (q *Queue) endUnsent(ctx context.Context, it Item) (bool, error) {
 	m := it.Message
 	if ownMail(m) {
 		return false, nil

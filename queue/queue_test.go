@@ -572,3 +572,26 @@ func TestOurOwnMailIsStoppedByNoHoldAndLeadsToNone(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatWaitedForUsPastItsLifetimeHasOneMoreAttempt(t *testing.T) {
+	for said, want := range map[string]string{
+		"250 2.0.0 OK":                    "accepted deferred:soft delivered",
+		"452 4.2.2 mailbox full":          "accepted deferred:soft expired:soft(counting)",
+		"!451 4.4.1 connection refused":   "accepted deferred:soft expired:soft",
+		"!451 4.3.0 it cannot be read":    "accepted deferred:soft expired:sender",
+		"550 5.1.1 user unknown":          "accepted deferred:soft bounced:hard(held) held:hard(held)",
+		"421 4.7.0 too many, listed at x": "accepted deferred:soft expired:sender",
+	} {
+		t.Run(said, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.submit("ann@example.net")
+				w.attempt("452 4.2.2 mailbox full")
+				<-time.After(30 * 24 * time.Hour) // as if the server had been off
+				w.attempt(said)
+				if got := w.told(); got != want {
+					t.Errorf("told %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
