@@ -184,10 +184,19 @@ func (q *Queue) delivered(c *store.Case, f finding) error {
 // deferred lets a recipient wait for its next attempt, or ends it where there
 // is none within its lifetime.
 func (q *Queue) deferred(c *store.Case, f finding) error {
+	d := &c.Recipient.Deferrals
+	switch {
+	case f.verdict.Class == bounce.None:
+		d.None++
+	case f.verdict.Class == bounce.Sender || f.offline:
+		d.Sender++
+	default:
+		d.Soft++
+	}
 	retry := q.options.Load().Retry
 	next := f.now.Add(retry[min(c.Recipient.Attempt, len(retry))-1])
 	if next.After(c.Recipient.Expires) {
-		return q.ended(c, f.expired(), store.Expired, event.Expired)
+		return q.ended(c, f.expired(*d), store.Expired, event.Expired)
 	}
 	c.Recipient.Due = next
 	e := fact(event.Deferred, c.Message, c.Recipient, f.now)
@@ -196,13 +205,18 @@ func (q *Queue) deferred(c *store.Case, f finding) error {
 	return nil
 }
 
-// expired is what the last deferral means once there are no more attempts:
-// its own class, under a reason of its own.
-func (f finding) expired() finding {
-	f.verdict.Reason, f.outcome.Reason = bounce.Expired, string(bounce.Expired)
-	if f.verdict.Class == bounce.Soft {
-		f.verdict.CiviCRM, f.outcome.CiviCRM = "Host", "Host"
+// expired is what mail that was put off to its end comes to: the class of the
+// deferral that prevailed, and of two the one that harms less.
+func (f finding) expired(d store.Deferrals) finding {
+	class, civicrm := bounce.Soft, "Host"
+	if d.Sender >= d.Soft {
+		class = bounce.Sender
 	}
+	if d.None >= max(d.Soft, d.Sender) {
+		class, civicrm = bounce.None, ""
+	}
+	f.verdict.Class, f.verdict.Reason, f.verdict.CiviCRM = class, bounce.Expired, civicrm
+	f.outcome.Class, f.outcome.Reason, f.outcome.CiviCRM = string(class), string(bounce.Expired), civicrm
 	return f
 }
 

@@ -577,7 +577,7 @@ func TestWhatWaitedForUsPastItsLifetimeHasOneMoreAttempt(t *testing.T) {
 	for said, want := range map[string]string{
 		"250 2.0.0 OK":                    "accepted deferred:soft delivered",
 		"452 4.2.2 mailbox full":          "accepted deferred:soft expired:soft(counting)",
-		"!451 4.4.1 connection refused":   "accepted deferred:soft expired:soft",
+		"!451 4.4.1 connection refused":   "accepted deferred:soft expired:sender", // nobody else answers: it may be our network
 		"!451 4.3.0 it cannot be read":    "accepted deferred:soft expired:sender",
 		"550 5.1.1 user unknown":          "accepted deferred:soft bounced:hard(held) held:hard(held)",
 		"421 4.7.0 too many, listed at x": "accepted deferred:soft expired:sender",
@@ -590,6 +590,40 @@ func TestWhatWaitedForUsPastItsLifetimeHasOneMoreAttempt(t *testing.T) {
 				w.attempt(said)
 				if got := w.told(); got != want {
 					t.Errorf("told %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatPrevailedDecidesWhatAnExpiryMeans(t *testing.T) {
+	const (
+		full    = "452 4.2.2 mailbox full"
+		blocked = "421 4.7.0 too many connections"
+		grey    = "450 4.7.1 greylisted, try again"
+	)
+	tests := []struct {
+		name string
+		said []string // in turn; the last one repeats
+		want string   // class, type and hold of the expiry
+	}{
+		{"always a full mailbox", []string{full}, "soft Host counting"},
+		{"we were limited, and full once at the end", []string{blocked, blocked, blocked, blocked, blocked, full}, "sender Host free"},
+		{"full, and we were limited at the end", []string{full, full, full, full, full, blocked}, "soft Host counting"},
+		{"greylisted for ever", []string{grey}, "none  free"},
+		{"as often our fault as theirs", []string{full, full, full, blocked}, "sender Host free"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.submit("ann@example.net")
+				for n := 0; w.state0() == store.Waiting; n++ {
+					w.attempt(tt.said[min(n, len(tt.said)-1)])
+				}
+				all := w.events()
+				e := all[len(all)-1]
+				if got := e.Class + " " + e.CiviCRM + " " + e.Hold.State; e.Type != event.Expired || got != tt.want {
+					t.Errorf("%s: %q, want %q", e.Type, got, tt.want)
 				}
 			})
 		})

@@ -133,6 +133,7 @@ type Recipient struct {
 	Due        time.Time     // next attempt
 	Expires    time.Time     // last moment for an attempt
 	Attempt    int           // attempts that ended
+	Deferrals  Deferrals     // of these, those that were put off, by why
 	Last       event.Outcome // what the last attempt or report said
 	Ended      time.Time     // when State became terminal
 	MTA        string        // who said 250: "mx.example.net[198.51.100.7]"
@@ -140,6 +141,9 @@ type Recipient struct {
 	Notify     string        // NOTIFY (RFC 3461 section 4.1)
 	Original   string        // ORCPT, decoded, with its type
 }
+
+// Deferrals count attempts that were put off, by the class of what was said.
+type Deferrals struct{ Soft, Sender, None int }
 
 // A Submission is one message on its way into the store.
 type Submission struct {

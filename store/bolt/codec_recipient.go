@@ -37,6 +37,9 @@ func encodeRecipient(r *store.Recipient) []byte {
 	}
 	f.text(17, r.Notify)
 	f.text(18, r.Original)
+	f.int(19, r.Deferrals.Soft)
+	f.int(20, r.Deferrals.Sender)
+	f.int(21, r.Deferrals.None)
 	return f
 }
 
@@ -80,6 +83,12 @@ func decodeRecipient(id event.DeliveryID, row []byte) (store.Recipient, error) {
 			r.Notify = f.text()
 		case 18:
 			r.Original = f.text()
+		case 19:
+			r.Deferrals.Soft = f.int()
+		case 20:
+			r.Deferrals.Sender = f.int()
+		case 21:
+			r.Deferrals.None = f.int()
 		}
 		return err
 	})

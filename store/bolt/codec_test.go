@@ -23,7 +23,7 @@ func fullRecipient() store.Recipient {
 	return store.Recipient{
 		ID: 9, Message: 8, Address: "ann@example.net", ReturnPath: "r@bounce.example.org", Head: 3,
 		Body: message.Ref{Body: 1, Head: 3, Size: 5}, Key: store.Key{Domain: "example.net", Lane: 2, Flow: "crm/a"}, State: store.Paused,
-		Due: moment, Expires: moment.Add(time.Hour), Attempt: 4, Last: event.Outcome{Stage: "rcpt", Code: 550}, Ended: moment.Add(time.Minute),
+		Due: moment, Expires: moment.Add(time.Hour), Attempt: 4, Deferrals: store.Deferrals{Soft: 2, Sender: 1, None: 300}, Last: event.Outcome{Stage: "rcpt", Code: 550}, Ended: moment.Add(time.Minute),
 		MTA: "mx", Seen: []uint64{0, 1, math.MaxUint64}, Notify: "NEVER", Original: "rfc822;ann",
 	}
 }

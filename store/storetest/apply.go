@@ -49,10 +49,12 @@ var applyTests = []named{
 			h.same("hold of the Case", k.Hold, hold.Record{Address: "ann@example.net"})
 			k.Hold = record
 			k.Recipient.Attempt, k.Recipient.Last, k.Recipient.MTA, k.Recipient.Seen = 3, last, "mx", []uint64{1, 1 << 63}
+			k.Recipient.Deferrals = store.Deferrals{Soft: 1, Sender: 2, None: 3}
 			return move(k)
 		}
 		h.apply(c)
 		want.State, want.Ended, want.Attempt, want.Last, want.MTA, want.Seen = store.Bounced, h.now, 3, last, "mx", []uint64{1, 1 << 63}
+		want.Deferrals = store.Deferrals{Soft: 1, Sender: 2, None: 3}
 		for range 2 {
 			h.same("recipient", h.recipient(id), want)
 			got, err := h.s.Hold(h.ctx, "ann@example.net")
