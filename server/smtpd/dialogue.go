@@ -106,6 +106,9 @@ func (e *edge) call(method string, f func() error) (err error) {
 // be said.
 func (e *edge) verdict(err error) reply.Reply {
 	r := reply.Of(err)
+	if err == nil {
+		return r
+	}
 	known, ok := errors.AsType[*reply.Error](err)
 	switch {
 	case ok && known.Cause == nil, errors.Is(err, context.Canceled):

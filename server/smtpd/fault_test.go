@@ -3,6 +3,7 @@ package smtpd
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -311,4 +312,20 @@ func TestStrangersWhoCollectRefusalsAreSentAway(t *testing.T) {
 			p.want("250 250 " + strings.Repeat("550 ", 20) + want)
 		})
 	}
+}
+
+func TestAnAnswerOfSuccessIsNoFaultInTheLog(t *testing.T) {
+	b := &accepting{data: func(_ context.Context, c *Content) []error {
+		_, err := io.Copy(io.Discard, c)
+		return []error{err}
+	}}
+	serving(t, Options{Kind: LMTP}, b, func(s *bench) {
+		p := s.dial(nil)
+		p.write("LHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<y@y.test>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n")
+		p.want("220 250 250 250 354 250 221 EOF")
+		s.waitStopped()
+		if got := s.logs.String(); strings.Contains(got, "session failed") {
+			t.Errorf("the log says %s", got)
+		}
+	})
 }
