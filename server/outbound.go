@@ -172,6 +172,10 @@ func ofStore(err error) error {
 	return err
 }
 
+// tellTime is how long an application may be kept waiting for the incident
+// that its mail opens: on a full disk that might be for ever.
+const tellTime = 2 * time.Second
+
 // mistake opens an incident for what an operator must mend, and gives back the
 // error to answer. What is mistaken, if anything, tells incidents of one kind
 // apart.
@@ -182,6 +186,8 @@ func (s *outSession) mistake(ctx context.Context, a *Application, kind, what str
 		name = s.incidents.name(name, what)
 	}
 	e := event.Event{Application: a.Name, Domain: a.Domains[0].Name, Text: reply.Of(err).Text}
+	ctx, cancel := context.WithTimeout(ctx, tellTime)
+	defer cancel()
 	if told := s.incidents.see(ctx, name, e); told != nil {
 		s.log.Error("noting an incident failed", "application", a.Name, "err", told)
 	}

@@ -88,6 +88,12 @@ const tagDomain = "bounce.example.org"
 // open starts a world; change may change the policy before.
 func open(t *testing.T, change func(p *server.Policy)) *world {
 	t.Helper()
+	return openOn(t, change, func(s server.Store) server.Store { return s })
+}
+
+// openOn starts a world whose sessions see the store as wrap has it.
+func openOn(t *testing.T, change func(p *server.Policy), wrap func(server.Store) server.Store) *world {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &world{T: t, ctx: ctx, policy: policy(t)}
 	w.codec = w.policy.Verp
@@ -106,7 +112,7 @@ func open(t *testing.T, change func(p *server.Policy)) *world {
 		PTRs:  map[netip.Addr][]string{netip.MustParseAddr("127.0.0.1"): {"mx.example.net"}},
 		Hosts: map[string][]netip.Addr{"mx.example.net": dnstest.Addrs("127.0.0.1")},
 	}
-	w.Server, err = server.New(ctx, server.Config{Policy: &w.policy, Queue: w.queue, Store: w.store,
+	w.Server, err = server.New(ctx, server.Config{Policy: &w.policy, Queue: w.queue, Store: wrap(w.store),
 		Reader: bounce.NewReader(bounce.NewTable()), Names: dnsx.Resolver(zone), Log: log, Now: time.Now, Metrics: server.NewMetrics(nil)})
 	if err != nil {
 		t.Fatal(err)
