@@ -128,14 +128,15 @@ func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
 		t.Error(fault)
 	}
 	s.Stop()
-	s.Verify()
+	s.VerifyAt(filepath.Join(s.Dir, "data"))
 }
 
-// Verify makes the store, which nobody has open, check itself (I7).
-func (st *stage) Verify() {
+// VerifyAt makes the store in a data_dir, which nobody has open, check itself
+// (I7).
+func (st *stage) VerifyAt(dataDir string) {
 	st.t.Helper()
 	ctx := within(st.t, time.Minute)
-	store, err := bolt.Open(ctx, bolt.Options{Dir: filepath.Join(st.Dir, "data", "store")})
+	store, err := bolt.Open(ctx, bolt.Options{Dir: filepath.Join(dataDir, "store")})
 	if err != nil {
 		st.t.Fatal(err)
 	}

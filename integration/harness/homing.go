@@ -58,3 +58,9 @@ func (h *Homing) Run(args ...string) string {
 	}
 	return stdout
 }
+
+// Write writes a file beside homing.toml.
+func (h *Homing) Write(name, text string) {
+	h.t.Helper()
+	write(h.t, filepath.Join(h.Dir, name), text)
+}
