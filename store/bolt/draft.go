@@ -175,7 +175,10 @@ func (d *draft) Discard() {
 		d.mem = nil
 		return
 	}
-	err := errors.Join(d.file.Close(), d.s.fs.Remove(bodyName(d.s.bodyDir, d.id)))
+	err := d.file.Close()
+	if !d.s.failed.is() {
+		err = errors.Join(err, d.s.fs.Remove(bodyName(d.s.bodyDir, d.id)))
+	} // else a frame may name it that was written and not synced: the next start knows
 	if err != nil {
 		d.s.slog.Warn("body without an owner not removed; the next start will", "err", err)
 	}

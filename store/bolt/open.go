@@ -154,6 +154,14 @@ func (s *Store) open(ctx context.Context, openFile func(string, int, os.FileMode
 	if err := s.load(ctx); err != nil {
 		return err
 	}
+	// Directories and the file of the index may be new: without their names,
+	// what is synced in them is lost.
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		return err
+	}
+	if err := s.fs.SyncDir(filepath.Dir(s.dir)); err != nil && !errors.Is(err, os.ErrPermission) {
+		return err
+	}
 	if err := s.log.begin(last.segment+1, last.number+1); err != nil {
 		return fmt.Errorf("bolt: beginning a log segment: %w", full(err))
 	}
@@ -174,14 +182,16 @@ func (s *Store) replay() (position, error) {
 	}
 	r := logReader{dir: s.log.dir, list: list, applied: s.applied, ended: s.settleEnd}
 	r.frame = func(f frame, at position) error {
-		if err := f.each(func(o op) error { s.active.apply(o); return nil }); err != nil {
-			return err
-		}
-		s.active.upTo = at
+		// What came before this frame was synced before it was written. Of
+		// the last one that is not known until its segment is settled.
 		if s.active.octets >= overlayFlush {
-			return s.flush()
+			if err := s.flush(); err != nil {
+				return err
+			}
 		}
-		return nil
+		err := f.each(func(o op) error { s.active.apply(o); return nil })
+		s.active.upTo = at
+		return err
 	}
 	end, err := r.read()
 	if err != nil {
