@@ -22,7 +22,8 @@ type log struct {
 	alloc  int64 // cur is preallocated up to here
 	filled int64 // and zeros are written up to here
 	zeros  []byte
-	short  int // frames in a row that were not longer than fillMost
+	short  int       // frames in a row that were not longer than fillMost
+	failed time.Time // when a new segment could not be made
 	added  func(*segment)
 }
 
@@ -50,20 +51,27 @@ func (l *log) begin(number, first uint64) error {
 	return nil
 }
 
-// roll goes on to a new segment when the current one is full. Without room
-// for a new one the current one grows.
+// rollAgain is how long a new segment that could not be made is not tried
+// again.
+const rollAgain = time.Second
+
+// roll goes on to a new segment when the current one is full. Where none can
+// be made, for want of room or of descriptors, the current one grows.
 func (l *log) roll() error {
-	if l.cur.end < l.full {
+	now := l.now()
+	if wait := now.Sub(l.failed); l.cur.end < l.full || wait >= 0 && wait < rollAgain {
 		return nil
 	}
 	old := l.cur
 	err := l.begin(old.number+1, old.last+1)
-	if noSpace(err) {
-		l.slog.Warn("no room for a new log segment", "err", err)
-		return nil
-	}
-	if err != nil {
+	var sync syncError
+	switch {
+	case errors.As(err, &sync):
 		return err
+	case err != nil:
+		l.failed = now
+		l.slog.Warn("no new log segment; the current one grows", "err", err)
+		return nil
 	}
 	// What was preallocated behind the end is not needed any more. Should
 	// this be lost in a crash, zeros are left, which say nothing.
@@ -87,12 +95,10 @@ func (l *log) fits(n int, settles bool) error {
 	case err == nil:
 		l.alloc = target
 		return nil
-	case !noSpace(err):
-		return fmt.Errorf("bolt: preallocating: %w", err)
 	case settles && l.fitsTightly(n):
 		return nil
 	}
-	return store.ErrFull
+	return fmt.Errorf("%w: preallocating the log: %w", store.ErrFull, err)
 }
 
 // fitsTightly makes sure of n octets without a reserve.
