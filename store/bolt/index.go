@@ -36,14 +36,14 @@ func openIndex(path string, openFile func(string, int, os.FileMode) (*os.File, e
 	var err error
 	for _, size := range sizes {
 		var db *bolt.DB
-		db, err = bolt.Open(path, 0o600, &bolt.Options{
+		db, err = openBolt(path, &bolt.Options{
 			Timeout: time.Second, FreelistType: bolt.FreelistMapType, InitialMmapSize: size, OpenFile: openFile,
 		})
-		if err == nil {
-			return db, nil
+		if err == nil || errors.Is(err, ErrDamaged) {
+			return db, err
 		}
 	}
-	return nil, fmt.Errorf("bolt: opening %s: %w", path, err)
+	return nil, err
 }
 
 // prepareIndex makes the buckets and checks the format version.

@@ -141,17 +141,20 @@ func (s *Store) open(ctx context.Context, openFile func(string, int, os.FileMode
 	if s.log.full, err = s.segmentSize(s.log.full); err != nil {
 		return err
 	}
-	if s.db, err = openIndex(indexPath(s.dir), openFile); err != nil {
+	if s.db, err = s.openIndex(openFile); err != nil {
 		return err
 	}
-	if s.applied, err = prepareIndex(s.db); err != nil {
-		return fmt.Errorf("bolt: %s: %w", indexPath(s.dir), err)
-	}
-	last, err := s.replay()
+	var last position
+	err = guarded(indexPath(s.dir), func() (err error) {
+		if s.applied, err = prepareIndex(s.db); err != nil {
+			return fmt.Errorf("bolt: %s: %w", indexPath(s.dir), err)
+		}
+		if last, err = s.replay(); err != nil {
+			return err
+		}
+		return s.load(ctx)
+	})
 	if err != nil {
-		return err
-	}
-	if err := s.load(ctx); err != nil {
 		return err
 	}
 	// Directories and the file of the index may be new: without their names,
@@ -169,6 +172,24 @@ func (s *Store) open(ctx context.Context, openFile func(string, int, os.FileMode
 	s.due.fence = s.log.cur.number << 40
 	s.reclaim()
 	return nil
+}
+
+// openIndex opens the index. One that a crash left unfinished before there was
+// anything to know is made anew.
+func (s *Store) openIndex(openFile func(string, int, os.FileMode) (*os.File, error)) (*bolt.DB, error) {
+	db, err := openIndex(indexPath(s.dir), openFile)
+	if !errors.Is(err, ErrDamaged) {
+		return db, err
+	}
+	segments, serr := s.fs.List(s.log.dir)
+	bodies, berr := s.fs.List(s.bodyDir)
+	if serr != nil || berr != nil || len(segments)+len(bodies) > 0 {
+		return nil, err
+	}
+	if err := s.fs.Remove(indexPath(s.dir)); err != nil {
+		return nil, err
+	}
+	return openIndex(indexPath(s.dir), openFile)
 }
 
 // replay brings bbolt up to the log and says where the log ends.
