@@ -119,17 +119,35 @@ func judged(o event.Outcome, v bounce.Verdict) event.Outcome {
 	return o.Tidy()
 }
 
+// settleTries is how often an outcome is offered to a store that fails for an
+// unknown reason, once a second: what lasts longer is no hiccup.
+const settleTries = 30
+
 // settle is apply for what nobody could tell us again: it tries until the disk
-// has room, so that an outcome is never dropped for want of space.
+// has room, so that an outcome is never dropped for want of space, and for a
+// while when something else went wrong. An outcome that is forgotten means
+// that the message is sent again.
 func (q *Queue) settle(ctx context.Context, change store.Change) error {
-	for {
+	for tries := 1; ; tries++ {
 		err := q.apply(ctx, change)
-		if !errors.Is(err, store.ErrFull) || ctx.Err() != nil {
+		full := errors.Is(err, store.ErrFull)
+		if err == nil || final(err) || ctx.Err() != nil || !full && tries == settleTries {
 			return err
 		}
-		q.log.Warn("no room to note an outcome; trying again", "item", change.Delivery)
+		q.log.Warn("an outcome could not be noted; trying again", "item", change.Delivery, "err", err)
 		pause(ctx, time.Second)
 	}
+}
+
+// final reports whether an error of store.Apply comes back however often one
+// tries.
+func final(err error) bool {
+	for _, known := range []error{store.ErrLeaseLost, store.ErrNotFound, store.ErrMove, store.ErrFailed} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
 }
 
 // apply makes one change durable and counts what it did. On a full disk it

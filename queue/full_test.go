@@ -15,21 +15,22 @@ import (
 	"homing/store"
 )
 
-// A fullStore has no room for changes until somebody makes some.
+// A fullStore takes no changes until somebody makes room.
 type fullStore struct {
 	store.Store
 	full atomic.Bool
+	err  error // what it says instead
 }
 
 func newFullStore(s store.Store) *fullStore {
-	f := &fullStore{Store: s}
+	f := &fullStore{Store: s, err: store.ErrFull}
 	f.full.Store(true)
 	return f
 }
 
 func (s *fullStore) Apply(ctx context.Context, changes ...store.Change) error {
 	if s.full.Load() {
-		return store.ErrFull
+		return s.err
 	}
 	return s.Store.Apply(ctx, changes...)
 }
@@ -59,7 +60,14 @@ func TestOnAFullDiskWhoeverWaitsIsAnswered(t *testing.T) {
 	})
 }
 
-func TestAnOutcomeWaitsForRoomOnTheDisk(t *testing.T) {
+func TestAnOutcomeWaitsForRoomOnTheDisk(t *testing.T) { testOutcomeWaits(t, store.ErrFull) }
+
+func TestAnOutcomeOutlivesAHiccupOfTheStore(t *testing.T) {
+	testOutcomeWaits(t, errors.New("too many open files"))
+}
+
+// testOutcomeWaits has a store say for ten seconds that it takes nothing.
+func testOutcomeWaits(t *testing.T, because error) {
 	in(t, func(w *world) {
 		w.submit("ann@example.net")
 		job, err := w.queue.Next(w.ctx)
@@ -67,6 +75,7 @@ func TestAnOutcomeWaitsForRoomOnTheDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		full := newFullStore(w.store)
+		full.err = because
 		q := queue.New(queue.Config{Store: full, Table: bounce.NewTable(), Log: slog.New(slog.DiscardHandler), Options: options})
 		time.AfterFunc(10*time.Second, func() { full.full.Store(false) })
 		if err := q.Done(w.ctx, job.Items[0], result("250 2.0.0 OK")); err != nil {
