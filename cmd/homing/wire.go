@@ -219,19 +219,31 @@ func verpKeys(cfg *config.Config) ([]verp.Key, error) {
 	return out, nil
 }
 
-// makeKey writes a new random key, unless there is one.
+// makeKey writes a new random key, unless there is one. The file has its name
+// only once it is whole and durable: without it, no bounce of mail that was
+// sent would be known again.
 func makeKey(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	var key [32]byte
 	rand.Read(key[:]) // never fails (crypto/rand)
 	_, err = f.WriteString(hex.EncodeToString(key[:]) + "\n")
-	return errors.Join(err, f.Sync(), f.Close())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func dnsOptions(cfg *config.Config) dnsx.Options {
