@@ -178,7 +178,9 @@ func (d *delivery) repeats(killed []time.Time, complain func(string, ...any)) (c
 
 // agrees finds what the application was told otherwise than the MXs have it.
 func (d *delivery) agrees(complain func(string, ...any)) {
-	if len(d.told) > 0 && len(d.heard()) > 0 && d.told[0].Type != "delivered" {
+	// A report may overtake the note that the mail was delivered: then the
+	// outcome is a bounce, and it says that a report brought it.
+	if len(d.told) > 0 && len(d.heard()) > 0 && d.told[0].Type != "delivered" && !byReport(d.told[0]) {
 		complain("I4: %s has its mail, but the application was told that it is %s", d.sent.To, d.told[0].Type)
 	}
 }
@@ -254,3 +256,6 @@ func heeded(notes []toynet.Note) func([]toynet.Call) bool {
 		return !slices.ContainsFunc(notes, func(n toynet.Note) bool { return n.Reply.Positive() && !told[n.About] })
 	}
 }
+
+// byReport reports whether a bounce was told by a later report.
+func byReport(e toynet.Event) bool { return e.Type == "bounced" && e.Sync != nil && !*e.Sync }
