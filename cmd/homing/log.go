@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 
@@ -18,7 +19,8 @@ import (
 // newLogger makes the server's log: text on a terminal, JSON otherwise, with
 // people's addresses as the configuration wants them.
 func newLogger(w io.Writer, c config.Log) *slog.Logger {
-	o := &slog.HandlerOptions{ReplaceAttr: addressesAs(c.Addresses)}
+	people := addressesAs(c.Addresses)
+	o := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr { return people(groups, spelled(a)) }}
 	if c.Format == config.LogText || c.Format == config.LogAuto && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, o))
 	}
@@ -30,11 +32,19 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// spelled writes the address of a peer as text, which JSON would take apart.
+func spelled(a slog.Attr) slog.Attr {
+	if peer, ok := a.Value.Any().(net.Addr); ok {
+		a.Value = slog.StringValue(peer.String())
+	}
+	return a
+}
+
 // addressesAs rewrites the only keys under which addresses are logged.
 func addressesAs(how config.LogAddresses) func([]string, slog.Attr) slog.Attr {
 	rewrite := map[config.LogAddresses]func(string) string{config.LogMasked: masked, config.LogHashed: hashed()}[how]
 	if rewrite == nil {
-		return nil
+		return func(_ []string, a slog.Attr) slog.Attr { return a }
 	}
 	return func(_ []string, a slog.Attr) slog.Attr {
 		if (a.Key == "rcpt" || a.Key == "from") && a.Value.Kind() == slog.KindString {
