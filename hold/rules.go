@@ -34,6 +34,7 @@ type Evidence struct {
 	Complaint   bool // a recipient called the mail unwanted
 	Surge       bool // a provider fails everybody just now: what it says is provisional
 	Unreachable bool // nobody can be reached from here just now: network failures are ours
+	Early       bool // said before RCPT named the person: it cannot be about them
 }
 
 // An Effect is what evidence did.
@@ -96,6 +97,9 @@ func (rules Rules) scopeOf(e Evidence) string {
 func (e Evidence) counts(s Scope) bool {
 	class := bounce.Class(e.Mark.Class)
 	if !e.Complaint && class != bounce.Hard && class != bounce.Soft {
+		return false
+	}
+	if e.Early && !e.Complaint {
 		return false
 	}
 	if e.Unreachable && !e.Complaint && isNetwork(bounce.Reason(e.Mark.Reason)) {

@@ -32,6 +32,7 @@ func TestWhatEvidenceDoes(t *testing.T) {
 	full := func(n uint64, at time.Time) hold.Evidence { return said(n, at, "soft", "mailbox_full", "Quota") }
 	surge := func(e hold.Evidence) hold.Evidence { e.Surge = true; return e }
 	unreachable := func(e hold.Evidence) hold.Evidence { e.Unreachable = true; return e }
+	early := func(e hold.Evidence) hold.Evidence { e.Early = true; return e }
 	complaint := hold.Evidence{Application: "crm", Domain: "example.org", Accepted: day, Complaint: true,
 		Mark: hold.Mark{Time: day.Add(time.Hour), Message: 1, Delivery: 1, Class: "none", Reason: "complaint"}}
 	later := func(days int) time.Time { return day.AddDate(0, 0, days) }
@@ -67,6 +68,8 @@ func TestWhatEvidenceDoes(t *testing.T) {
 		{"a network failure while nobody can be reached is nothing",
 			[]hold.Evidence{unreachable(said(1, day, "soft", "network_error", "Host"))}, hold.Nothing},
 		{"a full mailbox is the person's also then", []hold.Evidence{unreachable(full(1, day))}, hold.Counting},
+		{"what a host says before it knows the person is nothing",
+			[]hold.Evidence{early(said(1, day, "soft", "system_error", "Host"))}, hold.Nothing},
 		{"a complaint holds", []hold.Evidence{complaint}, hold.Held},
 		{"the same complaint again does nothing", []hold.Evidence{complaint, complaint}, hold.Nothing},
 		{"a hard reply after a hold changes nothing", []hold.Evidence{hard(1, day), hard(2, later(1))}, hold.Nothing},

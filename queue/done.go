@@ -37,6 +37,7 @@ type finding struct {
 	failed   bool // for good
 	related  bool // the reporting peer is related to the recipient's MX
 	offline  bool // nobody else can be reached just now
+	early    bool // a reply to what came before RCPT
 }
 
 // Done tells how the attempt for an item ended. It is durable when it returns
@@ -64,6 +65,7 @@ func (q *Queue) weigh(it Item, r Result) finding {
 	if !r.Ours && !r.Smarthost {
 		q.reach.answered(it.Recipient.Key.Domain, f.now)
 	}
+	f.early = !r.Ours && slices.Contains(beforeRcpt, r.Stage)
 	f.offline = r.Ours && !q.reach.others(it.Recipient.Key.Domain, f.now)
 	f.outcome = event.Outcome{Stage: string(r.Stage), Code: r.Reply.Code, Status: r.Reply.Enhanced.String(),
 		Diagnostic: r.Reply.String(), RemoteMTA: r.RemoteMTA}
@@ -110,6 +112,9 @@ func (r Result) aboutUs(why bounce.Reason) bool {
 
 // ofSmarthost are the reasons that speak of the smarthost where it gives them.
 var ofSmarthost = []bounce.Reason{bounce.RelayDenied, bounce.SystemError, bounce.SystemFull, bounce.NetworkError, bounce.Loop, bounce.Expired}
+
+// beforeRcpt are the stages at which a peer does not know the person yet.
+var beforeRcpt = []reply.Stage{reply.Connect, reply.EHLO, reply.STARTTLS, reply.AUTH, reply.MAIL}
 
 // judged gives an outcome with what the classifier made of it, fit to be kept:
 // the other side may have said anything, and at any length.
@@ -264,7 +269,7 @@ func (q *Queue) holdFor(c *store.Case, f finding, complaint bool) event.Event {
 	}
 	after, effect := q.options.Load().Rules.Apply(c.Hold, hold.Evidence{
 		Application: m.Application, Domain: m.Domain, Accepted: m.Accepted, Mark: f.mark(r),
-		Complaint: complaint, Unreachable: f.offline,
+		Complaint: complaint, Unreachable: f.offline, Early: f.early,
 	})
 	c.Hold = after
 	c.Hold.Address = hold.Canonical(r.Address)

@@ -116,9 +116,11 @@ func (w *world) attempt(said string) []queue.Item {
 	return job.Items
 }
 
-// result is an answer at RCPT, or with "!" before it one that we give ourselves.
+// result is an answer at RCPT, with "MAIL: " before it one at MAIL, or with "!"
+// one that we give ourselves.
 func result(said string) queue.Result {
 	said, ours := strings.CutPrefix(said, "!")
+	said, mail := strings.CutPrefix(said, "MAIL: ")
 	r := queue.Result{Stage: reply.RCPT, RemoteMTA: "mx.example.net[198.51.100.7]", Ours: ours}
 	var status string
 	fmt.Sscanf(said, "%d %s", &r.Reply.Code, &status)
@@ -129,6 +131,9 @@ func result(said string) queue.Result {
 	}
 	if ours {
 		r.Stage = reply.Connect
+	}
+	if mail {
+		r.Stage = reply.MAIL
 	}
 	return r
 }
@@ -199,6 +204,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		{"a dead address bounces and is held", "550 5.1.1 user unknown", store.Bounced, "accepted bounced:hard(held) held:hard(held)"},
 		{"a full mailbox for good bounces and counts", "552 5.2.2 mailbox full", store.Bounced, "accepted bounced:soft(counting)"},
 		{"our address listed bounces and holds nobody", "554 5.7.1 blocked: 192.0.2.1 is listed at zen.spamhaus.org", store.Bounced, "accepted bounced:sender"},
+		{"a host that fails before it knows the person counts against nobody", "MAIL: 554 5.3.0 mailer error", store.Bounced, "accepted bounced:soft"},
 		{"a full mailbox for now is tried again", "452 4.2.2 mailbox full", store.Waiting, "accepted deferred:soft"},
 		{"greylisting is tried again", "450 4.7.1 greylisted, try again", store.Waiting, "accepted deferred:none"},
 		{"nobody there is tried again", "!451 4.4.1 connection refused", store.Waiting, "accepted deferred:soft"},
