@@ -254,6 +254,9 @@ func (e *edge) fillMessage() error {
 		allowed := slack + time.Duration(e.got/rate)*time.Second
 		patience = min(patience, allowed-e.waited)
 	}
+	if e.got > 0 {
+		acknowledge(e.raw) // who writes a message in pieces may wait for that
+	}
 	err := e.fill(start.Add(patience), true)
 	e.waited += e.o.Now().Sub(start)
 	e.got += int64(len(e.in.unread()) - had)

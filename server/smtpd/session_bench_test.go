@@ -76,6 +76,35 @@ func benchmarkSession(b *testing.B, network string, size int, pipelining bool) {
 	}
 }
 
+// BenchmarkSessionInPieces is a client that writes header, text and dot each
+// by itself and lets the kernel hold small packets back, as PHP does.
+func BenchmarkSessionInPieces(b *testing.B) {
+	c, stop := benchmarkServer(b, "loopback")
+	defer stop()
+	if err := c.(*net.TCPConn).SetNoDelay(false); err != nil {
+		b.Fatal(err)
+	}
+	r := bufio.NewReader(c)
+	said := func() {
+		if line, err := r.ReadSlice('\n'); err != nil || line[0] > '3' {
+			b.Fatalf("%q, %v", line, err)
+		}
+	}
+	said() // the greeting
+	pieces := []string{"HELO a\r\n", "", "MAIL FROM:<>\r\n", "", "RCPT TO:<ann@example.net>\r\n", "", "DATA\r\n", "",
+		"Subject: News\r\n\r\n", "Hello\r\n", ".\r\n", ""}
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, octets := range pieces {
+			if octets == "" {
+				said()
+			} else if _, err := io.WriteString(c, octets); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
 // benchmarkServer gives a connection to a server, and what ends both.
 func benchmarkServer(b *testing.B, network string) (net.Conn, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
