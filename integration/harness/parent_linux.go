@@ -2,8 +2,8 @@ package harness
 
 import "syscall"
 
-// dieWithParent makes the kernel kill a process when the tests are killed, so
+// DieWithParent makes the kernel kill a process when the tests are killed, so
 // that nothing is left over.
-func dieWithParent() *syscall.SysProcAttr {
+func DieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,5 +4,5 @@ package harness
 
 import "syscall"
 
-// dieWithParent has no means here: a server outlives tests that are killed.
-func dieWithParent() *syscall.SysProcAttr { return nil }
+// DieWithParent has no means here: a server outlives tests that are killed.
+func DieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }

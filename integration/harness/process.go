@@ -44,7 +44,7 @@ func (p *Process) begin() time.Duration {
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = dieWithParent()
+	cmd.SysProcAttr = DieWithParent()
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		p.t.Fatalf("starting %s: %v", p.path, err)
