@@ -22,7 +22,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_recipients_refused_total",
 			Help: "Recipients refused on the return channel, by why: unknown, forged, expired."}, []string{"why"}),
 		mistakes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_mistakes_total",
-			Help: "Mail of applications put off for something an operator must mend, by what: sender, quota, disk."}, []string{"what"}),
+			Help: "Mail of applications put off for something an operator must mend, by what: client, sender, quota, disk."}, []string{"what"}),
 		forgotten: prometheus.NewCounter(prometheus.CounterOpts{Name: "homing_server_forgotten_total",
 			Help: "Mail to genuine return addresses whose delivery is no longer known."}),
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -49,13 +50,15 @@ type Store interface {
 // Answers of a submission listener. What an operator must mend is temporary,
 // because applications count anything else as a bounce of the recipient.
 var (
-	errWhoAreYou   = reply.Errorf(530, reply.Enhanced{5, 7, 0}, "authentication required")
-	errBadPassword = reply.Errorf(535, reply.Enhanced{5, 7, 8}, "no application has this name and password")
-	errRefuse      = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "sending is switched off (mode = \"refuse\"); try again later")
-	errNoRoom      = reply.Errorf(452, reply.Enhanced{4, 3, 1}, "not enough room on the disk; try again later")
-	errDisk        = reply.Errorf(451, reply.Enhanced{4, 3, 0}, "the disk failed; nothing is taken before it is repaired and the server started again")
-	errHeld        = reply.Errorf(550, reply.Enhanced{5, 2, 1}, "this address is on hold")
-	errLoop        = reply.Errorf(554, reply.Enhanced{5, 4, 6}, "more than %d Received fields: this mail is in a loop", maxReceived)
+	errWhoAreYou     = reply.Errorf(530, reply.Enhanced{5, 7, 0}, "authentication required")
+	errGone          = reply.Errorf(451, reply.Enhanced{4, 7, 0}, "this application was taken out of the configuration")
+	errBadPassword   = reply.Errorf(535, reply.Enhanced{5, 7, 8}, "no application has this name and password")
+	errUnknownClient = reply.Errorf(451, reply.Enhanced{4, 7, 0}, "no application sends from this address: add it to the networks of the application, or let it log in")
+	errRefuse        = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "sending is switched off (mode = \"refuse\"); try again later")
+	errNoRoom        = reply.Errorf(452, reply.Enhanced{4, 3, 1}, "not enough room on the disk; try again later")
+	errDisk          = reply.Errorf(451, reply.Enhanced{4, 3, 0}, "the disk failed; nothing is taken before it is repaired and the server started again")
+	errHeld          = reply.Errorf(550, reply.Enhanced{5, 2, 1}, "this address is on hold")
+	errLoop          = reply.Errorf(554, reply.Enhanced{5, 4, 6}, "more than %d Received fields: this mail is in a loop", maxReceived)
 )
 
 // maxReceived is how many Received fields a message may have.
@@ -106,7 +109,7 @@ func (s *outSession) application(p *Policy) *Application {
 	if s.conn.UID >= 0 {
 		return p.byUID(s.conn.UID)
 	}
-	if !private(s.conn.Local) {
+	if !private(s.conn.Listener) {
 		return nil
 	}
 	remote, ok := s.conn.Remote.(*net.TCPAddr)
@@ -117,10 +120,28 @@ func (s *outSession) application(p *Policy) *Application {
 	return p.byAddress(ip)
 }
 
-// private reports whether a listener's address is loopback or private.
-func private(local net.Addr) bool {
-	tcp, ok := local.(*net.TCPAddr)
+// private reports whether a listener is bound to a loopback or private address.
+// One that is bound to every address is not, wherever a connection came in:
+// behind a NAT or a container's proxy that is always a private one.
+func private(listener net.Addr) bool {
+	tcp, ok := listener.(*net.TCPAddr)
 	return ok && (tcp.IP.IsLoopback() || tcp.IP.IsPrivate())
+}
+
+// stranger is the answer to a client that is no application. Where applications
+// are known by their networks it may be one whose network was forgotten, and
+// that is for the operator to mend.
+func (s *outSession) stranger(p *Policy) error {
+	byNetwork := slices.ContainsFunc(p.Applications, func(a *Application) bool { return len(a.Networks) > 0 })
+	if s.user == "" && !(byNetwork && private(s.conn.Listener)) {
+		return errWhoAreYou
+	}
+	s.metrics.mistakes.WithLabelValues("client").Inc()
+	s.log.Warn("mail of an unknown client was put off", "peer", s.conn.Remote, "application", s.user)
+	if s.user != "" {
+		return errGone
+	}
+	return errUnknownClient
 }
 
 func (s *outSession) Mail(ctx context.Context, from string, o smtpd.MailOptions) error {
@@ -128,7 +149,7 @@ func (s *outSession) Mail(ctx context.Context, from string, o smtpd.MailOptions)
 	a := s.application(p)
 	switch {
 	case a == nil:
-		return errWhoAreYou
+		return s.stranger(p)
 	case p.effective(a) == Refuse:
 		return errRefuse
 	case from != "" && a.sendsAs(from, true) == nil:

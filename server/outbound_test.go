@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/base64"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -20,6 +21,9 @@ func TestWhoMaySendAndAsWhat(t *testing.T) {
 		return "AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+secret))
 	}
 	nobody := func(p *server.Policy) { p.Applications[0].Networks = nil }
+	elsewhere := func(p *server.Policy) {
+		p.Applications[0].Networks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	}
 	tests := []struct {
 		name   string
 		change func(p *server.Policy)
@@ -34,6 +38,7 @@ func TestWhoMaySendAndAsWhat(t *testing.T) {
 		{"somebody else's domain is for the operator to mend", nil, []string{"EHLO a", "MAIL FROM:<news@example.com>"}, "250 451"},
 		{"somebody else's From field too", nil,
 			[]string{"EHLO a", "MAIL FROM:<news@example.org>", "RCPT TO:<ann@example.net>", "DATA", letter("From: boss@bank.test")}, "250 250 250 354 451"},
+		{"a client that an operator forgot is for him to mend", elsewhere, []string{"EHLO a", "MAIL FROM:<news@example.org>"}, "250 451"},
 		{"a stranger has to authenticate", nobody, []string{"EHLO a", "MAIL FROM:<news@example.org>"}, "250 530"},
 		{"a password", nobody, []string{"EHLO a", plain("shop", "open sesame"), "MAIL FROM:<shop@example.com>"}, "250 235 250"},
 		{"a wrong password", nobody, []string{"EHLO a", plain("shop", "guess"), "MAIL FROM:<shop@example.com>"}, "250 535 530"},
@@ -59,6 +64,34 @@ func TestWhoMaySendAndAsWhat(t *testing.T) {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestNetworksCountOnlyWhereTheListenerItselfIsPrivate(t *testing.T) {
+	w := open(t, nil)
+	for name, tt := range map[string]struct{ listen, want string }{
+		"bound to loopback":           {"127.0.0.1:0", "250 250"},
+		"bound to every address":      {":0", "250 530"}, // the connection still comes in over loopback
+		"bound to every IPv4 address": {"0.0.0.0:0", "250 530"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			port := w.listener(tt.listen)
+			if got := w.dial("127.0.0.1:"+port).talk("EHLO a", "MAIL FROM:<news@example.org>"); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAnApplicationThatWasTakenOutOfTheConfigurationIsPutOff(t *testing.T) {
+	w := open(t, nil)
+	c := w.dial(w.submit)
+	c.talk("EHLO a", "AUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00shop\x00open sesame")))
+	next := w.policy
+	next.Applications = next.Applications[:1]
+	w.SetPolicy(&next)
+	if got := c.say("MAIL FROM:<shop@example.com>"); got[:3] != "451" {
+		t.Errorf("got %q, want 451", got)
 	}
 }
 

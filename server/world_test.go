@@ -148,6 +148,29 @@ func listen(t *testing.T, run func(func(context.Context) error), o smtpd.Options
 	return l.Addr().String()
 }
 
+// listener opens another submission listener for the time of the test, and
+// gives its port.
+func (w *world) listener(at string) (port string) {
+	w.Helper()
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		w.Fatal(err)
+	}
+	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(w.ctx)
+	go func() {
+		done <- smtpd.New(smtpd.Options{Hostname: "mail.example.org", Kind: smtpd.Submission}, w.Outbound).Serve(ctx, l)
+	}()
+	w.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.Errorf("listener on %s: %v", at, err)
+		}
+	})
+	_, port, _ = net.SplitHostPort(l.Addr().String())
+	return port
+}
+
 // policy is that of an association with a CRM and a shop.
 func policy(t *testing.T) server.Policy {
 	t.Helper()

@@ -182,7 +182,7 @@ func (s *Server) admit(c net.Conn, r *run) {
 	default:
 		o.Metrics.open(o.Kind, 1)
 		e := &edge{run: r, o: o, raw: c, conn: c, addr: addr, in: input{pool: &s.buffers}}
-		e.who = Conn{Remote: c.RemoteAddr(), Local: c.LocalAddr(), UID: peerUID(c)}
+		e.who = Conn{Remote: c.RemoteAddr(), Local: c.LocalAddr(), Listener: r.gate.addr, UID: peerUID(c)}
 		e.ctx, e.cancel = context.WithCancel(r.work)
 		r.enter(e)
 		r.gate.conns <- e

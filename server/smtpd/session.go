@@ -21,6 +21,7 @@ type Backend interface {
 // Conn is what is known of the other side before it has said anything.
 type Conn struct {
 	Remote, Local net.Addr
+	Listener      net.Addr             // what the listener is bound to: perhaps every address
 	TLS           *tls.ConnectionState // nil without TLS
 	UID           int                  // of the peer on a Unix socket; -1 elsewhere
 }
