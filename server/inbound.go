@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 
 	"homing/bounce"
 	"homing/event"
@@ -15,7 +14,6 @@ import (
 	"homing/queue"
 	"homing/server/smtpd"
 	"homing/store"
-	"homing/verp"
 )
 
 // Inbound takes what comes back: is the tag genuine, what is this mail, make
@@ -23,9 +21,9 @@ import (
 // and what delivery hands mail for ourselves to. It never relays.
 type Inbound struct {
 	core
-	reader   Reader
-	identify func(ctx context.Context, peer net.Addr, mta, recipient string) (name string, related bool)
-	each     bool // answer for each recipient, as LMTP does
+	reader Reader
+	names  Names
+	each   bool // LMTP: an answer for each recipient, and the peer is no MX
 }
 
 // A Reader understands mail. *bounce.Reader is one.
@@ -48,6 +46,7 @@ type inSession struct {
 	*Inbound
 	conn  smtpd.Conn
 	hello string
+	who   *peer // once it was asked for
 	from  string
 	to    []destination
 }
@@ -90,16 +89,25 @@ func (s *inSession) Data(ctx context.Context, c *smtpd.Content) []error {
 		return []error{ofStore(err)}
 	}
 	defer letter.raw.Discard()
-	letter.peer = s.conn.Remote
 	letter.from = s.from
-	answers := make([]error, len(s.to))
-	for i, d := range s.to {
-		answers[i] = ofStore(s.deliver(ctx, letter, d))
+	if !s.each { // who hands mail in over LMTP has it from somebody else
+		letter.peer = s.peer
 	}
+	answers := s.deliver(ctx, letter, s.to)
 	if s.each {
 		return answers
 	}
 	return []error{together(answers)}
+}
+
+// peer says who the other side is. The DNS is asked once for a connection,
+// and only where the answer matters.
+func (s *inSession) peer(ctx context.Context) peer {
+	if s.who == nil {
+		p := identify(ctx, s.names, s.conn.Remote)
+		s.who = &p
+	}
+	return *s.who
 }
 
 // together is one answer for all recipients. What can be tried again comes
@@ -122,24 +130,27 @@ func together(answers []error) error {
 func (s *inSession) Reset() { s.from, s.to = "", nil }
 func (s *inSession) Close() {}
 
-// trace is what this hop adds: it is the last one, so it notes the return path
-// (RFC 5321 section 4.4).
+// trace is what this hop adds.
 func (s *inSession) trace() string {
 	base := "ESMTP"
 	if s.each {
 		base = "LMTP"
 	}
-	return "Return-Path: <" + s.from + ">\r\n" +
+	return returnPathField(s.from) +
 		received(s.policy.Load().Hostname, protocol(base, s.conn, false), s.hello, s.conn.Remote, s.now())
 }
+
+// returnPathField notes the reverse-path, as the last hop does (RFC 5321
+// section 4.4).
+func returnPathField(from string) string { return "Return-Path: <" + from + ">\r\n" }
 
 // A letter is one mail that came in, kept and understood.
 type letter struct {
 	raw    store.Draft
 	header *message.Header
 	report bounce.Report
-	from   string   // envelope
-	peer   net.Addr // who handed it in; nil: we did
+	from   string                         // envelope
+	peer   func(ctx context.Context) peer // who handed it in; nil: nobody whom the DNS knows
 }
 
 // keep stores mail as it comes in, and reads what it says.
@@ -183,24 +194,11 @@ func (l *letter) readHeader() error {
 		h = &message.Header{}
 	case err != nil:
 		return fmt.Errorf("reading mail that came in: %w", err)
-	case h.Count("Received") > maxReceived:
+	case h.Count("Received") > maxReceived+1: // one of them is ours
 		return errLoop
 	}
 	l.header = h
 	return nil
-}
-
-// deliver gives a letter to one of its recipients.
-func (in *Inbound) deliver(ctx context.Context, l *letter, d destination) error {
-	switch {
-	case d.path != nil:
-		return in.observe(ctx, l, event.DeliveryID(d.tag.Delivery))
-	case d.own != nil:
-		return in.ownMail(ctx, l, d)
-	case d.route != nil:
-		return in.routed(ctx, l, d)
-	}
-	return in.role(ctx, l, d)
 }
 
 // observe takes mail to a genuine tag. Mail for a delivery that was forgotten
@@ -217,7 +215,8 @@ func (in *Inbound) observe(ctx context.Context, l *letter, id event.DeliveryID) 
 	}
 	o := queue.Observation{Delivery: id, Report: l.report, Raw: l.raw}
 	if l.peer != nil {
-		o.Peer, o.Related = in.identify(ctx, l.peer, r.MTA, r.Address)
+		p := l.peer(ctx)
+		o.Peer, o.Related = p.name, p.related(r.MTA, r.Address)
 	}
 	in.log.Info("report for a delivery", "item", id, "message", m.ID, "kind", l.report.Kind, "format", l.report.Format,
 		"rcpt", r.Address, "peer", o.Peer, "related", o.Related)
@@ -226,93 +225,4 @@ func (in *Inbound) observe(ctx context.Context, l *letter, id event.DeliveryID) 
 		return nil
 	}
 	return err
-}
-
-// ownEvents says which fact mail to an application's own address is.
-var ownEvents = map[verp.Action]event.Type{
-	verp.ActionReply:       event.Replied,
-	verp.ActionUnsubscribe: event.Unsubscribed,
-	verp.ActionOptOut:      event.OptedOut,
-	verp.ActionResubscribe: event.Resubscribed,
-	verp.ActionConfirm:     event.Confirmed,
-	verp.ActionSubscribe:   event.Subscribed,
-}
-
-// ownMail takes mail to an address of an application's own grammar. Such an
-// address carries no signature of ours, so it counts against nobody, unless
-// it is the very address that a delivery was sent with.
-func (in *Inbound) ownMail(ctx context.Context, l *letter, d destination) error {
-	if id, ok, err := in.recorded(ctx, d.address); err != nil || ok {
-		if err != nil {
-			return err
-		}
-		return in.observe(ctx, l, id)
-	}
-	what, ok := ownEvents[d.own.Action]
-	if isReport(l.report.Kind) {
-		// A machine wrote it: whatever the address asks for, nobody asked.
-		what, ok = event.AutoReplied, l.report.Kind == bounce.AutoReply || l.report.Kind == bounce.Challenge
-	}
-	if !ok {
-		in.metrics.forgotten.Inc()
-		in.log.Info("report for an address that was not sent with", "rcpt", d.address, "kind", l.report.Kind)
-		return nil
-	}
-	return in.queue.Tell(ctx, l.raw, event.Event{
-		Type: what, Recipient: l.from, Sender: d.address, Domain: d.own.domain.Name,
-		Application: d.own.application.Name, Campaign: d.own.Campaign(),
-	})
-}
-
-// isReport tells what machines write from what people write.
-func isReport(k bounce.Kind) bool { return k != bounce.Message && k != bounce.Unsubscribe }
-
-// recorded finds the delivery that was sent with an application's own address
-// as its return path (verp = "keep").
-func (in *Inbound) recorded(ctx context.Context, address string) (event.DeliveryID, bool, error) {
-	page, err := in.store.Find(ctx, store.Query{ReturnPath: address, Max: 1})
-	if err != nil {
-		return 0, false, fmt.Errorf("looking for a return address: %w", err)
-	}
-	if len(page.Rows) == 0 {
-		return 0, false, nil
-	}
-	return page.Rows[0].Recipient.ID, true, nil
-}
-
-// routeEvents says which fact mail for a route is.
-var routeEvents = map[RouteUse]event.Type{
-	RouteActivity:  event.Filed,
-	RouteReply:     event.Replied,
-	RouteBounce:    event.Replied,
-	RouteComplaint: event.Complained,
-	RouteReport:    event.Filed,
-	RouteForward:   event.Replied,
-}
-
-// routed takes mail for a route. A report among it is told as what it is, but
-// as of nobody: without a tag it counts against no one.
-func (in *Inbound) routed(ctx context.Context, l *letter, d destination) error {
-	what := routeEvents[d.route.As]
-	switch l.report.Kind {
-	case bounce.AutoReply, bounce.Challenge:
-		what = event.AutoReplied
-	case bounce.Complaint:
-		what = event.Complained
-	}
-	e := event.Event{Type: what, Recipient: d.address, From: l.from, Domain: d.route.Domain, To: d.route.To}
-	if d.route.As == RouteBounce && l.report.Kind == bounce.Bounce {
-		e.Type = event.Bounced
-	}
-	if len(l.report.Recipients) > 0 {
-		e.Outcome = saidOf(l.report.Recipients[0])
-	}
-	return in.queue.Tell(ctx, l.raw, e)
-}
-
-func saidOf(r bounce.Recipient) event.Outcome {
-	v := r.Verdict
-	o := event.Outcome{Stage: "dsn", Class: string(v.Class), Reason: string(v.Reason), CiviCRM: v.CiviCRM, Code: r.Code,
-		Status: r.Status, Diagnostic: r.Diagnostic, RemoteMTA: r.RemoteMTA, Rule: v.Rule, Matched: v.Matched}
-	return o.Tidy()
 }

@@ -248,7 +248,8 @@ func TestLocalMailNeverLeaves(t *testing.T) {
 	w := open(t, nil)
 	for address, want := range map[string]bool{
 		"return+x@bounce.example.org": true, "anybody@BOUNCE.example.org": true, "office@example.org": true, "office+x@example.org": true,
-		"postmaster@mail.example.org": true, "ann@example.org": false, "postmaster@example.org": false, "ann@example.net": false,
+		"civi+b.1.2.0123456789abcdef@example.org": true,
+		"postmaster@mail.example.org":             true, "ann@example.org": false, "postmaster@example.org": false, "ann@example.net": false,
 	} {
 		if got := w.Inbound.Has(address); got != want {
 			t.Errorf("Has(%s) = %v, want %v", address, got, want)
@@ -261,7 +262,7 @@ func TestLocalMailNeverLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer body.Close()
-	if got := w.Inbound.Deliver(context.Background(), "", "office@example.org", body); got.Code != 250 {
+	if got := w.Inbound.Deliver(context.Background(), "news@example.org", "office@example.org", body); got.Code != 250 {
 		t.Errorf("Deliver to a route: %v", got)
 	}
 	if got := w.Inbound.Deliver(context.Background(), "", "return+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@bounce.example.org", body); got.Code != 550 {

@@ -21,30 +21,40 @@ type Names interface {
 
 // relatedTimeout bounds what is asked of the DNS while a peer waits behind
 // its dot.
-const relatedTimeout = 5 * time.Second
+const relatedTimeout = 3 * time.Second
 
-// identify names a peer, "mx.example.net[198.51.100.7]", and reports whether
-// it is related to a delivery: whether its forward-confirmed reverse name is
-// in the organisational domain of the MX that took the mail, or of the
-// recipient. A DNS that does not answer makes a stranger of it.
-func identify(ctx context.Context, dns Names, peer net.Addr, mta, recipient string) (name string, related bool) {
-	tcp, ok := peer.(*net.TCPAddr)
+// A peer is who hands mail in. The zero peer is a stranger.
+type peer struct {
+	name  string   // "mx.example.net[198.51.100.7]"
+	hosts []string // its forward-confirmed reverse names
+}
+
+// identify asks the DNS who a peer is. One that does not answer makes a
+// stranger of it.
+func identify(ctx context.Context, dns Names, addr net.Addr) peer {
+	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
-		return "", false
+		return peer{}
 	}
 	ip, _ := netip.AddrFromSlice(tcp.IP)
 	ip = ip.Unmap()
 	ctx, cancel := context.WithTimeout(ctx, relatedTimeout)
 	defer cancel()
-	_, domain := split(recipient)
-	name = "[" + ip.String() + "]"
-	for _, host := range confirmed(ctx, dns, ip) {
-		name = host + "[" + ip.String() + "]"
-		if sameOrganisation(host, domain) || sameOrganisation(host, hostOf(mta)) {
-			return name, true
-		}
+	p := peer{name: "[" + ip.String() + "]", hosts: confirmed(ctx, dns, ip)}
+	if len(p.hosts) > 0 {
+		p.name = p.hosts[0] + p.name
 	}
-	return name, false
+	return p
+}
+
+// related reports whether a peer is related to a delivery: whether one of its
+// names is in the organisational domain of the MX that took the mail, or of
+// the recipient.
+func (p peer) related(mta, recipient string) bool {
+	_, domain := split(recipient)
+	return slices.ContainsFunc(p.hosts, func(host string) bool {
+		return sameOrganisation(host, domain) || sameOrganisation(host, hostOf(mta))
+	})
 }
 
 // maxNames is how many reverse names of one address are looked at.

@@ -14,19 +14,10 @@ import (
 	"homing/store"
 )
 
-// role takes mail to postmaster@ and abuse@ (RFC 5321 section 4.5.1, RFC
-// 2142): it goes on to the person the configuration names, and is kept as a
-// fact where it names nobody.
-func (in *Inbound) role(ctx context.Context, l *letter, d destination) error {
-	p := in.policy.Load()
-	if p.Postmaster == "" {
-		return in.queue.Tell(ctx, l.raw, event.Event{Type: event.Replied, Recipient: d.address, From: l.from})
-	}
-	return in.forward(ctx, l, d.address, p)
-}
-
-// forward sends a letter on as it is, under the null reverse-path: what
-// becomes of it is nobody's business but ours, and no bounce of it can loop.
+// forward sends mail to postmaster@ and abuse@ (RFC 5321 section 4.5.1, RFC
+// 2142) on to the person whom the configuration names, as it is, under the
+// null reverse-path: what becomes of it is nobody's business but ours, and no
+// bounce of it can loop.
 func (in *Inbound) forward(ctx context.Context, l *letter, was string, p *Policy) error {
 	mark := []byte("Delivered-To: " + was + "\r\n")
 	for _, before := range l.header.Values("Delivered-To") {
@@ -64,8 +55,8 @@ func (in *Inbound) copyOf(ctx context.Context, raw store.Draft) (store.Draft, er
 }
 
 // Has reports whether mail for an address is ours: it never leaves, it goes to
-// the inbound side directly. Of a domain that only has routes here, all other
-// addresses are somebody else's.
+// the inbound side directly. Of a domain that only has routes here, or only
+// applications' own addresses, all other addresses are somebody else's.
 func (in *Inbound) Has(address string) bool {
 	p := in.policy.Load()
 	local, domain := split(address)
@@ -74,7 +65,7 @@ func (in *Inbound) Has(address string) bool {
 			return true
 		}
 	}
-	return p.route(local, domain) != nil || domain == hold.CanonicalDomain(p.Hostname)
+	return domain == hold.CanonicalDomain(p.Hostname) || p.ownAddress(local, domain) != nil || p.route(local, domain) != nil
 }
 
 // Reads reports whether mail to an address is read here as a report about a
@@ -90,11 +81,12 @@ func (in *Inbound) Deliver(ctx context.Context, from, to string, body message.Bo
 	if err != nil || !d.known() {
 		return errNobody.Reply
 	}
-	l, err := in.keep(ctx, received(in.policy.Load().Hostname, "LOCAL", "", nil, in.now()), io.NewSectionReader(body, 0, body.Size()))
+	trace := returnPathField(from) + received(in.policy.Load().Hostname, "LOCAL", "", nil, in.now())
+	l, err := in.keep(ctx, trace, io.NewSectionReader(body, 0, body.Size()))
 	if err != nil {
 		return reply.Of(ofStore(err))
 	}
 	defer l.raw.Discard()
 	l.from = from
-	return reply.Of(ofStore(in.deliver(ctx, l, d)))
+	return reply.Of(in.deliver(ctx, l, []destination{d})[0])
 }

@@ -1,0 +1,185 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"homing/bounce"
+	"homing/event"
+	"homing/hold"
+	"homing/internal/reply"
+	"homing/store"
+	"homing/verp"
+)
+
+// A place is where a letter goes for one of its recipients: it is about a
+// delivery, or told as a fact, or passed on to the postmaster, or nothing.
+type place struct {
+	delivery event.DeliveryID
+	fact     event.Event // with a Type, if it is to be told
+	role     bool
+}
+
+// deliver gives a letter to its recipients and answers for each. Reports go
+// first: they may be repeated without a second effect. When one of them cannot
+// be taken now, the rest is not begun over SMTP, because all of it will come
+// again; and what is to be told is one transaction, so that no fact is told
+// twice for want of another.
+func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []error {
+	answers := make([]error, len(to))
+	places := make([]place, len(to))
+	first := map[string]int{} // by address: who is named twice gets it once
+	for i, d := range to {
+		key := hold.Canonical(d.address)
+		if _, named := first[key]; named {
+			continue
+		}
+		first[key] = i
+		if places[i], answers[i] = in.place(ctx, l, d); answers[i] == nil && places[i].delivery != 0 {
+			answers[i] = in.observe(ctx, l, places[i].delivery)
+		}
+		if !in.each && again(answers[i]) {
+			return []error{ofStore(answers[i])}
+		}
+	}
+	in.pass(ctx, l, to, places, answers)
+	for i, d := range to {
+		answers[i] = ofStore(answers[first[hold.Canonical(d.address)]])
+	}
+	return answers
+}
+
+// again reports whether the peer will send a letter again for this answer.
+func again(err error) bool { return err != nil && !reply.Of(err).Permanent() }
+
+// pass passes a letter on to the postmaster and tells the facts.
+func (in *Inbound) pass(ctx context.Context, l *letter, to []destination, places []place, answers []error) {
+	var facts []event.Event
+	for i, p := range places {
+		switch {
+		case p.role:
+			if answers[i] = in.forward(ctx, l, to[i].address, in.policy.Load()); !in.each && again(answers[i]) {
+				return
+			}
+		case p.fact.Type != "":
+			facts = append(facts, p.fact)
+		}
+	}
+	if len(facts) == 0 {
+		return
+	}
+	err := in.queue.Tell(ctx, l.raw, facts...)
+	for i, p := range places {
+		if p.fact.Type != "" {
+			answers[i] = err
+		}
+	}
+}
+
+// place says where a letter goes for one recipient. An application's own
+// address carries no signature of ours, and a route none either, so that what
+// comes there counts against nobody, unless the address is the very one that
+// a delivery was sent with (verp = "keep"). Only reports are looked up at a
+// route: other mail is for it.
+func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, error) {
+	if d.path != nil {
+		return place{delivery: event.DeliveryID(d.tag.Delivery)}, nil
+	}
+	if d.own != nil || d.route != nil && isReport(l.report.Kind) {
+		id, err := in.recorded(ctx, d.address)
+		if err != nil || id != 0 {
+			return place{delivery: id}, err
+		}
+	}
+	switch {
+	case d.own != nil:
+		return place{fact: in.ownFact(l, d)}, nil
+	case d.route != nil:
+		return place{fact: routeFact(l, d)}, nil
+	case in.policy.Load().Postmaster == "":
+		return place{fact: event.Event{Type: event.Replied, Recipient: d.address, From: l.from}}, nil
+	}
+	return place{role: true}, nil
+}
+
+// recorded finds the delivery that was sent with an application's own address
+// as its return path. Zero: there is none, or more than one.
+func (in *Inbound) recorded(ctx context.Context, address string) (event.DeliveryID, error) {
+	page, err := in.store.Find(ctx, store.Query{ReturnPath: address, Max: 1})
+	if err != nil {
+		return 0, fmt.Errorf("looking for a return address: %w", err)
+	}
+	if len(page.Rows) == 0 {
+		return 0, nil
+	}
+	return page.Rows[0].Recipient.ID, nil
+}
+
+// isReport tells what machines write from what people write.
+func isReport(k bounce.Kind) bool { return k != bounce.Message && k != bounce.Unsubscribe }
+
+// ownEvents says which fact mail of a person to an application's own address
+// is. Ordinary mail to an address for bounces is a reply.
+var ownEvents = map[verp.Action]event.Type{
+	verp.ActionBounce:      event.Replied,
+	verp.ActionReply:       event.Replied,
+	verp.ActionUnsubscribe: event.Unsubscribed,
+	verp.ActionOptOut:      event.OptedOut,
+	verp.ActionResubscribe: event.Resubscribed,
+	verp.ActionConfirm:     event.Confirmed,
+	verp.ActionSubscribe:   event.Subscribed,
+}
+
+// ownFact is the fact that mail to an address of an application's own grammar
+// is. A machine that writes there asks for nothing, whatever the address says:
+// that is told where it is an answer, and else only counted.
+func (in *Inbound) ownFact(l *letter, d destination) event.Event {
+	what := ownEvents[d.own.Action]
+	switch k := l.report.Kind; {
+	case k == bounce.AutoReply || k == bounce.Challenge:
+		what = event.AutoReplied
+	case isReport(k):
+		in.metrics.forgotten.Inc()
+		in.log.Info("report for an address that was not sent with", "rcpt", d.address, "kind", k)
+		return event.Event{}
+	}
+	return event.Event{
+		Type: what, Recipient: l.from, Sender: d.address, Domain: d.own.domain.Name,
+		Application: d.own.application.Name, Campaign: d.own.Campaign(),
+	}
+}
+
+// routeEvents says which fact mail for a route is.
+var routeEvents = map[RouteUse]event.Type{
+	RouteActivity:  event.Filed,
+	RouteReply:     event.Replied,
+	RouteBounce:    event.Replied,
+	RouteComplaint: event.Complained,
+	RouteReport:    event.Filed,
+	RouteForward:   event.Replied,
+}
+
+// routeFact is the fact that mail for a route is. A report among it is told as
+// what it is, but as of nobody.
+func routeFact(l *letter, d destination) event.Event {
+	e := event.Event{Type: routeEvents[d.route.As], Recipient: d.address, From: l.from, Domain: d.route.Domain, To: d.route.To}
+	switch k := l.report.Kind; {
+	case k == bounce.AutoReply || k == bounce.Challenge:
+		e.Type = event.AutoReplied
+	case k == bounce.Complaint:
+		e.Type = event.Complained
+	case k == bounce.Bounce && d.route.As == RouteBounce:
+		e.Type = event.Bounced
+	}
+	if len(l.report.Recipients) > 0 {
+		e.Outcome = saidOf(l.report.Recipients[0])
+	}
+	return e
+}
+
+func saidOf(r bounce.Recipient) event.Outcome {
+	v := r.Verdict
+	o := event.Outcome{Stage: string(reply.DSN), Class: string(v.Class), Reason: string(v.Reason), CiviCRM: v.CiviCRM, Code: r.Code,
+		Status: r.Status, Diagnostic: r.Diagnostic, RemoteMTA: r.RemoteMTA, Rule: v.Rule, Matched: v.Matched}
+	return o.Tidy()
+}
