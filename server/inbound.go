@@ -33,7 +33,7 @@ type Reader interface {
 
 // Answers of the MX.
 var (
-	errNobody  = reply.Errorf(550, reply.Enhanced{5, 1, 1}, "no such address here; this server does not relay")
+	errNobody  = reply.Errorf(550, reply.Enhanced{5, 1, 1}, "no such address here")
 	errLooping = reply.Errorf(554, reply.Enhanced{5, 4, 6}, "this mail was here before: it is in a loop")
 )
 

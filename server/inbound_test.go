@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"homing/bounce"
 	"homing/event"
+	"homing/internal/reply"
 	"homing/server"
 	"homing/verp"
 )
@@ -54,6 +56,9 @@ func TestWhoGetsARecipientOnTheMX(t *testing.T) {
 				t.Errorf("got %q, want %s", got, tt.want)
 			}
 			if tt.want == "550" {
+				if v := bounce.NewTable().Classify(bounce.Evidence{Stage: reply.RCPT, Code: 550, Status: "5.1.1", Text: got[4:]}); v.Reason != bounce.UserUnknown {
+					t.Errorf("other mail systems take %q for %s", got, v.Reason)
+				}
 				if forged != "" && got != forged {
 					t.Errorf("%q differs from %q: a refusal tells why", got, forged)
 				}
