@@ -11,6 +11,7 @@ import (
 	"mime"
 	"strings"
 	"time"
+	"unicode"
 
 	"homing/internal/dkim"
 	"homing/internal/message"
@@ -26,9 +27,10 @@ type outMessage struct {
 	trace    string // our Received field; not signed
 	body     store.Draft
 	hash     dkim.BodySum
-	from     string // the address of the From field
-	eightBit bool
-	utf8     bool
+	from     string // the first address of the From field
+	authors  []message.Mailbox
+	eightBit bool // body or header
+	utf8     bool // the header is not ASCII, and the client spoke SMTPUTF8
 }
 
 // Answers to messages that cannot be sent by anyone. They are permanent: the
@@ -36,8 +38,11 @@ type outMessage struct {
 var (
 	errHeaderTooBig = reply.Errorf(552, reply.Enhanced{5, 3, 4}, "the header block has more than %d octets", message.MaxHeader)
 	errFrom         = reply.Errorf(554, reply.Enhanced{5, 6, 0}, "a message needs one From field with an address (RFC 5322 section 3.6)")
-	errProtected    = reply.Errorf(554, reply.Enhanced{5, 6, 3}, "a signed or encrypted part has lines of more than %d octets, which nobody may change", message.MaxLine)
 )
+
+// maxFrom is the longest address in a From field that is taken, in octets. It
+// is kept with each fact about each recipient.
+const maxFrom = 512
 
 // read takes a message off the wire: the header edited, the body stored and
 // hashed once.
@@ -56,9 +61,12 @@ func (s *outSession) read(ctx context.Context, tx outTransaction, c *smtpd.Conte
 	if err := m.edit(tx, s.now()); err != nil {
 		return nil, err
 	}
-	if m.as = tx.application.senderDomain(m.from); m.as == nil {
-		return nil, s.wrongSender(ctx, tx.application, "From field", m.from)
+	for _, author := range m.authors {
+		if tx.application.senderDomain(author.Address) == nil {
+			return nil, s.wrongSender(ctx, tx.application, "From field", author.Address)
+		}
 	}
+	m.as = tx.application.senderDomain(m.from)
 	m.trace = received(tx.policy.Hostname, protocol("ESMTP", s.conn, s.user != ""), s.hello, s.conn.Remote, s.now())
 	if m.body, err = s.store.NewBody(ctx); err != nil {
 		return nil, fmt.Errorf("keeping a message: %w", err)
@@ -71,30 +79,57 @@ func (s *outSession) read(ctx context.Context, tx outTransaction, c *smtpd.Conte
 }
 
 // edit makes the header what leaves this house: without what belongs to the
-// envelope, with what every message must have, in ASCII unless the client
-// spoke SMTPUTF8.
+// envelope, with what every message must have, in ASCII where that says the
+// same.
 func (m *outMessage) edit(tx outTransaction, now time.Time) error {
 	h := m.header
-	h.Remove("Return-Path")
-	h.Remove("Bcc")
+	for _, private := range []string{"Return-Path", "Bcc", "Resent-Bcc"} {
+		h.Remove(private)
+	}
 	if !h.Has("From") && tx.from != "" {
 		h.Append("From", "<"+tx.from+">")
 	}
-	box, ok := message.FirstMailbox(h.Get("From"))
-	if !ok || h.Count("From") != 1 {
+	m.authors = message.Mailboxes(h.Get("From"))
+	if len(m.authors) == 0 || h.Count("From") != 1 {
 		return errFrom
 	}
-	m.from = box.Address
-	_, domain := split(box.Address)
+	for _, author := range m.authors {
+		if len(author.Address) > maxFrom {
+			return errFrom
+		}
+	}
+	m.from = m.authors[0].Address
+	_, domain := split(m.from)
 	h.Complete(now, "<"+rand.Text()+"@"+domain+">")
 	if !m.utf8 {
 		h.Encode()
+	} else if plain := h.Clone(); asciiIDs(h) && (!plain.Encode() || !plain.EightBit()) {
+		// Not every next hop speaks SMTPUTF8: what needs no more than
+		// encoded words goes everywhere.
+		m.header = plain
 	}
+	m.eightBit = m.header.EightBit()
+	m.utf8 = m.utf8 && m.eightBit
 	return nil
 }
 
+// asciiIDs reports whether the fields are ASCII that no encoding can make so.
+func asciiIDs(h *message.Header) bool {
+	for _, name := range []string{"Message-ID", "In-Reply-To", "References", "Content-ID"} {
+		for _, v := range h.Values(name) {
+			if !ascii(v) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // fill stores the body, re-encoded where a next hop could not take it as it
-// is, and hashes what was stored.
+// is, and hashes what was stored. Signed and encrypted parts and messages
+// inside stay as they are, with long lines if they have some: a next hop that
+// breaks those does less harm than nobody getting the mail. Who speaks
+// SMTPUTF8 takes 8-bit text (RFC 6531 section 3.1).
 func (m *outMessage) fill(ctx context.Context, in io.Reader, s Store) error {
 	scan := &message.Scan{}
 	to, sum := m.keeper()
@@ -102,7 +137,8 @@ func (m *outMessage) fill(ctx context.Context, in io.Reader, s Store) error {
 		return err // its reply is in it: too big, line ends, the peer went away
 	}
 	m.hash = sum()
-	if !scan.EightBit() && !scan.LongLine() {
+	if !scan.LongLine() && (m.utf8 || !scan.EightBit()) {
+		m.eightBit = m.eightBit || scan.EightBit()
 		return nil
 	}
 	raw := m.body
@@ -114,13 +150,10 @@ func (m *outMessage) fill(ctx context.Context, in io.Reader, s Store) error {
 	}
 	to, sum = m.keeper()
 	left, err := message.Encode(to, m.header, raw, raw.Size())
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("re-encoding a message: %w", err)
-	case left.LongLine():
-		return errProtected
 	}
-	m.eightBit, m.hash = left.EightBit(), sum()
+	m.eightBit, m.hash = m.eightBit || left.EightBit(), sum()
 	return nil
 }
 
@@ -157,23 +190,9 @@ func (m *outMessage) describe(tx outTransaction) store.Message {
 		Application: tx.application.Name, Domain: m.as.Name, Sender: tx.from, From: m.from,
 		Campaign: campaign(tx, h), HeaderID: clip(h.Get("Message-ID"), 250), Subject: clip(decoded(h.Get("Subject")), 200),
 		Bulk:     len(tx.recipients) > 1 || isList(h),
-		EightBit: m.eightBit, UTF8: m.needsUTF8(tx),
+		EightBit: m.eightBit, UTF8: m.utf8,
 		EnvelopeID: tx.options.EnvelopeID, ReturnContent: tx.options.Return,
 	}
-}
-
-// needsUTF8 reports whether the next hop must speak SMTPUTF8 (RFC 6531): the
-// client said so, and something is not ASCII indeed.
-func (m *outMessage) needsUTF8(tx outTransaction) bool {
-	if !m.utf8 {
-		return false
-	}
-	for _, r := range tx.recipients {
-		if !ascii(r.Address) {
-			return true
-		}
-	}
-	return !ascii(tx.from) || !ascii(string(m.header.Block()))
 }
 
 func ascii(s string) bool {
@@ -224,10 +243,16 @@ func decoded(s string) string {
 	return cmp.Or(text, s)
 }
 
-// clip gives at most limit octets of a text, and no half characters.
+// clip gives at most limit octets of a text, no half characters, and spaces for
+// control characters: encoded words may hold any.
 func clip(s string, limit int) string {
 	if len(s) > limit {
 		s = s[:limit]
 	}
-	return strings.ToValidUTF8(s, "")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
 }

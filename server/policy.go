@@ -124,6 +124,9 @@ func (p *Policy) byUID(uid int) *Application {
 // domain it may send as or, where returns counts, that one's return domain.
 func (a *Application) sendsAs(address string, returns bool) *Domain {
 	_, name := split(address)
+	if name == "" {
+		return nil // a domain without a return path has none either
+	}
 	for _, d := range a.Domains {
 		if d.Name == name || returns && d.Path.Domain == name {
 			return d
@@ -264,9 +267,8 @@ func (p *Policy) receives(domain string) bool {
 		slices.ContainsFunc(p.Routes, func(r Route) bool { return r.Domain == domain })
 }
 
-// senderDomain is the domain that mail with this From field is sent as: that
-// of the field, or the application's first one where the field names none of
-// ours (which only a null sender without From can reach).
+// senderDomain is the domain that mail from this author is sent as; nil where
+// the application may not send as it.
 func (a *Application) senderDomain(from string) *Domain {
 	return cmp.Or(a.sendsAs(from, false), a.sendsAs(from, true))
 }
