@@ -236,7 +236,7 @@ func parseRate(s string) (Rate, error) {
 	n, err := strconv.ParseUint(count, 10, 31)
 	unit := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[per]
 	if err != nil || n == 0 || unit == 0 {
-		return Rate{}, fmt.Errorf(`%q is not a rate; write a number of messages with /s, /m or /h, like "20/s"`, s)
+		return Rate{}, fmt.Errorf(`%q is not a rate; write a number of recipients with /s, /m or /h, like "20/s"`, s)
 	}
 	return Rate{int(n), unit}, nil
 }

@@ -84,6 +84,7 @@ type outTransaction struct {
 	from        string
 	options     smtpd.MailOptions
 	recipients  []queue.Recipient
+	places      int // taken in the application's day
 }
 
 func (s *outSession) Hello(_ context.Context, name string) error {
@@ -161,7 +162,7 @@ func (s *outSession) Mail(ctx context.Context, from string, o smtpd.MailOptions)
 	if err := s.quotas.admit(ctx, a); err != nil {
 		return s.mistake(ctx, a, "quota", "", err)
 	}
-	s.tx = outTransaction{policy: p, application: a, from: from, options: o}
+	s.tx = outTransaction{policy: p, application: a, from: from, options: o, places: 1}
 	return nil
 }
 
@@ -221,6 +222,12 @@ func (s *outSession) Rcpt(ctx context.Context, to string, o smtpd.RcptOptions) e
 	}
 	r := queue.Recipient{Address: to, Notify: o.Notify, Original: o.Original}
 	a := s.tx.application
+	if slices.ContainsFunc(s.tx.recipients, func(r queue.Recipient) bool { return r.Address == to }) {
+		return nil // who is named twice gets one copy
+	}
+	if err := s.room(); err != nil {
+		return err
+	}
 	h, held, err := s.queue.Held(ctx, to, a.Name, "", false)
 	switch {
 	case err != nil:
@@ -234,6 +241,27 @@ func (s *outSession) Rcpt(ctx context.Context, to string, o smtpd.RcptOptions) e
 	return nil
 }
 
+// maxRecipients is how many recipients one message has in the store, whatever
+// more a listener would take.
+const maxRecipients = 1000
+
+var errTooManyRecipients = reply.Errorf(452, reply.Enhanced{4, 5, 3}, "too many recipients; send to the others in another transaction")
+
+// room makes room for one more recipient: MAIL has taken the first place.
+func (s *outSession) room() error {
+	if len(s.tx.recipients) >= maxRecipients {
+		return errTooManyRecipients
+	}
+	if len(s.tx.recipients) < s.tx.places {
+		return nil
+	}
+	if !s.quotas.take(s.tx.application) {
+		return errNoMore
+	}
+	s.tx.places++
+	return nil
+}
+
 func (s *outSession) Data(ctx context.Context, c *smtpd.Content) []error {
 	tx := s.tx
 	id, err := s.accept(ctx, tx, c)
@@ -243,7 +271,8 @@ func (s *outSession) Data(ctx context.Context, c *smtpd.Content) []error {
 			"code", reply.Of(err).Code, "err", err)
 		return []error{err}
 	}
-	s.quotas.count(tx.application, len(tx.recipients))
+	s.quotas.count(tx.application, tx.places, len(tx.recipients))
+	s.tx.places = 0
 	s.log.Info("message accepted", "message", id, "application", tx.application.Name, "from", tx.from,
 		"recipients", len(tx.recipients), "peer", s.conn.Remote.String())
 	return []error{&reply.Error{Reply: reply.Reply{Code: 250, Enhanced: reply.Enhanced{2, 0, 0}, Text: "queued as " + id.String()}}}
@@ -308,5 +337,12 @@ func returnPath(p *Policy, as *Domain, from string, id event.DeliveryID, now tim
 	return as.Path.Format(tag)
 }
 
-func (s *outSession) Reset() { s.tx = outTransaction{} }
-func (s *outSession) Close() {}
+// Reset gives back what the transaction has taken and not used.
+func (s *outSession) Reset() {
+	if s.tx.places > 0 {
+		s.quotas.release(s.tx.application, s.tx.places)
+	}
+	s.tx = outTransaction{}
+}
+
+func (s *outSession) Close() { s.Reset() }

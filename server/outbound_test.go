@@ -11,6 +11,7 @@ import (
 	"homing/internal/reply"
 	"homing/queue"
 	"homing/server"
+	"homing/server/smtpd"
 	"homing/store"
 )
 
@@ -75,7 +76,7 @@ func TestNetworksCountOnlyWhereTheListenerItselfIsPrivate(t *testing.T) {
 		"bound to every IPv4 address": {"0.0.0.0:0", "250 530"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			port := w.listener(tt.listen)
+			port := w.listener(tt.listen, smtpd.Options{})
 			if got := w.dial("127.0.0.1:"+port).talk("EHLO a", "MAIL FROM:<news@example.org>"); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}

@@ -11,13 +11,16 @@ import (
 )
 
 // quotas counts what applications send: by day, and how fast. It outlives a
-// reload, so that a reload gives nobody a fresh day.
+// reload, so that a reload gives nobody a fresh day. A recipient takes its
+// place in the day when it is named, and gives it back when nothing is
+// accepted for it.
 type quotas struct {
 	now func() time.Time
 
 	mu    sync.Mutex
 	day   string // UTC
 	sent  map[string]int
+	taken map[string]int // places of transactions under way
 	rates map[string]*rate.Limiter
 }
 
@@ -27,7 +30,7 @@ type quotas struct {
 const maxRateWait = 10 * time.Second
 
 func newQuotas(now func() time.Time, sentToday map[string]int) *quotas {
-	q := &quotas{now: now, sent: map[string]int{}, rates: map[string]*rate.Limiter{}}
+	q := &quotas{now: now, sent: map[string]int{}, taken: map[string]int{}, rates: map[string]*rate.Limiter{}}
 	q.day = now().UTC().Format(time.DateOnly)
 	for name, n := range sentToday {
 		q.sent[name] = n
@@ -37,28 +40,64 @@ func newQuotas(now func() time.Time, sentToday map[string]int) *quotas {
 
 var (
 	errDailyLimit = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "the daily limit of this application is used up; try again tomorrow, or raise daily_limit")
+	errNoMore     = reply.Errorf(452, reply.Enhanced{4, 5, 3}, "the daily limit of this application leaves room for no more recipients; send to the others tomorrow, or raise daily_limit")
 	errRate       = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "this application sends faster than its allow_rate; try again later")
 )
 
-// admit waits for the application's rate, and refuses where its day is full.
+// admit takes the first place of a transaction, or refuses where the day is
+// full, and waits for the application's rate.
 func (q *quotas) admit(ctx context.Context, a *Application) error {
-	q.mu.Lock()
-	q.turn()
-	full := a.DailyLimit > 0 && q.sent[a.Name] >= a.DailyLimit
-	limiter := q.limiter(a)
-	q.mu.Unlock()
-	if full {
+	if !q.take(a) {
 		return errDailyLimit
 	}
+	q.mu.Lock()
+	limiter := q.limiter(a)
+	q.mu.Unlock()
 	if limiter == nil {
 		return nil
 	}
 	wait, cancel := context.WithTimeout(ctx, maxRateWait)
 	defer cancel()
 	if err := limiter.Wait(wait); err != nil {
+		q.release(a, 1)
 		return errRate.With(err)
 	}
 	return nil
+}
+
+// take takes a place for one recipient if the application's day has one left.
+func (q *quotas) take(a *Application) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.turn()
+	if a.DailyLimit > 0 && q.sent[a.Name]+q.taken[a.Name] >= a.DailyLimit {
+		return false
+	}
+	q.taken[a.Name]++
+	return true
+}
+
+// release gives places back that were not used.
+func (q *quotas) release(a *Application, places int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.taken[a.Name] -= places
+}
+
+// count makes the places of a transaction recipients that were accepted. The
+// rate is one of recipients: MAIL has waited for the first, and the next MAIL
+// waits for the others.
+func (q *quotas) count(a *Application, places, accepted int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.turn()
+	q.taken[a.Name] -= places
+	q.sent[a.Name] += accepted
+	if l := q.limiter(a); l != nil {
+		for n := accepted - 1; n > 0; n -= l.Burst() {
+			l.ReserveN(time.Now(), min(n, l.Burst()))
+		}
+	}
 }
 
 // limiter gives the limiter for the application's rate as it is configured
@@ -73,14 +112,6 @@ func (q *quotas) limiter(a *Application) *rate.Limiter {
 		q.rates[a.Name] = l
 	}
 	return l
-}
-
-// count adds recipients to the application's day.
-func (q *quotas) count(a *Application, recipients int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.turn()
-	q.sent[a.Name] += recipients
 }
 
 // today gives the recipients of the application's day so far.

@@ -165,7 +165,8 @@ func listen(t *testing.T, run func(func(context.Context) error), o smtpd.Options
 
 // listener opens another submission listener for the time of the test, and
 // gives its port.
-func (w *world) listener(at string) (port string) {
+func (w *world) listener(at string, o smtpd.Options) (port string) {
+	o.Hostname, o.Kind = "mail.example.org", smtpd.Submission
 	w.Helper()
 	l, err := net.Listen("tcp", at)
 	if err != nil {
@@ -174,7 +175,7 @@ func (w *world) listener(at string) (port string) {
 	done := make(chan error, 1)
 	ctx, cancel := context.WithCancel(w.ctx)
 	go func() {
-		done <- smtpd.New(smtpd.Options{Hostname: "mail.example.org", Kind: smtpd.Submission}, w.Outbound).Serve(ctx, l)
+		done <- smtpd.New(o, w.Outbound).Serve(ctx, l)
 	}()
 	w.Cleanup(func() {
 		cancel()
