@@ -60,6 +60,7 @@ func newRoot() *cobra.Command {
 		newTrace(),
 		newEvents(),
 		newClassify(),
+		newDoctor(),
 		newVersion(),
 	)
 	root.SilenceUsage, root.SilenceErrors = true, true

@@ -43,9 +43,21 @@ const (
 // Store did not open and changed nothing.
 var ErrDamaged = errors.New("the store is damaged")
 
+// Damage is an ErrDamaged with its place.
+type Damage struct {
+	File string
+	What string // with the octet, where that says something
+}
+
+func (d *Damage) Error() string {
+	return fmt.Sprintf("bolt: %s: %s: %v; nothing was changed: keep a copy of the directory, run `homing doctor`, or restore a backup",
+		d.File, d.What, ErrDamaged)
+}
+
+func (d *Damage) Unwrap() error { return ErrDamaged }
+
 func damaged(name, format string, args ...any) error {
-	return fmt.Errorf("bolt: %s: %s: %w; nothing was changed: keep a copy of the directory, run `homing doctor`, or restore a backup",
-		name, fmt.Sprintf(format, args...), ErrDamaged)
+	return &Damage{File: name, What: fmt.Sprintf(format, args...)}
 }
 
 // ErrNewer says that a newer version of homing wrote the store.
@@ -242,26 +254,44 @@ func (g *segment) frameAt(h []byte, off, size int64) (frame, int64, error) {
 }
 
 // checkEnd looks behind the end of the frames for one that is valid: then the
-// end is no end but a hole. Frames begin at multiples of frameAlign and carry
-// the salt, so few places need a closer look.
+// end is no end but a hole.
 func (g *segment) checkEnd(size int64, want uint64) error {
-	tail := make([]byte, max(0, size-g.end))
-	if _, err := g.file.ReadAt(tail, g.end); err != nil && len(tail) > 0 {
+	tail, err := g.tail(size)
+	if err != nil {
 		return err
 	}
+	if f, _, ok := g.nextFrame(tail, want); ok {
+		return damaged(g.name, "frame %d at octet %d is damaged and frame %d follows it", want, g.end, f.number)
+	}
+	return nil
+}
+
+// tail gives what is behind the end of the frames.
+func (g *segment) tail(size int64) ([]byte, error) {
+	tail := make([]byte, max(0, size-g.end))
+	if _, err := g.file.ReadAt(tail, g.end); err != nil && len(tail) > 0 {
+		return nil, err
+	}
+	return tail, nil
+}
+
+// nextFrame finds the first valid frame in a tail whose number is at least
+// want, and where it begins. Frames begin at multiples of frameAlign and carry
+// the salt, so few places need a closer look.
+func (g *segment) nextFrame(tail []byte, want uint64) (f frame, begin int, ok bool) {
 	salt := binary.LittleEndian.AppendUint64(nil, g.salt)
 	for at := 0; ; {
 		i := bytes.Index(tail[at:], salt)
 		if i < 0 {
-			return nil
+			return frame{}, 0, false
 		}
-		begin := at + i - 16
+		begin = at + i - 16
 		at += i + 1
 		if begin < 0 || begin%frameAlign != 0 {
 			continue
 		}
 		if f, err := decodeFrame(tail[begin:], g.salt); err == nil && f.number >= want {
-			return damaged(g.name, "frame %d at octet %d is damaged and frame %d follows it", want, g.end, f.number)
+			return f, begin, true
 		}
 	}
 }

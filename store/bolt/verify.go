@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -27,14 +29,25 @@ func (s *Store) Verify(ctx context.Context) error {
 		return err
 	}
 	defer c.close()
+	if err := c.rows(ctx); err != nil {
+		return err
+	}
+	if err := errors.Join(c.segments(), ctx.Err()); err != nil {
+		return err
+	}
+	return errors.Join(c.found...)
+}
+
+// rows checks everything but the frames.
+func (c *check) rows(ctx context.Context) error {
 	for _, step := range []func() error{
-		c.recipients, c.waiting, c.messages, c.history, c.events, c.reports, c.bodies, c.segments, c.files,
+		c.recipients, c.waiting, c.messages, c.history, c.events, c.reports, c.bodies, c.files,
 	} {
 		if err := errors.Join(step(), ctx.Err()); err != nil {
 			return err
 		}
 	}
-	return errors.Join(c.found...)
+	return nil
 }
 
 // problemsMost bounds what one Verify tells.
@@ -44,12 +57,14 @@ const problemsMost = 50
 type check struct {
 	*frozen
 	began time.Time
-	due   map[store.Key]int // waiting and leased, by the memory
+	due   map[store.Key]int // waiting and leased, by the memory; nil: nothing is in memory
 
 	left  map[event.MessageID]int // deliveries, by the recipients
 	owed  map[uint64]int          // reasons, by the rows that are reasons
 	work  map[store.Key]int       // waiting, by the rows
-	named map[uint64]int64        // bodies with a file of their own, and its size
+	named map[uint64]bodyRow      // bodies with a file of their own
+	gone  bool                    // a segment is missing that is needed
+	stray int                     // files of bodies without an owner that the next start removes
 	found []error
 }
 
@@ -58,8 +73,12 @@ func (s *Store) newCheck() (*check, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &check{frozen: f, began: s.now(), due: due, left: map[event.MessageID]int{}, owed: map[uint64]int{},
-		work: map[store.Key]int{}, named: map[uint64]int64{}}, nil
+	return f.check(due), nil
+}
+
+func (f *frozen) check(due map[store.Key]int) *check {
+	return &check{frozen: f, began: f.s.now(), due: due, left: map[event.MessageID]int{}, owed: map[uint64]int{},
+		work: map[store.Key]int{}, named: map[uint64]bodyRow{}}
 }
 
 func (c *check) problem(format string, args ...any) {
@@ -113,7 +132,7 @@ func (c *check) waiting() error {
 		}
 		return err
 	})
-	if !maps.Equal(c.work, c.due) {
+	if c.due != nil && !maps.Equal(c.work, c.due) {
 		c.problem("the due work is %v in memory and %v on disk", c.due, c.work)
 	}
 	return err
@@ -190,7 +209,7 @@ func (c *check) bodies() error {
 		}
 		delete(c.owed, id)
 		if b.segment == 0 {
-			c.named[id] = b.octets()
+			c.named[id] = b
 			return nil
 		}
 		c.inSegment(id, &b)
@@ -206,7 +225,8 @@ func (c *check) bodies() error {
 func (c *check) inSegment(id uint64, b *bodyRow) {
 	g := c.segs[b.segment]
 	if g == nil {
-		c.problem("body %016x is in segment %016x, which is missing", id, b.segment)
+		c.gone = true
+		c.problem("%w", damaged(segmentName(c.s.log.dir, b.segment), "it is missing, and body %016x is in it", id))
 		return
 	}
 	g.rowsLive += b.octets()
@@ -258,14 +278,40 @@ func (c *check) files() error {
 	for _, name := range names {
 		id, ok := bodyID(name)
 		there[id] = ok
-		if _, named := c.named[id]; !named && !c.doomed[id] && c.began.Sub(event.ID(id).Time()) > ownerWithin {
+		_, named := c.named[id]
+		switch {
+		case named || c.doomed[id]:
+		case c.due == nil:
+			c.stray++
+		case c.began.Sub(event.ID(id).Time()) > ownerWithin:
 			c.problem("%s has no owner", filepath.Join(c.s.bodyDir, name))
 		}
 	}
-	for id, size := range c.named {
+	for id, b := range c.named {
 		if !there[id] {
-			c.problem("the file of body %016x is missing, %d octets", id, size)
+			c.found = append(c.found, damaged(bodyName(c.s.bodyDir, id), "it is missing; it had %d octets", b.octets()))
+		} else if err := c.file(id, &b); err != nil {
+			c.found = append(c.found, damaged(bodyName(c.s.bodyDir, id), "%v", err))
 		}
 	}
 	return nil
+}
+
+// file compares the file of a body with its checksum.
+func (c *check) file(id uint64, b *bodyRow) error {
+	f, err := c.s.fs.Open(bodyName(c.s.bodyDir, id), os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	buf := make([]byte, draftInMemory)
+	_, sum, err := (section{f, b.at, b.size}).copy(io.Discard, buf, 0, false)
+	if err != nil {
+		return err
+	}
+	_, headSum, err := (section{f, b.headsAt, b.headSize()}).copy(io.Discard, buf, 0, false)
+	if err == nil && (sum != b.sum || headSum != b.headSum) {
+		err = errors.New("it does not match its checksum")
+	}
+	return err
 }
