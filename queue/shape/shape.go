@@ -27,7 +27,8 @@ type Shaper struct {
 	keys    map[store.Key]*entry
 	sites   map[string]*site
 	later   dueHeap           // keys whose earliest recipient is not due yet
-	ready   [lanes]*list.List // *site with due keys and a free slot, who waits longest first
+	ready   [lanes]*list.List // *site with due keys and no slot, who waits longest first
+	more    [lanes]*list.List // the same for sites that have slots and may have more
 	active  int
 	waiting int
 }
@@ -40,7 +41,8 @@ type site struct {
 	name   string
 	active int
 	due    [lanes]*list.List    // *entry, who waits longest first
-	elem   [lanes]*list.Element // in Shaper.ready, or nil
+	elem   [lanes]*list.Element // in Shaper.ready or Shaper.more, or nil
+	line   [lanes]*list.List    // which of the two
 }
 
 type entry struct {
@@ -63,7 +65,7 @@ type Pick struct {
 func New(limits Limits) *Shaper {
 	s := &Shaper{limits: limits, keys: map[store.Key]*entry{}, sites: map[string]*site{}}
 	for lane := range s.ready {
-		s.ready[lane] = list.New()
+		s.ready[lane], s.more[lane] = list.New(), list.New()
 	}
 	return s
 }
@@ -146,18 +148,42 @@ func (s *Shaper) settle(at *site) {
 	idle := at.active == 0
 	for lane, due := range at.due {
 		wants := due.Len() > 0 && at.active < s.limits.PerSite
-		switch {
-		case wants && at.elem[lane] == nil:
-			at.elem[lane] = s.ready[lane].PushBack(at)
-		case !wants && at.elem[lane] != nil:
-			s.ready[lane].Remove(at.elem[lane])
-			at.elem[lane] = nil
+		line := s.ready[lane]
+		if at.active > 0 {
+			line = s.more[lane]
+		}
+		if at.elem[lane] != nil && (!wants || at.line[lane] != line) {
+			at.leave(lane)
+		}
+		if wants && at.elem[lane] == nil {
+			at.elem[lane], at.line[lane] = line.PushBack(at), line
 		}
 		idle = idle && due.Len() == 0
 	}
 	if idle {
 		delete(s.sites, at.name)
 	}
+}
+
+// leave takes a site out of the line that it stands in.
+func (at *site) leave(lane int) {
+	at.line[lane].Remove(at.elem[lane])
+	at.elem[lane], at.line[lane] = nil, nil
+}
+
+// front gives the site whose turn it is. Sites without a slot go before those
+// that have some, and the second half of all slots is for them alone: however
+// much mail waits for a few sites that hang, the others are served.
+func (s *Shaper) front() (at *site, lane int) {
+	for lane := range lanes {
+		if e := s.ready[lane].Front(); e != nil {
+			return e.Value.(*site), lane
+		}
+		if e := s.more[lane].Front(); e != nil && s.active < (s.limits.Total+1)/2 {
+			return e.Value.(*site), lane
+		}
+	}
+	return nil, 0
 }
 
 // Next takes a slot for a key that is due. Without one it says when the next
@@ -168,10 +194,8 @@ func (s *Shaper) Next(now time.Time) (p Pick, wake time.Time, ok bool) {
 		s.enqueue(heap.Pop(&s.later).(*entry))
 	}
 	if s.active < s.limits.Total {
-		for lane, line := range s.ready {
-			if front := line.Front(); front != nil {
-				return s.take(front.Value.(*site), lane), time.Time{}, true
-			}
+		if at, lane := s.front(); at != nil {
+			return s.take(at, lane), time.Time{}, true
 		}
 	}
 	if len(s.later) > 0 {
@@ -183,8 +207,7 @@ func (s *Shaper) Next(now time.Time) (p Pick, wake time.Time, ok bool) {
 // take claims a slot at a site for the key that waits longest there. The site
 // goes to the end of the line.
 func (s *Shaper) take(at *site, lane int) Pick {
-	s.ready[lane].Remove(at.elem[lane])
-	at.elem[lane] = nil
+	at.leave(lane)
 	e := at.due[lane].Remove(at.due[lane].Front()).(*entry)
 	e.elem, e.fresh, e.busy = nil, false, true
 	// What waits is shared among the free slots, so that a short queue
@@ -215,7 +238,11 @@ func (s *Shaper) Leased(p Pick, got int, now time.Time) {
 
 // Crowded reports whether somebody waits for a slot while all are taken.
 func (s *Shaper) Crowded() bool {
-	return s.active >= s.limits.Total && s.ready[0].Len()+s.ready[1].Len() > 0
+	waiting := 0
+	for lane := range lanes {
+		waiting += s.ready[lane].Len() + s.more[lane].Len()
+	}
+	return s.active >= s.limits.Total && waiting > 0
 }
 
 // Finish gives the slot of a Pick back.

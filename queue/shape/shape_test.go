@@ -29,7 +29,13 @@ func picks(s *shape.Shaper, at time.Time) (got []string) {
 }
 
 func TestWhoGoesNext(t *testing.T) {
-	limits := shape.Limits{Total: 4, PerSite: 2, Batch: 10}
+	limits := shape.Limits{Total: 8, PerSite: 2, Batch: 10}
+	many := func(n int) (all []store.Work) {
+		for i := range n {
+			all = append(all, work(fmt.Sprintf("%c.test", 'a'+i), 1, 9, now))
+		}
+		return all
+	}
 	soon := now.Add(time.Minute)
 	tests := []struct {
 		name string
@@ -42,8 +48,9 @@ func TestWhoGoesNext(t *testing.T) {
 		{"a batch at most", []store.Work{work("a.test", 1, 500, now)}, "[a.test/10 a.test/10]"},
 		{"sites in turn", []store.Work{work("a.test", 1, 9, now), work("b.test", 1, 9, now)}, "[a.test/5 b.test/5 a.test/9 b.test/9]"},
 		{"lane 0 before lane 1", []store.Work{work("a.test", 1, 1, now), work("b.test", 0, 1, now)}, "[b.test/1 b.test/1 a.test/1 a.test/1]"},
-		{"no more than there are slots altogether", []store.Work{work("a.test", 1, 9, now), work("b.test", 1, 9, now), work("c.test", 1, 9, now)},
-			"[a.test/5 b.test/5 c.test/5 a.test/9]"},
+		{"the second half of all slots is for sites that have none", many(5), "[a.test/5 b.test/5 c.test/5 d.test/5 e.test/5]"},
+		{"no more than there are slots altogether", many(9),
+			"[a.test/5 b.test/5 c.test/5 d.test/5 e.test/5 f.test/5 g.test/5 h.test/5]"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -167,4 +174,16 @@ func ExampleShaper() {
 	p, _, ok := s.Next(now)
 	fmt.Println(p.Site, p.Max, ok)
 	// Output: example.net 2 true
+}
+
+func TestAFewSitesThatHangHoldNobodyBack(t *testing.T) {
+	s := shape.New(shape.Limits{Total: 500, PerSite: 20, Batch: 50})
+	for n := range 100 {
+		s.Update(work(fmt.Sprintf("tarpit%d.test", n), 1, 10_000, now), now)
+	}
+	picks(s, now) // none of them ever finishes
+	s.Update(work("healthy.test", 1, 1, now), now)
+	if p, _, ok := s.Next(now); !ok || p.Key.Domain != "healthy.test" {
+		t.Errorf("next is %q, %v with %d slots taken; want healthy.test", p.Key.Domain, ok, s.Active())
+	}
 }
