@@ -33,7 +33,7 @@ type Hold struct {
 	Domain string    // set: stops only bulk mail of this sending domain
 	By     string    // who: "rule", or the operator's word
 	Reason string    // a reason of bounce.Reason, or the operator's words
-	Rule   string    // which hold rule: "hard", "hard-report", "two-reports", "threshold", "complaint", "operator"
+	Rule   string    // which hold rule: "hard", "hard-report", "two-reports", "threshold", "complaint", "unsubscribe", "operator"
 	Marks  []Mark    // the evidence that led here
 }
 

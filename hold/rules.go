@@ -23,6 +23,10 @@ const (
 	maxMarks   = 32                  // evidence kept in one Scope; older goes
 )
 
+// Unsubscribed is the Mark.Reason of a wish to get no more, and the Rule and
+// the Reason of the Hold that it leads to.
+const Unsubscribed = "unsubscribe"
+
 // Evidence is one fact about one address, with the flags that the rules need
 // and cannot find out, set by the caller before.
 type Evidence struct {
@@ -31,7 +35,7 @@ type Evidence struct {
 	Accepted    time.Time // when the message was accepted
 	Mark        Mark      // what was said; Mark.Sync tells a reply from a report
 
-	Complaint   bool // a recipient called the mail unwanted
+	Complaint   bool // a recipient called the mail unwanted, or unsubscribed
 	Surge       bool // a provider fails everybody just now: what it says is provisional
 	Unreachable bool // nobody can be reached from here just now: network failures are ours
 	Early       bool // said before RCPT named the person: it cannot be about them
@@ -135,7 +139,11 @@ func (rules Rules) weigh(s *Scope, e Evidence) Effect {
 	hard := bounce.Class(m.Class) == bounce.Hard
 	switch {
 	case e.Complaint:
-		return s.hold(Hold{Since: m.Time, Domain: e.Domain, Rule: "complaint", Reason: string(bounce.Complained), Marks: []Mark{m}})
+		rule := string(bounce.Complained)
+		if m.Reason == Unsubscribed {
+			rule = Unsubscribed
+		}
+		return s.hold(Hold{Since: m.Time, Domain: e.Domain, Rule: rule, Reason: rule, Marks: []Mark{m}})
 	case hard && !e.Surge && m.Sync:
 		return s.hold(Hold{Since: m.Time, Rule: "hard", Reason: m.Reason, Marks: []Mark{m}})
 	case hard && !e.Surge && m.Related:
@@ -185,7 +193,9 @@ func (rules Rules) threshold(s *Scope, m Mark) Effect {
 	if len(messages) < limit || len(days) < min(2, limit) {
 		return Counting
 	}
-	s.Marks = slices.DeleteFunc(s.Marks, func(x Mark) bool { return x.CiviCRM == m.CiviCRM })
+	s.Marks = slices.DeleteFunc(s.Marks, func(x Mark) bool {
+		return x.CiviCRM == m.CiviCRM && bounce.Class(x.Class) == bounce.Soft // a hard one of that type still waits for its second
+	})
 	return s.hold(Hold{Since: m.Time, Until: m.Time.Add(softHold), Rule: "threshold", Reason: m.Reason, Marks: why})
 }
 

@@ -224,3 +224,24 @@ func ExampleRules_Apply() {
 	fmt.Println(effect, held)
 	// Output: held true
 }
+
+func TestAWishToGetNoMoreIsCalledWhatItIs(t *testing.T) {
+	for _, reason := range []string{"complaint", "unsubscribe"} {
+		r, _ := rules.Apply(hold.Record{}, hold.Evidence{Application: "crm", Domain: "example.org", Accepted: day, Complaint: true,
+			Mark: hold.Mark{Time: day.Add(time.Hour), Message: 1, Delivery: 1, Class: "none", Reason: reason}})
+		if h, held := r.State("crm", "example.org", true, day.AddDate(1, 0, 0)); !held || h.Rule != reason || h.Reason != reason {
+			t.Errorf("%s: held %v by %q for %q", reason, held, h.Rule, h.Reason)
+		}
+	}
+}
+
+func TestAThresholdForgetsNoHardEvidenceOfItsType(t *testing.T) {
+	at := func(days int) time.Time { return day.AddDate(0, 0, days) }
+	r, _ := rules.Apply(hold.Record{}, reported(said(9, at(0), "hard", "user_unknown", "Quota"), false))
+	for n := range 3 {
+		r, _ = rules.Apply(r, said(uint64(n), at(n), "soft", "mailbox_full", "Quota"))
+	}
+	if _, effect := rules.Apply(r, reported(said(10, at(40), "hard", "user_unknown", "Quota"), false)); effect != hold.Held {
+		t.Errorf("the second hard report does %q, want held", effect)
+	}
+}

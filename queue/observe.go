@@ -133,7 +133,7 @@ func (q *Queue) complained(c *store.Case, f finding) error {
 }
 
 func (q *Queue) unsubscribed(c *store.Case, f finding) error {
-	f.outcome.Class, f.outcome.Reason = string(bounce.None), "unsubscribe"
+	f.outcome.Class, f.outcome.Reason = string(bounce.None), hold.Unsubscribed
 	return q.stopBulk(c, f, event.Unsubscribed)
 }
 

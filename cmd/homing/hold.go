@@ -159,6 +159,7 @@ var ruleWords = map[string]string{
 	"two-reports": "two reports about different messages, at least a day apart, said that the address is dead",
 	"threshold":   "it failed for too many messages on more than one day",
 	"complaint":   "the recipient called the mail unwanted",
+	"unsubscribe": "the recipient asked to get no more",
 	"operator":    "an operator said so",
 }
 
