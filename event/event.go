@@ -58,7 +58,7 @@ type Event struct {
 	Application string     `json:"application,omitempty"`
 	Campaign    string     `json:"campaign,omitempty"`
 	Attempt     int        `json:"attempt,omitempty"`
-	Sync        *bool      `json:"sync,omitempty"` // bounced: during delivery (true) or by a later report (false)
+	Sync        *bool      `json:"sync,omitempty"` // a failure or delay: said during delivery (true) or by a later report (false)
 	Outcome                // zero where nothing was said
 	Hold        *HoldState `json:"hold,omitempty"`
 	Text        string     `json:"text,omitempty"` // incidents and checks: one sentence for people

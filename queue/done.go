@@ -223,7 +223,7 @@ func (q *Queue) deferred(c *store.Case, f finding) error {
 	}
 	c.Recipient.Due = next
 	e := fact(event.Deferred, c.Message, c.Recipient, f.now)
-	e.Outcome = f.outcome
+	e.Outcome, e.Sync = f.outcome, &f.sync
 	c.Events = append(c.Events, e)
 	return nil
 }

@@ -213,6 +213,9 @@ func TestPostmasterMailGoesToAPersonAndDoesNotLoop(t *testing.T) {
 	if row.Recipient.Address != "it@example.net" || row.Recipient.ReturnPath != "" || !strings.HasPrefix(text, "Delivered-To: postmaster@example.org\r\n") {
 		t.Errorf("forwarded to %s from %q:\n%s", row.Recipient.Address, row.Recipient.ReturnPath, text)
 	}
+	if strings.Contains(text, "Return-Path") || row.Message.EightBit {
+		t.Errorf("needs 8BITMIME: %v; forwarded:\n%s", row.Message.EightBit, text)
+	}
 	if got := w.report("postmaster@example.org", "Delivered-To: postmaster@example.org\r\n"+note); !strings.HasPrefix(got, "554 5.4.6") {
 		t.Errorf("the second time round: %q, want 554 5.4.6", got)
 	}

@@ -25,13 +25,15 @@ func (in *Inbound) forward(ctx context.Context, l *letter, was string, p *Policy
 			return errLooping
 		}
 	}
-	body, err := in.copyOf(ctx, l.raw)
+	skip := int64(len(returnPathField(l.from))) // it is of the last hop, which we are not here
+	scan := &message.Scan{}
+	body, err := in.copyOf(ctx, l.raw, skip, scan)
 	if err != nil {
 		return err
 	}
 	defer body.Discard()
 	_, err = in.queue.Submit(ctx, queue.Submission{
-		Message:    store.Message{From: l.from, EightBit: true},
+		Message:    store.Message{From: l.from, EightBit: scan.EightBit() || !ascii(was)},
 		Body:       body,
 		Heads:      [][]byte{mark},
 		Recipients: []queue.Recipient{{Address: p.Postmaster, Notify: "NEVER"}},
@@ -41,13 +43,14 @@ func (in *Inbound) forward(ctx context.Context, l *letter, was string, p *Policy
 	return err
 }
 
-// copyOf makes a second Draft of the same content: one Draft has one owner.
-func (in *Inbound) copyOf(ctx context.Context, raw store.Draft) (store.Draft, error) {
+// copyOf makes a second Draft of the content from an octet on, because one
+// Draft has one owner, and shows it to scan.
+func (in *Inbound) copyOf(ctx context.Context, raw store.Draft, from int64, scan *message.Scan) (store.Draft, error) {
 	draft, err := in.store.NewBody(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("keeping mail: %w", err)
 	}
-	if _, err := io.Copy(draft, io.NewSectionReader(raw, 0, raw.Size())); err != nil {
+	if _, err := io.Copy(io.MultiWriter(draft, scan), io.NewSectionReader(raw, from, raw.Size()-from)); err != nil {
 		draft.Discard()
 		return nil, fmt.Errorf("keeping mail: %w", err)
 	}
