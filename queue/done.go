@@ -20,6 +20,7 @@ type Result struct {
 	Reply     reply.Reply // what the peer said; with Ours, what we say in its place
 	Ours      bool
 	Smarthost bool   // it was said by, or of, our smarthost, not the recipient's mail host
+	DSN       bool   // the next hop was asked for reports (RFC 3461), and will send them
 	RemoteMTA string // "mx.example.net[198.51.100.7]"
 	TLS       string // "TLS1.3"; "" without
 	Cause     error  // for the log
@@ -35,6 +36,7 @@ type finding struct {
 	sync     bool // a reply, not a later report
 	positive bool
 	failed   bool // for good
+	handed   bool // the next hop sends the reports that were asked for
 	related  bool // the reporting peer is related to the recipient's MX
 	offline  bool // nobody else can be reached just now
 	early    bool // a reply to what came before RCPT
@@ -61,7 +63,7 @@ func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
 
 // weigh turns the result of an attempt into a finding.
 func (q *Queue) weigh(it Item, r Result) finding {
-	f := finding{now: q.now(), sync: true, positive: r.Reply.Positive(), failed: r.Reply.Permanent()}
+	f := finding{now: q.now(), sync: true, positive: r.Reply.Positive(), failed: r.Reply.Permanent(), handed: r.DSN}
 	if !r.Ours && !r.Smarthost {
 		q.reach.answered(it.Recipient.Key.Domain, f.now)
 	}
@@ -200,6 +202,11 @@ func (q *Queue) delivered(c *store.Case, f finding) error {
 	}
 	e := fact(event.Delivered, c.Message, c.Recipient, f.now)
 	e.Outcome = f.outcome
+	if f.handed && c.Recipient.ReturnPath == c.Message.Sender {
+		// The next hop reports to the application itself (RFC 3461 section
+		// 5.2.2). To a return address of ours its report comes to us.
+		e.Notify = ""
+	}
 	c.Events = append(c.Events, e)
 	return nil
 }

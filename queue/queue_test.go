@@ -635,3 +635,41 @@ func TestWhatPrevailedDecidesWhatAnExpiryMeans(t *testing.T) {
 		})
 	}
 }
+
+func TestWhoReportsTheSuccessThatAnApplicationAskedFor(t *testing.T) {
+	tests := []struct {
+		name      string
+		dsn, keep bool // the next hop has DSN; the application's own return path is kept
+		want      string
+	}{
+		{"we, where the next hop has no DSN", false, true, "SUCCESS"},
+		{"the next hop, to the application itself", true, true, ""},
+		{"we, where its report would come to us", true, false, "SUCCESS"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.send(func(s *queue.Submission) {
+					s.Recipients[0].Notify = "SUCCESS"
+					if tt.keep {
+						s.ReturnPath = func(event.DeliveryID, string) string { return s.Message.Sender }
+					}
+				}, "ann@example.net")
+				job, err := w.queue.Next(w.ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer w.queue.Finish(job)
+				said := result("250 2.0.0 OK")
+				said.DSN = tt.dsn
+				if err := w.queue.Done(w.ctx, job.Items[0], said); err != nil {
+					t.Fatal(err)
+				}
+				all := w.events()
+				if e := all[len(all)-1]; e.Type != event.Delivered || e.Notify != tt.want {
+					t.Errorf("%s asks for reports of %q, want %q", e.Type, e.Notify, tt.want)
+				}
+			})
+		})
+	}
+}
