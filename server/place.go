@@ -20,11 +20,12 @@ type place struct {
 	role     bool
 }
 
-// deliver gives a letter to its recipients and answers for each. Reports go
-// first: they may be repeated without a second effect. When one of them cannot
-// be taken now, the rest is not begun over SMTP, because all of it will come
-// again; and what is to be told is one transaction, so that no fact is told
-// twice for want of another.
+// deliver gives a letter to its recipients and answers for each. What is passed
+// on goes first, while the letter is ours alone. Then come the reports, which
+// may be repeated without a second effect, and then, in one transaction, what
+// is to be told. Over SMTP the rest is not begun when something cannot be taken
+// now, because all of it will come again: so no fact is told twice for want of
+// another.
 func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []error {
 	answers := make([]error, len(to))
 	places := make([]place, len(to))
@@ -35,14 +36,22 @@ func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []e
 			continue
 		}
 		first[key] = i
-		if places[i], answers[i] = in.place(ctx, l, d); answers[i] == nil && places[i].delivery != 0 {
-			answers[i] = in.observe(ctx, l, places[i].delivery)
+		if places[i], answers[i] = in.place(ctx, l, d); answers[i] == nil && places[i].role {
+			answers[i] = in.forward(ctx, l, d.address, in.policy.Load())
 		}
 		if !in.each && again(answers[i]) {
 			return []error{ofStore(answers[i])}
 		}
 	}
-	in.pass(ctx, l, to, places, answers)
+	for i, p := range places {
+		if p.delivery == 0 {
+			continue
+		}
+		if answers[i] = in.observe(ctx, l, p.delivery); !in.each && again(answers[i]) {
+			return []error{ofStore(answers[i])}
+		}
+	}
+	in.tell(ctx, l, places, answers)
 	for i, d := range to {
 		answers[i] = ofStore(answers[first[hold.Canonical(d.address)]])
 	}
@@ -52,16 +61,11 @@ func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []e
 // again reports whether the peer will send a letter again for this answer.
 func again(err error) bool { return err != nil && !reply.Of(err).Permanent() }
 
-// pass passes a letter on to the postmaster and tells the facts.
-func (in *Inbound) pass(ctx context.Context, l *letter, to []destination, places []place, answers []error) {
+// tell tells the facts among places.
+func (in *Inbound) tell(ctx context.Context, l *letter, places []place, answers []error) {
 	var facts []event.Event
-	for i, p := range places {
-		switch {
-		case p.role:
-			if answers[i] = in.forward(ctx, l, to[i].address, in.policy.Load()); !in.each && again(answers[i]) {
-				return
-			}
-		case p.fact.Type != "":
+	for _, p := range places {
+		if p.fact.Type != "" {
 			facts = append(facts, p.fact)
 		}
 	}

@@ -149,3 +149,17 @@ func TestMailForOurselvesKeepsItsReturnPath(t *testing.T) {
 		t.Errorf("kept %.200q, want it to begin with %q", b.String(), want)
 	}
 }
+
+func TestALargeReportReachesATagAndThePostmaster(t *testing.T) {
+	w := open(t, nil)
+	w.send("news@example.org", "ann@example.net", news)
+	r := w.delivered()
+	large := strings.Replace(bounced, "It could not be delivered.", strings.Repeat("It could not be delivered.\r\n", 10_000), 1)
+	c := w.dial(w.mx)
+	if got := c.talk("EHLO a", "MAIL FROM:<>", "RCPT TO:<"+r.ReturnPath+">", "RCPT TO:<postmaster@example.org>", "RCPT TO:<civimail@bounce.example.org>", "DATA", large); got != "250 250 250 250 250 354 250" {
+		t.Fatal(got)
+	}
+	if got := w.told(); !strings.Contains(got, "bounced ann@example.net") || !strings.Contains(got, "accepted it@example.net") || !strings.Contains(got, "civimail") {
+		t.Errorf("told %q", got)
+	}
+}
