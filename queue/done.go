@@ -47,6 +47,9 @@ type finding struct {
 // ctx ended the first try is made: what a peer answered is never dropped
 // lightly. An item that is no longer ours is nobody's business any more: nil.
 func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
+	if !r.Ours {
+		q.answered(it)
+	}
 	f := q.weigh(it, r)
 	err := q.settle(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
 		return q.consequence(c, f)

@@ -115,6 +115,10 @@ const (
 	slotsTotal   = 500
 	slotsPerSite = 20
 	slotBatch    = 50
+
+	// A slot at a site that keeps us waiting is lent to others meanwhile.
+	slotPatience = time.Second
+	slotsStalled = 2000
 )
 
 // queueOptions turns the configuration into what the queue goes by.
@@ -122,7 +126,7 @@ func queueOptions(cfg *config.Config) queue.Options {
 	o := queue.Options{
 		Retry: cfg.Delivery.Retry, Lifetime: cfg.Delivery.Lifetime,
 		Rules:  hold.Rules{Share: cfg.Hold.Share, Thresholds: cfg.Hold.Thresholds},
-		Limits: shape.Limits{Total: slotsTotal, PerSite: slotsPerSite, Batch: slotBatch},
+		Limits: shape.Limits{Total: slotsTotal, PerSite: slotsPerSite, Batch: slotBatch, Patience: slotPatience, Stalled: slotsStalled},
 		Retention: queue.Retention{Events: cfg.Retention.Events, Bounces: cfg.Retention.Bounces,
 			Captured: cfg.Retention.Captured, Index: cfg.Retention.Index},
 	}

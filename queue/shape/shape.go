@@ -18,6 +18,12 @@ type Limits struct {
 	PerSite int                        // slots at one site
 	Batch   int                        // recipients for one slot at a time
 	Site    func(domain string) string // which domains share a next hop; nil: each is its own site
+
+	// Patience is how long nothing may happen in a slot before it no longer
+	// counts among Total; 0: for ever. Stalled is how many such slots there
+	// may be.
+	Patience time.Duration
+	Stalled  int
 }
 
 // A Shaper holds what is waiting, by key, and who is being served. The zero
@@ -29,7 +35,9 @@ type Shaper struct {
 	later   dueHeap           // keys whose earliest recipient is not due yet
 	ready   [lanes]*list.List // *site with due keys and no slot, who waits longest first
 	more    [lanes]*list.List // the same for sites that have slots and may have more
-	active  int
+	lively  *list.List        // *slot that have not stalled, who was silent longest first
+	active  int               // slots, those included that have stalled
+	stalled int
 	waiting int
 }
 
@@ -38,11 +46,14 @@ const lanes = 2
 
 // A site is a next hop: its slots, and the keys that are due there.
 type site struct {
-	name   string
-	active int
-	due    [lanes]*list.List    // *entry, who waits longest first
-	elem   [lanes]*list.Element // in Shaper.ready or Shaper.more, or nil
-	line   [lanes]*list.List    // which of the two
+	name    string
+	active  int
+	stalled int                  // of active
+	news    time.Time            // when it last answered
+	stuck   time.Time            // when the youngest slot that ever stalled was taken
+	due     [lanes]*list.List    // *entry, who waits longest first
+	elem    [lanes]*list.Element // in Shaper.ready or Shaper.more, or nil
+	line    [lanes]*list.List    // which of the two
 }
 
 type entry struct {
@@ -59,11 +70,13 @@ type Pick struct {
 	Key  store.Key
 	Site string
 	Max  int // recipients to lease
+
+	slot *slot
 }
 
 // New makes a Shaper that knows of no work.
 func New(limits Limits) *Shaper {
-	s := &Shaper{limits: limits, keys: map[store.Key]*entry{}, sites: map[string]*site{}}
+	s := &Shaper{limits: limits, keys: map[store.Key]*entry{}, sites: map[string]*site{}, lively: list.New()}
 	for lane := range s.ready {
 		s.ready[lane], s.more[lane] = list.New(), list.New()
 	}
@@ -147,7 +160,7 @@ func (s *Shaper) remove(e *entry) {
 func (s *Shaper) settle(at *site) {
 	idle := at.active == 0
 	for lane, due := range at.due {
-		wants := due.Len() > 0 && at.active < s.limits.PerSite
+		wants := due.Len() > 0 && at.active < s.limits.PerSite && !at.silent()
 		line := s.ready[lane]
 		if at.active > 0 {
 			line = s.more[lane]
@@ -179,26 +192,30 @@ func (s *Shaper) front() (at *site, lane int) {
 		if e := s.ready[lane].Front(); e != nil {
 			return e.Value.(*site), lane
 		}
-		if e := s.more[lane].Front(); e != nil && s.active < (s.limits.Total+1)/2 {
+		if e := s.more[lane].Front(); e != nil && s.counted() < (s.limits.Total+1)/2 {
 			return e.Value.(*site), lane
 		}
 	}
 	return nil, 0
 }
 
-// Next takes a slot for a key that is due. Without one it says when the next
-// key will be due (zero: not before news or Finish). Every Pick must be
-// followed by Leased and, in the end, by Finish.
+// Next takes a slot for a key that is due. Without one it says when to ask
+// again (zero: not before news or Finish). Every Pick must be followed by
+// Leased, by Answered whenever the site answers, and in the end by Finish.
 func (s *Shaper) Next(now time.Time) (p Pick, wake time.Time, ok bool) {
 	for len(s.later) > 0 && !s.later[0].work.Next.After(now) {
 		s.enqueue(heap.Pop(&s.later).(*entry))
 	}
-	if s.active < s.limits.Total {
+	s.stall(now)
+	if s.counted() < s.limits.Total {
 		if at, lane := s.front(); at != nil {
-			return s.take(at, lane), time.Time{}, true
+			return s.take(at, lane, now), time.Time{}, true
 		}
 	}
-	if len(s.later) > 0 {
+	if s.inLine() > 0 {
+		wake = s.nextStall()
+	}
+	if len(s.later) > 0 && (wake.IsZero() || s.later[0].work.Next.Before(wake)) {
 		wake = s.later[0].work.Next
 	}
 	return Pick{}, wake, false
@@ -206,7 +223,7 @@ func (s *Shaper) Next(now time.Time) (p Pick, wake time.Time, ok bool) {
 
 // take claims a slot at a site for the key that waits longest there. The site
 // goes to the end of the line.
-func (s *Shaper) take(at *site, lane int) Pick {
+func (s *Shaper) take(at *site, lane int, now time.Time) Pick {
 	at.leave(lane)
 	e := at.due[lane].Remove(at.due[lane].Front()).(*entry)
 	e.elem, e.fresh, e.busy = nil, false, true
@@ -214,10 +231,9 @@ func (s *Shaper) take(at *site, lane int) Pick {
 	// does not crawl over one connection.
 	free := s.limits.PerSite - at.active
 	share := (e.work.Waiting + free - 1) / free
-	at.active++
-	s.active++
+	t := s.open(at, now)
 	s.settle(at)
-	return Pick{Key: e.work.Key, Site: at.name, Max: min(max(share, 1), s.limits.Batch)}
+	return Pick{Key: e.work.Key, Site: at.name, Max: min(max(share, 1), s.limits.Batch), slot: t}
 }
 
 // Leased says how many recipients a Pick brought. A full share means that
@@ -238,19 +254,16 @@ func (s *Shaper) Leased(p Pick, got int, now time.Time) {
 
 // Crowded reports whether somebody waits for a slot while all are taken.
 func (s *Shaper) Crowded() bool {
-	waiting := 0
-	for lane := range lanes {
-		waiting += s.ready[lane].Len() + s.more[lane].Len()
-	}
-	return s.active >= s.limits.Total && waiting > 0
+	return s.counted() >= s.limits.Total && s.inLine() > 0
 }
 
-// Finish gives the slot of a Pick back.
-func (s *Shaper) Finish(p Pick) {
-	s.active--
-	at := s.sites[p.Site]
-	at.active--
-	s.settle(at)
+// inLine counts the sites that would take another slot, for each lane in which
+// they would.
+func (s *Shaper) inLine() (count int) {
+	for lane := range lanes {
+		count += s.ready[lane].Len() + s.more[lane].Len()
+	}
+	return count
 }
 
 // Active is the number of slots taken.
