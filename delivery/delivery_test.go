@@ -417,7 +417,9 @@ func TestShutdown(t *testing.T) {
 		{"a transaction in flight is finished, the next one is not begun", slow("10s"),
 			map[string]string{"ann@example.net": "dot: 250 2.0.0 queued by mx.example.net[198.51.100.1]"}, 12 * time.Second},
 		{"one that takes longer than grace is cut, and has no outcome", slow("10m"), map[string]string{}, 31 * time.Second},
-		{"a host that says nothing is cut", "silence", map[string]string{}, 31 * time.Second},
+		{"one at which the peer falls silent is cut too", hello + "C: MAIL\nsilence", map[string]string{}, 31 * time.Second},
+		{"a host that has not greeted is not waited for", "silence", map[string]string{}, time.Second},
+		{"nor one that has not answered EHLO", "S: 220 mx.example.net\nC: EHLO\nsilence", map[string]string{}, time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -52,6 +52,17 @@ func (s *session) quit() {
 	s.once.Do(func() { s.stop(); s.gauge() })
 }
 
+// keep lets a session go on until ctx ends, where it would have been cut
+// before, and reports whether that has not happened yet.
+func (s *session) keep(ctx context.Context) bool {
+	if !s.stop() {
+		s.quit()
+		return false
+	}
+	s.stop = context.AfterFunc(ctx, s.Cut)
+	return true
+}
+
 // dialTCP is the Dialer of the network.
 func dialTCP(ctx context.Context, source netip.Addr, to netip.AddrPort) (net.Conn, error) {
 	var d net.Dialer

@@ -87,15 +87,15 @@ func (w *worker) send(s *session) *smtpclient.Outcome {
 func (w *worker) session(fresh bool) (*session, *queue.Result) {
 	if w.route == nil {
 		if failed := w.resolve(); failed != nil {
-			return nil, failed
+			return nil, w.unlessStopped(failed)
 		}
 	}
 	for w.reused = false; w.begin.Err() == nil; {
 		if len(w.hops) == 0 {
-			w.hops = w.route.next(w.work)
+			w.hops = w.route.next(w.begin)
 		}
 		if len(w.hops) == 0 {
-			return nil, w.nowhere()
+			return nil, w.unlessStopped(w.nowhere())
 		}
 		if !fresh {
 			if s := w.pool.get(w.hops); s != nil {
@@ -104,9 +104,13 @@ func (w *worker) session(fresh bool) (*session, *queue.Result) {
 				return s, nil
 			}
 		}
-		s, failed := w.open(w.work, w.o, w.hops[0], w.careful)
-		if failed == nil {
+		// Nobody waits at a shutdown for what is only about to begin.
+		s, failed := w.open(w.begin, w.o, w.hops[0], w.careful)
+		if failed == nil && s.keep(w.work) {
 			return s, nil
+		}
+		if failed == nil {
+			break
 		}
 		w.hops = w.hops[1:]
 		w.blame(failed)
@@ -114,12 +118,20 @@ func (w *worker) session(fresh bool) (*session, *queue.Result) {
 	return nil, nil
 }
 
+// unlessStopped gives a failure only where it is not our own shutdown.
+func (w *worker) unlessStopped(r *queue.Result) *queue.Result {
+	if w.begin.Err() != nil {
+		return nil
+	}
+	return r
+}
+
 func (w *worker) resolve() (failed *queue.Result) {
 	if s := w.o.Smarthost; s != nil {
 		w.route = s.route(w.Resolver, w.o)
 		return nil
 	}
-	w.route, failed = routeTo(w.work, w.Resolver, w.o, w.job.Domain)
+	w.route, failed = routeTo(w.begin, w.Resolver, w.o, w.job.Domain)
 	return failed
 }
 
