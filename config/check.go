@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -47,8 +48,11 @@ func (c *checker) server() {
 	default:
 		*h = name
 	}
-	if c.c.DataDir == "" {
+	switch socket := filepath.Join(c.c.DataDir, ControlSocket); {
+	case c.c.DataDir == "":
 		c.errorf("data_dir", "is empty; write a directory, or leave it out for %s", DefaultDataDir)
+	case len(socket) > maxSocketPath:
+		c.errorf("data_dir", "the path of the socket in it, %s, has %d octets and the system allows %d; choose a shorter one", socket, len(socket), maxSocketPath)
 	}
 	c.mailbox(&c.c.Postmaster, "postmaster")
 	if c.c.PublicURL != "" {

@@ -257,6 +257,20 @@ func (c *Config) RestartFor(old *Config) []string {
 	return keys
 }
 
+// Keeping gives c with what old has for keys that take effect only when the
+// server starts: what is in force when c is loaded while the server runs that
+// started with old.
+func (c *Config) Keeping(old *Config) *Config {
+	kept := *c
+	is, was := reflect.ValueOf(&kept).Elem(), reflect.ValueOf(old).Elem()
+	for _, k := range allKeys {
+		if k.tagged {
+			is.FieldByIndex(k.index).Set(was.FieldByIndex(k.index))
+		}
+	}
+	return &kept
+}
+
 // Sink finds a sink by its name; nil: there is none.
 func (c *Config) Sink(name string) *Sink {
 	i := slices.IndexFunc(c.Sinks, func(s Sink) bool { return s.Name == name })

@@ -371,6 +371,50 @@ func TestLoad(t *testing.T) {
 	})
 }
 
+func TestKeepingTakesWhatNeedsARestartFromTheOldOne(t *testing.T) {
+	old := mustParse(t, smallest, "/etc/homing")
+	now := mustParse(t, "mode = \"capture\"\n"+strings.Replace(smallest, "mail.", "mx.", 1)+
+		"[delivery]\nport = 2525\nlifetime = \"1d\"\n[delivery.smarthost]\naddress = \"smtp.example.org:587\"\n[limits]\nrecipients = 500\n", "/etc/homing")
+	kept := now.Keeping(old)
+	if got := kept.RestartFor(old); len(got) > 0 {
+		t.Errorf("what is kept differs in %v", got)
+	}
+	if kept.Hostname != old.Hostname || kept.Delivery.Port != 25 || kept.Delivery.Smarthost != nil || kept.Limits.Recipients != 1000 {
+		t.Errorf("kept %q, port %d, smarthost %v, %d recipients, want all as before",
+			kept.Hostname, kept.Delivery.Port, kept.Delivery.Smarthost, kept.Limits.Recipients)
+	}
+	if kept.Mode != config.Capture || kept.Delivery.Lifetime != 24*time.Hour {
+		t.Errorf("mode %q and lifetime %v, want the new ones", kept.Mode, kept.Delivery.Lifetime)
+	}
+	if now.Hostname != "mx.example.org" || now.Delivery.Port != 2525 {
+		t.Error("Keeping changed the new configuration")
+	}
+}
+
+func TestFindDataDir(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "homing.toml")
+	tests := []struct{ name, text, want string }{
+		{"an absolute one", `data_dir = "/srv/homing"`, "/srv/homing"},
+		{"one beside the file", `data_dir = "data"`, filepath.Join(dir, "data")},
+		{"none", "", "/var/lib/homing"},
+		{"in a file that is wrong otherwise", "data_dir = \"/srv/homing\"\nmode = 7\nhostnam = \"x\"", "/srv/homing"},
+		{"one that is no text", "data_dir = 7", "/var/lib/homing"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			write(t, path, []byte(tt.text))
+			if got, err := config.FindDataDir(path); got != tt.want || err != nil {
+				t.Errorf("FindDataDir = %q, %v, want %q", got, err, tt.want)
+			}
+		})
+	}
+	write(t, path, []byte("data_dir ="))
+	if got, err := config.FindDataDir(path); err == nil || !strings.HasPrefix(err.Error(), path+":1: ") {
+		t.Errorf("of a file that is no TOML: %q, %v, want an error that names %s:1:", got, err, path)
+	}
+}
+
 func TestRestartFor(t *testing.T) {
 	old := mustParse(t, smallest, "/etc/homing")
 	tests := []struct {

@@ -5,6 +5,10 @@ import "time"
 // DefaultDataDir is where the state is when the file does not say.
 const DefaultDataDir = "/var/lib/homing"
 
+// ControlSocket is the name of the Unix socket in data_dir over which commands
+// speak to the running server.
+const ControlSocket = "control.sock"
+
 // DefaultSink is the name of the sink that a domain has when it names none: a
 // report by mail (RFC 3464) to the application's own envelope sender.
 const DefaultSink = "dsn"

@@ -94,6 +94,9 @@ func (c *checker) elsewhere() {
 	c.c.Store.URL = c.secret(c.c.Store.URLFile, "store.url_file")
 }
 
+// mostRecipients is how many rows the store writes in one transaction.
+const mostRecipients = 1000
+
 // bounds checks the numbers that would stop the server's work.
 func (c *checker) bounds() {
 	l := c.c.Limits
@@ -118,6 +121,9 @@ func (c *checker) bounds() {
 		if n.value < n.least {
 			c.errorf("limits."+n.key, "%d is too low: %s; write %d or more", n.value, n.why, n.least)
 		}
+	}
+	if l.Recipients > mostRecipients {
+		c.errorf("limits.recipients", "%d is too high: a message and all its recipients are stored at once, which is possible with %d; write that or less", l.Recipients, mostRecipients)
 	}
 	r := c.c.Retention
 	c.positive(r.Events, "retention.events", "90d")

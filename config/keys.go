@@ -28,6 +28,7 @@ func fieldsOf(t reflect.Type) map[string]field {
 type key struct {
 	name     string
 	restart  bool  // takes effect only when the server starts
+	tagged   bool  // restart, and not because its table is
 	table    bool  // has keys of its own
 	repeated bool  // a table that there can be several of
 	index    []int // through structs and pointers to them; nil below repeated ones
@@ -55,6 +56,7 @@ func keysOf(t reflect.Type, parent key) []key {
 			continue
 		}
 		k := key{name: name, restart: parent.restart || f.Tag.Get("reload") == "restart"}
+		k.tagged = k.restart && !parent.restart
 		if parent.name != "" {
 			k.name = parent.name + "." + name
 		}

@@ -59,3 +59,29 @@ func parse(data []byte, dir string, renamed map[string]string) (*Config, Problem
 	}
 	return c, f.list
 }
+
+// FindDataDir gives the data_dir of a file that may be wrong otherwise: whoever
+// only wants to ask the running server can do so while the file is edited.
+func FindDataDir(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("reading the configuration: %w", err)
+	}
+	base, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return "", fmt.Errorf("finding the directory of the configuration: %w", err)
+	}
+	tree, problem := parseTree(data)
+	if problem != nil {
+		problem.File = path
+		return "", Problems{*problem}
+	}
+	dir := DefaultDataDir
+	if v := tree.in["data_dir"]; v != nil && v.kind == text && v.text != "" {
+		dir = v.text
+	}
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(base, dir)
+	}
+	return dir, nil
+}

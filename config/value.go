@@ -150,7 +150,7 @@ var scalars = map[reflect.Type]*scalar{
 	reflect.TypeFor[Size]():          as("25MiB", parseSize),
 	reflect.TypeFor[Reserve]():       as("5%", parseReserve),
 	reflect.TypeFor[Rate]():          as("20/s", parseRate),
-	reflect.TypeFor[time.Duration](): as("5d", parseDuration),
+	reflect.TypeFor[time.Duration](): as("5d", ParseDuration),
 	reflect.TypeFor[netip.Prefix]():  as("127.0.0.1/32", parsePrefix),
 	reflect.TypeFor[netip.Addr]():    as("203.0.113.10", parseIP),
 }
@@ -180,7 +180,9 @@ func parseAddress(s string) (Address, error) {
 	return Address{"tcp", net.JoinHostPort(host, strconv.FormatUint(n, 10))}, nil
 }
 
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration reads what stands for a time in the file: "5d", "1d12h", "90s".
+// Its error says what to write instead.
+func ParseDuration(s string) (time.Duration, error) {
 	wrong := fmt.Errorf(`%q is not a duration; write a number with d, h, m or s, like "5d", "1h" or "90s"`, s)
 	days, rest, found := strings.Cut(s, "d")
 	if !found {

@@ -73,7 +73,8 @@ type Store interface {
 	Accepted(ctx context.Context, since time.Time) (map[string]int, error)
 
 	// Events gives up to limit events after an ID in order of commit. It
-	// waits until there is one or ctx ends.
+	// waits until there is one or ctx ends. With a ctx that has ended it
+	// waits for nothing: it gives what there is, or ctx's error.
 	Events(ctx context.Context, after event.ID, limit int) ([]event.Event, error)
 	// Cursor gives how far a sink has been told; the zero Cursor for a sink
 	// that is new.

@@ -23,12 +23,16 @@ func (s *Store) Events(ctx context.Context, after event.ID, limit int) ([]event.
 		s.mu.Lock()
 		news := s.eventBell.wait()
 		s.mu.Unlock()
-		if err := s.broken(ctx); err != nil {
+		// What there is can be had also after ctx has ended.
+		if err := s.broken(context.WithoutCancel(ctx)); err != nil {
 			return nil, err
 		}
 		list, err := s.eventsAfter(after, limit)
 		if err != nil || len(list) > 0 {
 			return list, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
 		select {
 		case <-news:

@@ -125,6 +125,18 @@ var eventTests = []named{
 		cancel()
 		h.wants(<-done, context.Canceled)
 	}},
+	{"with a context that has ended Events gives what there is, without waiting", func(h *harness) {
+		ended, end := context.WithCancel(h.ctx)
+		end()
+		_, err := h.s.Events(ended, 0, 1)
+		h.wants(err, context.Canceled)
+		h.apply(say(event.Event{Type: event.Filed}))
+		got, err := h.s.Events(ended, 0, 10)
+		h.must(err)
+		if len(got) != 1 {
+			h.Errorf("got %d, want 1", len(got))
+		}
+	}},
 	{"a sink that is new has the zero Cursor", func(h *harness) {
 		got, err := h.s.Cursor(h.ctx, "hooks")
 		h.must(err)
