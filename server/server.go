@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +22,6 @@ type Server struct {
 	policy    atomic.Pointer[Policy]
 	quotas    *quotas
 	incidents *incidents
-	reloading sync.Mutex
 }
 
 // Config is what a Server is made of.
@@ -72,13 +70,6 @@ func (s *Server) Policy() *Policy { return s.policy.Load() }
 
 // SentToday gives the recipients that an application has sent today.
 func (s *Server) SentToday(application string) int { return s.quotas.today(application) }
-
-// Exclusively runs reloads one at a time.
-func (s *Server) Exclusively(reload func() error) error {
-	s.reloading.Lock()
-	defer s.reloading.Unlock()
-	return reload()
-}
 
 // Wants reports whether a sink hears of a fact: those that the fact names,
 // else those of the application, else those of the domain.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -24,9 +23,9 @@ func newAppList() *cobra.Command {
 		Short: "List the applications that may send",
 		Args:  cobra.NoArgs,
 	}
-	asJSON := c.Flags().Bool("json", false, "print JSON for programs")
+	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, err := loadConfig(c)
+		cfg, _, err := loadConfig(c)
 		if err != nil {
 			return err
 		}
@@ -110,7 +109,5 @@ func listAppsJSON(w io.Writer, cfg *config.Config) error {
 		}
 		list = append(list, l)
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(list)
+	return printJSON(w, list)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +51,7 @@ func newAppAdd() *cobra.Command {
 	f.StringVar(&n.Kind, "kind", string(config.Generic), "civicrm, mautic, listmonk, phplist, mailman or generic")
 	f.StringArrayVar(&n.Domains, "domain", nil, "a `DOMAIN` that it may send as; may be repeated (default: the only one there is)")
 	f.StringArrayVar(&n.Networks, "network", nil, "a `NETWORK` from which it may relay without a password; may be repeated")
-	f.StringArrayVar(&n.Users, "user", nil, "a local `USER` who may use sendmail as this application; may be repeated")
+	f.StringArrayVar(&n.Users, "user", nil, "a local `USER` who may use the socket of listen.local as this application; may be repeated")
 	f.StringVar(&n.VERPPrefix, "verp-prefix", "", "what its own return addresses begin with (default for civicrm: civi+)")
 	f.StringArrayVar(&n.Sinks, "sink", nil, "the name of a `SINK` that is told; may be repeated (default: those of the domain)")
 	f.StringVar(&n.Mode, "mode", "", "deliver, capture (accept, keep, never send) or refuse")
@@ -95,9 +94,7 @@ func addApp(c *cobra.Command, n *newcomer, asJSON bool) error {
 	}
 	n.door = doorFor(cfg, n)
 	if asJSON {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(n)
+		return printJSON(c.OutOrStdout(), n)
 	}
 	return n.explain(c.OutOrStdout(), path, cfg)
 }
@@ -186,8 +183,8 @@ func (n *newcomer) explain(w io.Writer, path string, cfg *config.Config) error {
 			n.mailer(&b, "  ")
 		}
 	}
-	if len(n.Users) > 0 {
-		fmt.Fprintf(&b, "\nRun by the local user %s, it may call `homing sendmail`.\n", strings.Join(n.Users, " or "))
+	if len(n.Users) > 0 && !cfg.Listen.Local.IsZero() {
+		fmt.Fprintf(&b, "\nRun by the local user %s, it may speak SMTP at the socket %s without a password.\n", strings.Join(n.Users, " or "), cfg.Listen.Local.Address)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

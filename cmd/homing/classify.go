@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"homing/bounce"
+	"homing/internal/terminal"
 )
 
 // newClassify makes `homing classify`: what a message means, without a server
@@ -70,13 +69,11 @@ func (k *classifier) file(name string) error {
 		return err
 	}
 	if k.json {
-		var line bytes.Buffer
-		e := json.NewEncoder(&line)
-		e.SetEscapeHTML(false)
-		if err := e.Encode(report.JSON(name)); err != nil {
+		line, err := terminal.JSON(report.JSON(name))
+		if err != nil {
 			return err
 		}
-		_, err = k.out.Write(line.Bytes())
+		_, err = k.out.Write(line)
 		return err
 	}
 	if k.many {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +23,7 @@ func newConfigCheck() *cobra.Command {
 			"The exit code is 0 when the server can start with it (there may be warnings) and 1 otherwise.",
 		Args: cobra.NoArgs,
 	}
-	asJSON := c.Flags().Bool("json", false, "print JSON for programs")
+	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		path, err := configPath(c)
 		if err != nil {
@@ -42,14 +41,12 @@ func checkConfig(c *cobra.Command, path string, asJSON bool) error {
 	case err == nil:
 		problems = cfg.Warnings
 	case !errors.As(err, &problems):
-		return err
+		return explainConfig(err)
 	}
 	out := c.OutOrStdout()
 	switch {
 	case asJSON:
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		err = e.Encode(struct {
+		err = printJSON(out, struct {
 			File     string          `json:"file"`
 			OK       bool            `json:"ok"`
 			Problems config.Problems `json:"problems"`
@@ -85,16 +82,29 @@ func configPath(c *cobra.Command) (string, error) {
 	return "", fmt.Errorf("there is no configuration: neither ./homing.toml nor %s exists; name one with --config", systemConfig)
 }
 
-// loadConfig reads the configuration that a command works with.
-func loadConfig(c *cobra.Command) (*config.Config, error) {
+// loadConfig reads the configuration that a command works with, and gives its
+// path too.
+func loadConfig(c *cobra.Command) (*config.Config, string, error) {
 	path, err := configPath(c)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	cfg, err := config.Load(path)
+	return cfg, path, explainConfig(err)
+}
+
+// explainConfig says what to do about a configuration that cannot be read.
+func explainConfig(err error) error {
 	var problems config.Problems
-	if errors.As(err, &problems) {
-		return nil, fmt.Errorf("the configuration cannot be used:\n%w", problems)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &problems):
+		return fmt.Errorf("the configuration cannot be used:\n%w", problems)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: try again as the user who runs the server, or with sudo", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: name the right one with --config", err)
 	}
-	return cfg, err
+	return err
 }

@@ -7,20 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"homing/config"
 	"homing/server/web"
 )
-
-// controlName is the control socket in data_dir.
-const controlName = "control.sock"
 
 // A control speaks to the running server over its control socket.
 type control struct {
@@ -29,13 +27,17 @@ type control struct {
 }
 
 // dialControl finds the control socket of the server that the configuration
-// of this command describes.
+// of this command describes, also while there are mistakes in the file.
 func dialControl(c *cobra.Command) (*control, error) {
-	cfg, err := loadConfig(c)
+	path, err := configPath(c)
 	if err != nil {
 		return nil, err
 	}
-	socket := filepath.Join(cfg.DataDir, controlName)
+	dir, err := config.FindDataDir(path)
+	if err != nil {
+		return nil, explainConfig(err)
+	}
+	socket := filepath.Join(dir, config.ControlSocket)
 	return &control{socket: socket, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
@@ -56,8 +58,8 @@ func notFound(err error) bool {
 }
 
 // call asks the server and reads its JSON into answer, unless that is nil.
-func (c *control) call(ctx context.Context, method, path string, query url.Values, body, answer any) error {
-	resp, err := c.open(ctx, method, path, query, body, "application/json")
+func (s *control) call(ctx context.Context, method, path string, query url.Values, body, answer any) error {
+	resp, err := s.open(ctx, method, path, query, body, "application/json")
 	if err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ func (c *control) call(ctx context.Context, method, path string, query url.Value
 	return nil
 }
 
-func (c *control) open(ctx context.Context, method, path string, query url.Values, body any, accept string) (*http.Response, error) {
+func (s *control) open(ctx context.Context, method, path string, query url.Values, body any, accept string) (*http.Response, error) {
 	var in io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -85,40 +87,36 @@ func (c *control) open(ctx context.Context, method, path string, query url.Value
 		return nil, err
 	}
 	req.Header.Set("Accept", accept)
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, c.explain(err)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
-	if resp.StatusCode >= 400 {
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	if resp.StatusCode >= 300 {
 		defer resp.Body.Close()
-		var p errProblem
-		if json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&p.Problem) != nil {
-			return nil, fmt.Errorf("the server answered %s", resp.Status)
-		}
-		return nil, p
+		return nil, refusal(resp)
 	}
 	return resp, nil
 }
 
-// explain says what to do when the socket does not answer.
-func (c *control) explain(err error) error {
-	switch {
-	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no server answers at %s: start it with `homing serve`, or name its configuration with --config", c.socket)
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%s may be opened only by the user who runs the server: try again as that user or with sudo", c.socket)
+// refusal is the error in an answer.
+func refusal(resp *http.Response) error {
+	var p errProblem
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&p.Problem); err != nil || p.Detail == "" {
+		return fmt.Errorf("the server answered %s: it may be of another version than this command", resp.Status)
 	}
-	return fmt.Errorf("asking the server at %s: %w", c.socket, err)
+	return p
 }
 
-// asJSON adds the flag that every command over the control socket has.
-func asJSON(c *cobra.Command) *bool {
-	return c.Flags().Bool("json", false, "print JSON for programs")
-}
-
-// printJSON prints one value, indented, for people who pipe it on.
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+// explain says what to do when the socket does not answer.
+func (s *control) explain(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no server answers at %s: start it with `homing serve`, or name its configuration with --config", s.socket)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s may be opened only by the user who runs the server: try again as that user or with sudo", s.socket)
+	}
+	return fmt.Errorf("asking the server at %s: %w", s.socket, err)
 }

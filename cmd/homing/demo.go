@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"text/template"
 	"time"
 
@@ -26,15 +29,22 @@ recipients sent as CiviCRM sends it, and a receiver of webhooks. Nothing leaves 
 		Args: cobra.NoArgs,
 	}
 	once := c.Flags().Bool("once", false, "end by itself after the table; the exit code says whether the table is right")
-	c.RunE = func(c *cobra.Command, _ []string) error { return demo(c.Context(), c.OutOrStdout(), *once) }
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		// When its terminal is closed it ends, and cleans up, too.
+		ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGHUP)
+		defer stop()
+		return demo(ctx, c.OutOrStdout(), *once)
+	}
 	return c
 }
 
-// How long things take in the demo. They are short so that a person can watch
-// a whole life of a mailing.
+// How long things take in the demo: short, so that a person can watch a whole
+// life of a mailing. What is tried again is tried three times, and the pause
+// after that is longer than the lifetime; so nothing depends on how fast the
+// machine is, short of a minute.
 const (
-	demoAfter    = 2 * time.Second // until something comes back
-	demoDeadline = 90 * time.Second
+	demoAfter    = time.Second // until something comes back
+	demoDeadline = 3 * time.Minute
 )
 
 // demoConfig is what the demo's server is configured with: an ordinary file.
@@ -44,8 +54,8 @@ data_dir = "data"
 
 [listen]
 smtp = ["{{.MX}}"]
-submission = ["{{.Submission}}"]
-http = ["{{.HTTP}}"]
+submission = ["{{.Any}}"]
+http = ["{{.Any}}"]
 
 [[domain]]
 name = "example.org"
@@ -70,8 +80,8 @@ allow_private = true
 source_addresses = ["{{.Address}}"]
 port = {{.Port}}
 allow_networks = ["127.0.0.0/8"]
-lifetime = "12s"
-retry = ["3s"]
+lifetime = "60s"
+retry = ["2s", "3s", "60s"]
 
 [dns]
 server = "{{.DNS}}"
@@ -82,60 +92,50 @@ disk_reserve = "64MiB"
 
 const demoSecret = "whsec_aG9taW5nIGRlbW8gaG9taW5nIGRlbW8gaG9taW5n"
 
-// A stage is everything that the demo runs.
-type stage struct {
+// A scene is everything that the demo runs.
+type scene struct {
 	net    *toynet.Net
 	client *toynet.CiviCRM
-	config string // path of homing.toml
-	http   string
+	dir    string // removed at the end
 }
 
+func (s *scene) config() string { return filepath.Join(s.dir, "homing.toml") }
+func (s *scene) log() string    { return filepath.Join(s.dir, "homing.log") }
+
 // demo runs the server, the toy internet and the mailing, and prints what
-// became of each recipient.
+// became of each recipient. Nothing is left when it returns.
 func demo(ctx context.Context, out io.Writer, once bool) error {
 	dir, err := os.MkdirTemp("", "homing-demo-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	st, err := setStage(dir)
+	s, err := setScene(dir)
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var play tasks
-	play.start(func() error { defer stop(); return st.net.Run(ctx) })
-	logFile, err := os.Create(filepath.Join(dir, "homing.log"))
-	if err != nil {
-		return errors.Join(err, stopped(stop, &play))
-	}
-	defer logFile.Close()
-	log := slog.New(slog.NewTextHandler(logFile, nil))
-	ready := make(chan struct{})
-	play.start(func() error {
-		defer stop()
-		return serve(ctx, st.config, log, func() { close(ready) })
-	})
+	ready := make(chan *house, 1)
+	world := start(ctx, stop, part{"the toy internet", s.net.Run})
+	server := start(ctx, stop, part{"the server", func(ctx context.Context) error { return s.serve(ctx, ready) }})
 	select {
-	case <-ready:
-		err = perform(ctx, out, st, once)
+	case h := <-ready:
+		err = s.perform(ctx, out, h, once)
 	case <-ctx.Done():
 	}
-	if err = errors.Join(err, stopped(stop, &play)); err != nil && ctx.Err() != nil && once {
-		return fmt.Errorf("%w (the server's log was %s)", err, logFile.Name())
+	interrupted := once && ctx.Err() != nil
+	if err = errors.Join(err, server.end(), world.end()); err == nil && interrupted {
+		return errors.New("it was ended before the table was complete")
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%w\nThe server's log ends with:\n%s", err, tail(s.log(), 4096))
+	}
+	return nil
 }
 
-// stopped ends what runs and waits for it.
-func stopped(stop func(), play *tasks) error {
-	stop()
-	return play.wait()
-}
-
-// setStage opens the toy internet and writes the configuration that fits it.
-func setStage(dir string) (*stage, error) {
+// setScene opens the toy internet and writes the configuration that fits it.
+func setScene(dir string) (*scene, error) {
 	world := toynet.Everyday(demoAfter)
 	world.HookSecret = demoSecret
 	world.Server = toynet.Server{Name: "mail.example.org", Returns: []string{"bounce.example.org"}, Senders: []string{"example.org", "bounce.example.org"}}
@@ -143,48 +143,72 @@ func setStage(dir string) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := &scene{net: net, dir: dir}
+	s.client = &toynet.CiviCRM{From: `"Example News" <news@example.org>`, Prefix: "civi+", Domain: "bounce.example.org"}
+	var text bytes.Buffer
 	mx := net.ServerAddr()
-	at := func(port int) string { return fmt.Sprintf("%s:%d", mx.Addr(), port) }
-	st := &stage{net: net, config: filepath.Join(dir, "homing.toml"), http: at(8025)}
-	st.client = &toynet.CiviCRM{Address: at(5870), From: `"Example News" <news@example.org>`, Prefix: "civi+", Domain: "bounce.example.org"}
-	f, err := os.Create(st.config)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	err = demoConfig.Execute(f, map[string]any{"MX": mx, "Submission": st.client.Address, "HTTP": st.http, "Hook": net.Hook.URL(),
+	err = demoConfig.Execute(&text, map[string]any{"MX": mx, "Any": fmt.Sprintf("%s:0", mx.Addr()), "Hook": net.Hook.URL(),
 		"Address": mx.Addr(), "Port": net.Port(), "DNS": net.DNSAddr()})
-	return st, errors.Join(err, os.WriteFile(filepath.Join(dir, "hook-secret"), []byte(demoSecret), 0o600), checkDemo(st.config))
+	err = errors.Join(err, os.WriteFile(s.config(), text.Bytes(), 0o600),
+		os.WriteFile(filepath.Join(dir, "hook-secret"), []byte(demoSecret), 0o600))
+	if err != nil {
+		ended, end := context.WithCancel(context.Background())
+		end()
+		return nil, errors.Join(err, net.Run(ended)) // which closes it
+	}
+	return s, nil
 }
 
-// checkDemo finds a mistake in the demo's own configuration early.
-func checkDemo(path string) error {
-	_, err := config.Load(path)
-	return err
+// serve runs the real server.
+func (s *scene) serve(ctx context.Context, ready chan<- *house) error {
+	cfg, err := config.Load(s.config())
+	if err != nil {
+		return err
+	}
+	log, err := os.Create(s.log())
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return serve(ctx, job{path: s.config(), cfg: cfg, log: slog.New(slog.NewTextHandler(log, nil)), ready: func(h *house) { ready <- h }})
+}
+
+// tail gives the last octets of a file, from the beginning of a line.
+func tail(path string, octets int) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	if len(text) > octets {
+		text = text[len(text)-octets:]
+		_, text, _ = bytes.Cut(text, []byte("\n"))
+	}
+	return string(text)
 }
 
 // perform sends the mailing, watches, and prints the table.
-func perform(ctx context.Context, out io.Writer, st *stage, once bool) error {
+func (s *scene) perform(ctx context.Context, out io.Writer, h *house, once bool) error {
 	recipients := demoRecipients()
 	fmt.Fprintf(out, "Homing is running on loopback beside a toy internet of %d domains. A mailing of %d recipients goes out now.\n\n", len(demoKinds), len(recipients))
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, demoDeadline)
 	defer cancel()
-	sent, err := st.client.Send(limited, toynet.Mailing{Job: 1, FirstQueue: 1, Subject: "Grüße from the demo", Text: "Dear friends,\n\nthis is the news.\n", To: recipients})
+	s.client.Address = h.at("submission")
+	sent, err := s.client.Send(limited, toynet.Mailing{Job: 1, FirstQueue: 1, Subject: "Grüße from the demo", Text: "Dear friends,\n\nthis is the news.\n", To: recipients})
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("sending the mailing: %w", err)
 	}
 	fmt.Fprintf(out, "%s  the application has handed over all %d\n", since(began), len(sent))
-	watch(limited, out, st, began)
+	watch(limited, out, s.net.Hook, began)
 	if ctx.Err() != nil {
 		return nil
 	}
-	right := report(out, st, recipients, began)
+	right := report(out, s.net.Hook.Calls.All(), recipients, began)
 	if !once {
-		fmt.Fprintf(out, "\nThe server goes on until you press Ctrl-C. Look around from another terminal:\n"+
-			"  %s --config %s status\n  %[1]s --config %[2]s hold list\n  %[1]s --config %[2]s trace u1@unknown.test\n"+
-			"  %[1]s --config %[2]s events --follow\n  curl http://%[3]s/metrics\nIts submission listener is %[4]s, its MX %[5]s.\n",
-			os.Args[0], st.config, st.http, st.client.Address, st.net.ServerAddr())
+		s.explain(out, h)
 		<-ctx.Done()
 		return nil
 	}
@@ -194,10 +218,23 @@ func perform(ctx context.Context, out io.Writer, st *stage, once bool) error {
 	return nil
 }
 
+// explain says where everything is.
+func (s *scene) explain(out io.Writer, h *house) {
+	fmt.Fprintf(out, `
+The server goes on until you press Ctrl-C. Look around from another terminal:
+  %[1]s --config %[2]s status
+  %[1]s --config %[2]s hold list
+  %[1]s --config %[2]s trace u1@unknown.test
+  %[1]s --config %[2]s events --follow
+  curl http://%[3]s/metrics
+Applications submit mail at %[4]s; the MX is %[5]s; the log is %[6]s.
+`, os.Args[0], s.config(), h.at("http"), h.at("submission"), h.at("smtp"), s.log())
+}
+
 // watch prints progress until everything has been told, or ctx ends.
-func watch(ctx context.Context, out io.Writer, st *stage, began time.Time) {
+func watch(ctx context.Context, out io.Writer, hook *toynet.Hook, began time.Time) {
 	done := make(chan error, 1)
-	go func() { done <- st.net.Hook.Calls.Wait(ctx, allTold) }()
+	go func() { done <- hook.Calls.Wait(ctx, allTold) }()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for last, told := "", false; !told; {
@@ -206,7 +243,7 @@ func watch(ctx context.Context, out io.Writer, st *stage, began time.Time) {
 			told = true
 		case <-tick.C:
 		}
-		if now := progress(st.net.Hook.Calls.All()); now != last || told {
+		if now := progress(hook.Calls.All()); now != last {
 			fmt.Fprintf(out, "%s  %s\n", since(began), now)
 			last = now
 		}

@@ -158,8 +158,8 @@ func progress(calls []toynet.Call) string {
 }
 
 // report prints the table and reports whether it is right.
-func report(out io.Writer, st *stage, recipients []string, began time.Time) bool {
-	heard := fates(st.net.Hook.Calls.All())
+func report(out io.Writer, calls []toynet.Call, recipients []string, began time.Time) bool {
+	heard := fates(calls)
 	right := true
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "RECIPIENTS\tWHO\tWHAT HAPPENED\tWHAT THE APPLICATION WAS TOLD\tON HOLD\tTO THE WEBHOOK")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -69,22 +70,33 @@ func unwanted(problems config.Problems) error {
 	return fmt.Errorf("nothing was changed: %w", errors.Join(errs...))
 }
 
-// replaceFile writes a file anew. Readers see the old or the new text, also
-// after a crash. The name is durable once the directory is synced.
+// replaceFile writes a file anew, with the permissions and the owner that it
+// has. The name is durable once the directory is synced.
 func replaceFile(path string, text []byte) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	return writeFile(path, text, info)
+}
+
+// writeFile gives a path a new file, with the permissions and the owner of
+// like, or mode 0600 when that is nil. Readers see the file before or the
+// whole new one, also after a crash. The name is durable once the directory is
+// synced.
+func writeFile(path string, text []byte, like fs.FileInfo) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
 	_, err = tmp.Write(text)
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		err = errors.Join(err, tmp.Chown(int(s.Uid), int(s.Gid)))
+	if like != nil {
+		if s, ok := like.Sys().(*syscall.Stat_t); ok {
+			err = errors.Join(err, tmp.Chown(int(s.Uid), int(s.Gid)))
+		}
+		err = errors.Join(err, tmp.Chmod(like.Mode().Perm()))
 	}
-	err = errors.Join(err, tmp.Chmod(info.Mode().Perm()), tmp.Sync(), tmp.Close())
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), path)
 	}

@@ -1,17 +1,21 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"os/user"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"homing/internal/terminal"
 	"homing/server/web"
 )
 
@@ -19,37 +23,49 @@ func newHold() *cobra.Command {
 	return group("hold", "Addresses that are not mailed", newHoldList(), newHoldShow(), newHoldAdd(), newHoldRelease())
 }
 
+// holdFlags adds the flags that choose holds.
+func holdFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.String("application", "", "only what counts for this `APPLICATION` (default: all)")
+	f.String("domain", "", "only addresses in this `DOMAIN`")
+	f.String("rule", "", "only holds by this `RULE`: hard, hard-report, two-reports, threshold, complaint, operator")
+	periodFlag(c, "since", "only holds that are not older than this, such as 90m or 2d")
+}
+
 func newHoldList() *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the addresses on hold", Args: cobra.NoArgs}
-	asJSON := asJSON(c)
+	holdFlags(c)
+	asJSON := jsonFlag(c)
 	all := c.Flags().Bool("all", false, "also addresses against which something is known that holds nothing yet")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		query := asked(c, "application", "domain", "rule", "since")
+		filtered := len(query) > 0
+		if *all {
+			query.Set("all", "1")
+		}
 		server, err := dialControl(c)
 		if err != nil {
 			return err
 		}
-		holds, err := server.holds(c, *all)
+		holds, err := server.holds(c.Context(), query)
 		if err != nil {
 			return err
 		}
 		if *asJSON {
 			return printJSON(c.OutOrStdout(), holds)
 		}
-		return printHolds(c.OutOrStdout(), holds)
+		return printHolds(c.OutOrStdout(), holds, filtered)
 	}
 	return c
 }
 
 // holds reads the whole list, page by page.
-func (s *control) holds(c *cobra.Command, all bool) (web.Holds, error) {
+func (s *control) holds(ctx context.Context, query url.Values) (web.Holds, error) {
 	out := web.Holds{Holds: []*web.Hold{}}
-	query := url.Values{"limit": {"1000"}}
-	if all {
-		query.Set("all", "1")
-	}
+	query.Set("limit", strconv.Itoa(pageRows))
 	for {
 		var page web.Holds
-		if err := s.call(c.Context(), http.MethodGet, "/api/v1/holds", query, nil, &page); err != nil {
+		if err := s.call(ctx, http.MethodGet, "/api/v1/holds", query, nil, &page); err != nil {
 			return out, err
 		}
 		out.Holds = append(out.Holds, page.Holds...)
@@ -60,9 +76,13 @@ func (s *control) holds(c *cobra.Command, all bool) (web.Holds, error) {
 	}
 }
 
-func printHolds(w io.Writer, holds web.Holds) error {
+func printHolds(w io.Writer, holds web.Holds, filtered bool) error {
 	if len(holds.Holds) == 0 {
-		_, err := fmt.Fprintln(w, "No address is on hold.")
+		words := "No address is on hold."
+		if filtered {
+			words = "No address is on hold like that."
+		}
+		_, err := fmt.Fprintln(w, words)
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -70,10 +90,11 @@ func printHolds(w io.Writer, holds web.Holds) error {
 	for _, h := range holds.Holds {
 		for _, s := range h.Scopes {
 			for _, r := range s.Holds {
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(h.Address), scopeName(s.Application), clock(r.Since), until(r), r.Rule, r.Reason, lastSaid(r.Evidence))
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", terminal.Line(h.Address), scopeName(s.Application), clock(r.Since), until(r),
+					r.Rule, terminal.Clip(r.Reason, 40), lastSaid(r.Evidence))
 			}
 			if len(s.Holds) == 0 && len(s.Evidence) > 0 {
-				fmt.Fprintf(t, "%s\t%s\t\t\tnot held\t\t%s\n", printable(h.Address), scopeName(s.Application), lastSaid(s.Evidence))
+				fmt.Fprintf(t, "%s\t%s\t\t\tnot held\t\t%s\n", terminal.Line(h.Address), scopeName(s.Application), lastSaid(s.Evidence))
 			}
 		}
 	}
@@ -98,40 +119,61 @@ func lastSaid(e []web.Evidence) string {
 	if len(e) == 0 {
 		return ""
 	}
-	return clip(e[len(e)-1].Diagnostic, 60)
+	return terminal.Clip(e[len(e)-1].Diagnostic, 60)
 }
 
 func newHoldShow() *cobra.Command {
 	c := &cobra.Command{Use: "show ADDRESS", Short: "Explain what is known against an address", Args: cobra.ExactArgs(1)}
-	asJSON := asJSON(c)
+	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		server, err := dialControl(c)
 		if err != nil {
 			return err
 		}
-		var h web.Hold
-		err = server.call(c.Context(), http.MethodGet, "/api/v1/holds/"+url.PathEscape(args[0]), nil, nil, &h)
-		if notFound(err) {
-			return fmt.Errorf("nothing is known against %s: it is not on hold", args[0])
-		}
+		h, err := server.hold(c.Context(), args[0])
 		if err != nil {
 			return err
 		}
 		if *asJSON {
 			return printJSON(c.OutOrStdout(), h)
 		}
+		if len(h.Scopes) == 0 {
+			_, err := fmt.Fprintf(c.OutOrStdout(), "Nothing is known against %s: it is not on hold.\n", terminal.Line(args[0]))
+			return err
+		}
 		return explainHold(c.OutOrStdout(), h)
 	}
 	return c
+}
+
+// hold asks what is known against an address, which may be nothing.
+func (s *control) hold(ctx context.Context, address string) (web.Hold, error) {
+	h := web.Hold{Address: address, Scopes: []web.Scope{}}
+	if err := checkAddress(address); err != nil {
+		return h, err
+	}
+	err := s.call(ctx, http.MethodGet, "/api/v1/holds/"+url.PathEscape(address), nil, nil, &h)
+	if notFound(err) {
+		err = nil
+	}
+	return h, err
+}
+
+// checkAddress tells an address from a word that is none.
+func checkAddress(s string) error {
+	if strings.Contains(s, "@") {
+		return nil
+	}
+	return fmt.Errorf("%q is not an address: want something like ann@example.net", s)
 }
 
 // explainHold says in plain words which replies, which rule, until when.
 func explainHold(w io.Writer, h web.Hold) error {
 	var b strings.Builder
 	if h.Held {
-		fmt.Fprintf(&b, "%s is on hold.\n", printable(h.Address))
+		fmt.Fprintf(&b, "%s is on hold.\n", terminal.Line(h.Address))
 	} else {
-		fmt.Fprintf(&b, "%s is not on hold.\n", printable(h.Address))
+		fmt.Fprintf(&b, "%s is not on hold.\n", terminal.Line(h.Address))
 	}
 	for _, s := range h.Scopes {
 		for _, r := range s.Holds {
@@ -146,7 +188,7 @@ func explainHold(w io.Writer, h web.Hold) error {
 		}
 	}
 	if h.Held {
-		fmt.Fprintf(&b, "To mail it again: homing hold release %s\n", printable(h.Address))
+		fmt.Fprintf(&b, "To mail it again: homing hold release %s\n", shellWord(terminal.Line(h.Address)))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -176,7 +218,7 @@ func explainReason(b *strings.Builder, s web.Scope, r web.Reason) {
 	if why == "" {
 		why = "rule " + r.Rule
 	}
-	fmt.Fprintf(b, "  For %s, %s is held since %s, %s, because %s (%s, by %s).\n", scopeName(s.Application), what, clock(r.Since), end, why, clip(r.Reason, 80), clip(r.By, 40))
+	fmt.Fprintf(b, "  For %s, %s is held since %s, %s, because %s (%s, by %s).\n", scopeName(s.Application), what, clock(r.Since), end, why, terminal.Clip(r.Reason, 80), terminal.Clip(r.By, 40))
 	explainEvidence(b, r.Evidence)
 }
 
@@ -186,12 +228,12 @@ func explainEvidence(b *strings.Builder, evidence []web.Evidence) {
 		if e.Sync {
 			how = "during delivery"
 		}
-		fmt.Fprintf(b, "    %s %s, message %s, %s %s: %s", clock(e.Time), how, e.Message, e.Class, e.Reason, clip(e.Diagnostic, 200))
+		fmt.Fprintf(b, "    %s %s, message %s, %s %s: %s", clock(e.Time), how, e.Message, e.Class, e.Reason, terminal.Clip(e.Diagnostic, 200))
 		if e.RemoteMTA != "" {
-			fmt.Fprintf(b, " (said by %s)", clip(e.RemoteMTA, 80))
+			fmt.Fprintf(b, " (said by %s)", terminal.Clip(e.RemoteMTA, 80))
 		}
 		if e.Rule != "" {
-			fmt.Fprintf(b, " [rule %s matched %q]", e.Rule, clip(e.Matched, 60))
+			fmt.Fprintf(b, " [rule %s matched %q]", e.Rule, terminal.Clip(e.Matched, 60))
 		}
 		b.WriteString("\n")
 	}
@@ -201,16 +243,16 @@ func newHoldAdd() *cobra.Command {
 	c := &cobra.Command{Use: "add ADDRESS", Short: "Put an address on hold", Args: cobra.ExactArgs(1)}
 	application := c.Flags().String("application", "", "for this `APPLICATION` only (default: all)")
 	reason := c.Flags().String("reason", "added by hand", "why, in your own words")
-	days := c.Flags().Int("days", 0, "for so many days (default: until released)")
-	asJSON := asJSON(c)
+	length := periodFlag(c, "for", "for so long, such as 30d (default: until released)")
+	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		server, err := dialControl(c)
 		if err != nil {
 			return err
 		}
 		in := web.AddHold{Address: args[0], Application: *application, Reason: *reason, By: whoami()}
-		if *days > 0 {
-			end := time.Now().AddDate(0, 0, *days)
+		if *length > 0 {
+			end := time.Now().Add(time.Duration(*length))
 			in.Until = &end
 		}
 		var h web.Hold
@@ -225,74 +267,22 @@ func newHoldAdd() *cobra.Command {
 	return c
 }
 
-// whoami names the person at the keyboard, for the record.
+// whoami names the person at the keyboard, for the record: with sudo the one
+// who called it.
 func whoami() string {
+	if name := os.Getenv("SUDO_USER"); name != "" {
+		return name
+	}
 	if u, err := user.Current(); err == nil {
 		return u.Username
 	}
 	return "operator"
 }
 
-func newHoldRelease() *cobra.Command {
-	c := &cobra.Command{Use: "release ADDRESS…", Short: "Let addresses be mailed again", Args: cobra.MinimumNArgs(1)}
-	application := c.Flags().String("application", "", "for this `APPLICATION` only (default: all)")
-	dryRun := c.Flags().Bool("dry-run", false, "say what would be released and release nothing")
-	asJSON := asJSON(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		server, err := dialControl(c)
-		if err != nil {
-			return err
-		}
-		var out []released
-		for _, address := range args {
-			r, err := server.release(c, address, *application, *dryRun)
-			if err != nil {
-				return err
-			}
-			out = append(out, r)
-		}
-		if *asJSON {
-			return printJSON(c.OutOrStdout(), out)
-		}
-		for _, r := range out {
-			fmt.Fprintln(c.OutOrStdout(), r)
-		}
-		return nil
+// shellWord gives a word as a shell takes it.
+func shellWord(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@.+-_=") == "" {
+		return s
 	}
-	return c
-}
-
-// released says what a release did to one address.
-type released struct {
-	Address  string `json:"address"`
-	Released bool   `json:"released"`
-	DryRun   bool   `json:"dry_run,omitempty"`
-}
-
-func (r released) String() string {
-	switch {
-	case !r.Released:
-		return printable(r.Address) + " was not on hold."
-	case r.DryRun:
-		return printable(r.Address) + " would be released."
-	}
-	return printable(r.Address) + " is released: it will be mailed again."
-}
-
-func (s *control) release(c *cobra.Command, address, application string, dryRun bool) (released, error) {
-	path := "/api/v1/holds/" + url.PathEscape(address)
-	out := released{Address: address, DryRun: dryRun}
-	var err error
-	if dryRun {
-		var h web.Hold
-		err = s.call(c.Context(), http.MethodGet, path, nil, nil, &h)
-		out.Released = h.Held
-	} else {
-		err = s.call(c.Context(), http.MethodDelete, path, url.Values{"application": {application}}, nil, nil)
-		out.Released = err == nil
-	}
-	if notFound(err) {
-		err = nil
-	}
-	return out, err
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

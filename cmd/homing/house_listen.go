@@ -8,11 +8,14 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
+	"slices"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"homing/config"
+	"homing/server"
 	"homing/server/smtpd"
 	"homing/server/web"
 	"homing/store"
@@ -21,8 +24,18 @@ import (
 // A listener is one address that is listened on, and what answers there.
 type listener struct {
 	what    string // as in the configuration
-	address string
+	address string // the real one, where the configuration says port 0
+	http    bool
 	serve   func(ctx context.Context) error
+}
+
+// at gives the first address that is listened on for something; "": none.
+func (h *house) at(what string) string {
+	i := slices.IndexFunc(h.listeners, func(l listener) bool { return l.what == what })
+	if i < 0 {
+		return ""
+	}
+	return h.listeners[i].address
 }
 
 // openListeners opens every socket of the configuration. What it opened is closed
@@ -49,7 +62,11 @@ func (h *house) openListeners() (err error) {
 		if err != nil {
 			return err
 		}
-		h.listeners = append(h.listeners, listener{plan.what, plan.address.String(), func(ctx context.Context) error { return plan.answer(ctx, l) }})
+		address := plan.address
+		if address.Network == "tcp" {
+			address.Address = l.Addr().String()
+		}
+		h.listeners = append(h.listeners, listener{plan.what, address.String(), plan.http(), func(ctx context.Context) error { return plan.answer(ctx, l) }})
 	}
 	return nil
 }
@@ -61,6 +78,14 @@ type plan struct {
 	mode    fs.FileMode // of a socket file
 	answer  func(ctx context.Context, l net.Listener) error
 }
+
+func (p plan) http() bool { return p.what == listenHTTP || p.what == listenControl }
+
+// What listens without being SMTP.
+const (
+	listenHTTP    = "http"
+	listenControl = "control"
+)
 
 // plans lists the listeners of the configuration.
 func (h *house) plans() (all []plan) {
@@ -85,9 +110,9 @@ func (h *house) plans() (all []plan) {
 	add("lmtp", h.smtp(h.server.LMTP, lmtp), 0o660, c.LMTP...)
 	add("local", h.smtp(h.server.Outbound, h.submissionOptions(logins, true)), 0o666, c.Local)
 	w := h.web()
-	add("http", func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, l, w.Open(), h.log) }, 0o660, c.HTTP...)
-	add("control", func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, l, w.Control(), h.log) }, 0o600,
-		config.Address{Network: "unix", Address: filepath.Join(h.cfg.DataDir, controlName)})
+	add(listenHTTP, func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, l, w.Open(), h.log) }, 0o660, c.HTTP...)
+	add(listenControl, func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, l, w.Control(), h.log) }, 0o600,
+		config.Address{Network: "unix", Address: filepath.Join(h.cfg.DataDir, config.ControlSocket)})
 	return all
 }
 
@@ -128,22 +153,33 @@ func (h *house) smtp(b smtpd.Backend, o smtpd.Options) func(context.Context, net
 }
 
 func (h *house) web() *web.Web {
-	return &web.Web{Store: h.store, Queue: h.queue, Reader: h.reader, Log: h.log, Ready: h.ready, Status: h.status,
+	return &web.Web{
+		Store: h.store, Queue: h.queue, Reader: h.reader, Log: h.log, Now: time.Now,
+		Ready: h.isReady, Status: h.status, Reload: func(context.Context) error { return h.reload() },
 		Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
-		Reload:  func(context.Context) error { return h.server.Exclusively(h.reload) }, Now: h.now}
+		Knows: func(application string) bool {
+			return slices.ContainsFunc(h.server.Policy().Applications, func(a *server.Application) bool { return a.Name == application })
+		},
+	}
 }
 
-// ready is nil once everything listens and while the store works.
-func (h *house) ready() error {
+// isReady is nil once everything listens, until the end begins, and while the
+// store works.
+func (h *house) isReady() error {
 	select {
 	case <-h.open:
-		if err := h.store.Room(); errors.Is(err, store.ErrFailed) {
-			return err
-		}
-		return nil
 	default:
 		return errors.New("starting")
 	}
+	select {
+	case <-h.stopping:
+		return errors.New("stopping")
+	default:
+	}
+	if err := h.store.Room(); errors.Is(err, store.ErrFailed) {
+		return err
+	}
+	return nil
 }
 
 func listenAt(a config.Address, mode fs.FileMode) (net.Listener, error) {
@@ -155,6 +191,9 @@ func listenAt(a config.Address, mode fs.FileMode) (net.Listener, error) {
 
 // explainListen says what to do about an address that cannot be listened on.
 func explainListen(what string, a config.Address, err error) error {
+	if what == listenControl {
+		return fmt.Errorf("data_dir: opening the control socket: %w", err)
+	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, smtpd.ErrInUse):
 		return fmt.Errorf("listen.%s: another program listens on %s: `ss -ltnp` shows which; stop it, or choose another address: %w", what, a, err)

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"homing/event"
 	"homing/server/web"
 	"homing/store"
 )
-
-func (h *house) now() time.Time { return time.Now() }
 
 // status is one screen: what runs, and what needs attention.
 func (h *house) status(context.Context) (web.Status, error) {
@@ -20,7 +17,7 @@ func (h *house) status(context.Context) (web.Status, error) {
 		Version: version, Hostname: p.Hostname, Mode: string(p.Mode), Started: h.started.UTC(), Ready: "ready", Waiting: h.queue.Waiting(),
 		Listen: []web.Listening{}, Sinks: []web.SinkStatus{}, Apps: []web.Application{}, Attention: []string{},
 	}
-	if err := h.ready(); err != nil {
+	if err := h.isReady(); err != nil {
 		s.Ready = err.Error()
 		s.Attention = append(s.Attention, "The server is not ready: "+err.Error()+".")
 	}

@@ -12,7 +12,7 @@ import (
 func TestAKeyIsMadeOnceAndNeverHalf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "verp.key")
 	// What a crash in the middle of making it leaves behind is no key.
-	if err := os.WriteFile(path+".new", []byte("ab"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), ".verp.key.1"), []byte("ab"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var first []byte
@@ -34,7 +34,7 @@ func TestAKeyIsMadeOnceAndNeverHalf(t *testing.T) {
 			t.Error("the key was made again")
 		}
 	}
-	if _, err := os.Stat(path + ".new"); err == nil {
-		t.Error("the file it was made in is still there")
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key is %v, %v, want mode 0600", info.Mode(), err)
 	}
 }

@@ -9,16 +9,23 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
 	"homing/config"
+	"homing/internal/terminal"
 )
 
 // newLogger makes the server's log: text on a terminal, JSON otherwise, with
-// people's addresses as the configuration wants them.
+// people's addresses as the configuration wants them. The handlers quote what
+// a terminal would obey.
 func newLogger(w io.Writer, c config.Log) *slog.Logger {
+	if guarded, ok := w.(*terminal.Writer); ok {
+		w = guarded.W // which may be a terminal
+	}
 	people := addressesAs(c.Addresses)
 	o := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr { return people(groups, spelled(a)) }}
 	if c.Format == config.LogText || c.Format == config.LogAuto && isTerminal(w) {
@@ -40,15 +47,26 @@ func spelled(a slog.Attr) slog.Attr {
 	return a
 }
 
-// addressesAs rewrites the only keys under which addresses are logged.
+// addressLike finds what may be somebody's address in a text: an error, what a
+// server said.
+var addressLike = regexp.MustCompile(`(?:"(?:[^"\\]|\\.)*"|[^\s<>"(),;:@\[\]]+)@[^\s<>"(),;:@]+`)
+
+// addressesAs rewrites addresses: the whole value of the keys that are for
+// them, and what looks like one in every other text.
 func addressesAs(how config.LogAddresses) func([]string, slog.Attr) slog.Attr {
 	rewrite := map[config.LogAddresses]func(string) string{config.LogMasked: masked, config.LogHashed: hashed()}[how]
 	if rewrite == nil {
 		return func(_ []string, a slog.Attr) slog.Attr { return a }
 	}
 	return func(_ []string, a slog.Attr) slog.Attr {
-		if (a.Key == "rcpt" || a.Key == "from") && a.Value.Kind() == slog.KindString {
+		a.Value = a.Value.Resolve()
+		switch kind := a.Value.Kind(); {
+		case a.Key == "rcpt", a.Key == "from":
 			a.Value = slog.StringValue(rewrite(a.Value.String()))
+		case kind == slog.KindString, kind == slog.KindAny:
+			if text := a.Value.String(); strings.Contains(text, "@") {
+				a.Value = slog.StringValue(addressLike.ReplaceAllStringFunc(text, rewrite))
+			}
 		}
 		return a
 	}
@@ -56,11 +74,12 @@ func addressesAs(how config.LogAddresses) func([]string, slog.Attr) slog.Attr {
 
 // masked leaves the first letter and the domain: "a***@example.net".
 func masked(address string) string {
-	local, domain, ok := strings.Cut(address, "@")
-	if !ok || local == "" {
+	at := strings.LastIndexByte(address, '@')
+	if at <= 0 {
 		return address
 	}
-	return local[:1] + "***@" + domain
+	_, first := utf8.DecodeRuneInString(address)
+	return address[:first] + "***" + address[at:]
 }
 
 // hashed makes the same address recognisable within one run, and no further.
@@ -68,6 +87,9 @@ func hashed() func(string) string {
 	var key [32]byte
 	rand.Read(key[:]) // never fails (crypto/rand)
 	return func(address string) string {
+		if address == "" {
+			return ""
+		}
 		h := hmac.New(sha256.New, key[:])
 		h.Write([]byte(strings.ToLower(address)))
 		return hex.EncodeToString(h.Sum(nil)[:8])

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"homing/internal/terminal"
 )
 
 // version is stamped by the linker (-X main.version=…) and never assigned.
@@ -29,8 +31,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	// Nothing that came from outside can do anything to a terminal.
+	root.SetOut(&terminal.Writer{W: stdout})
+	root.SetErr(&terminal.Writer{W: stderr})
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
@@ -42,7 +45,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		err = e.cause
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "homing: %v\n", err)
+		fmt.Fprintf(root.ErrOrStderr(), "homing: %v\n", err)
 	}
 	return code
 }

@@ -1,16 +1,18 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"homing/internal/terminal"
 	"homing/server/web"
 )
 
@@ -18,77 +20,76 @@ func newQueue() *cobra.Command {
 	return group("queue", "Mail that waits", newQueueList())
 }
 
-// filters are the flags by which rows are chosen.
-type filters struct {
-	domain, sender, application, campaign string
-	older                                 time.Duration
-	states                                []string
-	limit                                 int
-}
+// errLimit says that a --limit is none.
+var errLimit = errors.New("--limit: want a number from 1 on")
 
-func (f *filters) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.domain, "domain", "", "only recipients in this `DOMAIN`")
-	c.Flags().StringVar(&f.sender, "sender", "", "only mail with this envelope `SENDER`")
-	c.Flags().StringVar(&f.application, "application", "", "only mail of this `APPLICATION`")
-	c.Flags().StringVar(&f.campaign, "campaign", "", "only mail of this `CAMPAIGN`")
-	c.Flags().DurationVar(&f.older, "older", 0, "only mail accepted longer ago than this, such as 90m")
-	c.Flags().StringSliceVar(&f.states, "state", nil, "only these states: waiting, paused, captured, delivered, bounced, expired, cancelled, suppressed")
-	c.Flags().IntVar(&f.limit, "limit", 100, "at most so many rows")
-}
-
-func (f *filters) query() url.Values {
-	v := url.Values{}
-	for name, value := range map[string]string{"domain": f.domain, "sender": f.sender, "application": f.application, "campaign": f.campaign} {
-		if value != "" {
-			v.Set(name, value)
-		}
-	}
-	if f.older > 0 {
-		v.Set("older", f.older.String())
-	}
-	for _, s := range f.states {
-		v.Add("state", s)
-	}
-	v.Set("limit", strconv.Itoa(min(max(f.limit, 1), 1000)))
-	return v
-}
+// pageRows is how many rows one request asks for at most.
+const pageRows = 1000
 
 func newQueueList() *cobra.Command {
-	var f filters
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the recipients that wait, oldest first",
-		Args:  cobra.NoArgs,
+		Long: "List the recipients that wait, are paused or were captured, oldest first. With --state it lists others too,\n" +
+			"for as long as they are remembered (retention.index).",
+		Args: cobra.NoArgs,
 	}
-	f.add(c)
-	asJSON := asJSON(c)
+	f := c.Flags()
+	f.String("domain", "", "only recipients in this `DOMAIN`")
+	f.String("sender", "", "only mail with this envelope `SENDER`")
+	f.String("application", "", "only mail of this `APPLICATION`")
+	f.String("campaign", "", "only mail of this `CAMPAIGN`")
+	older := periodFlag(c, "older", "only mail accepted longer ago than this, such as 90m or 2d")
+	states := f.StringSlice("state", nil, "only these `STATES`: waiting, paused, captured, delivered, bounced, expired, cancelled, suppressed")
+	limit := f.Int("limit", 100, "at most so many rows")
+	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if *limit < 1 {
+			return usage(c, errLimit)
+		}
+		query := asked(c, "domain", "sender", "application", "campaign")
+		if *older > 0 {
+			query.Set("older", older.String())
+		}
+		for _, s := range *states {
+			query.Add("state", s)
+		}
+		filtered := len(query) > 0
 		server, err := dialControl(c)
 		if err != nil {
 			return err
 		}
-		rows, err := server.recipients(c, "/api/v1/queue", f.query(), f.limit)
+		rows, err := server.recipients(c.Context(), "/api/v1/queue", query, *limit)
 		if err != nil {
 			return err
 		}
 		if *asJSON {
 			return printJSON(c.OutOrStdout(), rows)
 		}
-		return printQueue(c.OutOrStdout(), rows)
+		return printQueue(c.OutOrStdout(), rows, filtered)
 	}
 	return c
 }
 
-// recipients reads pages until there are limit rows or no more.
-func (s *control) recipients(c *cobra.Command, path string, query url.Values, limit int) (web.Recipients, error) {
-	var all web.Recipients
-	for {
-		var page web.Recipients
-		if err := s.call(c.Context(), http.MethodGet, path, query, nil, &page); err != nil {
-			return all, err
+// asked gives those flags that were given as the parameters of their names.
+func asked(c *cobra.Command, names ...string) url.Values {
+	v := url.Values{}
+	for _, name := range names {
+		if f := c.Flag(name); f.Changed {
+			v.Set(name, f.Value.String())
 		}
-		if all.Hold == nil {
-			all.Hold = page.Hold
+	}
+	return v
+}
+
+// recipients reads the first limit rows, page by page.
+func (s *control) recipients(ctx context.Context, path string, query url.Values, limit int) (web.Recipients, error) {
+	all := web.Recipients{Recipients: []web.Recipient{}}
+	for {
+		query.Set("limit", strconv.Itoa(min(limit-len(all.Recipients), pageRows)))
+		var page web.Recipients
+		if err := s.call(ctx, http.MethodGet, path, query, nil, &page); err != nil {
+			return all, err
 		}
 		all.Recipients = append(all.Recipients, page.Recipients...)
 		all.Next = page.Next
@@ -99,9 +100,13 @@ func (s *control) recipients(c *cobra.Command, path string, query url.Values, li
 	}
 }
 
-func printQueue(w io.Writer, rows web.Recipients) error {
+func printQueue(w io.Writer, rows web.Recipients, filtered bool) error {
 	if len(rows.Recipients) == 0 {
-		_, err := fmt.Fprintln(w, "Nothing waits.")
+		words := "Nothing waits."
+		if filtered {
+			words = "There is nothing like that."
+		}
+		_, err := fmt.Fprintln(w, words)
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -112,15 +117,17 @@ func printQueue(w io.Writer, rows web.Recipients) error {
 			next = clock(*r.Next)
 		}
 		if r.Last != nil {
-			last = clip(r.Last.Diagnostic, 60)
+			last = terminal.Clip(r.Last.Diagnostic, 60)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.Message, r.State, clock(r.Accepted), r.Attempts, next, r.Application, printable(r.Recipient), last)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.Message, r.State, clock(r.Accepted), r.Attempts, next, r.Application, terminal.Line(r.Recipient), last)
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	if rows.Next != "" {
-		fmt.Fprintf(w, "There are more: give a larger --limit (now %d).\n", len(rows.Recipients))
+		if _, err := fmt.Fprintf(w, "There are more: give a larger --limit (now %d).\n", len(rows.Recipients)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

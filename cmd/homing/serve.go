@@ -18,40 +18,43 @@ func newServe() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long:  "Run the server. SIGHUP reads the configuration again; SIGTERM finishes what is under way and ends.",
+		Long:  "Run the server. SIGHUP reads the configuration again; SIGTERM finishes what is under way and ends, a second one ends at once.",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			path, err := configPath(c)
+			// From the first moment on: the default is to die of it.
+			hup := make(chan os.Signal, 1)
+			signal.Notify(hup, syscall.SIGHUP)
+			defer signal.Stop(hup)
+			cfg, path, err := loadConfig(c)
 			if err != nil {
 				return err
 			}
-			cfg, err := config.Load(path)
-			if err != nil {
-				return err
+			log := newLogger(c.ErrOrStderr(), cfg.Log)
+			for _, w := range cfg.Warnings {
+				log.Warn("configuration", "problem", w.String())
 			}
-			return serve(c.Context(), path, newLogger(c.ErrOrStderr(), cfg.Log), func() {})
+			return serve(c.Context(), job{path: path, cfg: cfg, log: log, hup: hup, ready: func(*house) {}})
 		},
 	}
 }
 
-// serve runs the server of a configuration file until ctx ends. It calls ready
-// once everything listens.
-func serve(ctx context.Context, path string, log *slog.Logger, ready func()) error {
-	cfg, err := config.Load(path)
+// A job is what serve runs.
+type job struct {
+	path  string // of the configuration, for reloads
+	cfg   *config.Config
+	log   *slog.Logger
+	hup   <-chan os.Signal // each one reloads; nil: none comes
+	ready func(*house)     // called once everything listens
+}
+
+// serve runs the server of a configuration until ctx ends or a part of it
+// fails. What was acknowledged is durable when it returns.
+func serve(ctx context.Context, j job) error {
+	h, err := build(ctx, j)
 	if err != nil {
 		return err
 	}
-	for _, w := range cfg.Warnings {
-		log.Warn("configuration", "problem", w.String())
-	}
-	h, err := build(ctx, path, cfg, log)
-	if err != nil {
-		return err
-	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	err = h.run(ctx, hup, ready)
+	err = h.run(ctx)
 	if closed := h.store.Close(); closed != nil {
 		err = errors.Join(err, fmt.Errorf("closing the store: %w", closed))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"homing/internal/terminal"
 	"homing/server/web"
 )
 
@@ -17,7 +18,7 @@ func newStatus() *cobra.Command {
 		Short: "One screen: is it working, what needs attention, what to do",
 		Args:  cobra.NoArgs,
 	}
-	asJSON := asJSON(c)
+	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		server, err := dialControl(c)
 		if err != nil {
@@ -55,7 +56,7 @@ func printStatus(w io.Writer, s web.Status) error {
 			fmt.Fprintf(&b, ", %d events parked", k.Parked)
 		}
 		if k.Error != "" {
-			fmt.Fprintf(&b, ": %s", clip(k.Error, 120))
+			fmt.Fprintf(&b, ": %s", terminal.Clip(k.Error, 120))
 		}
 		b.WriteString("\n")
 	}
@@ -63,7 +64,7 @@ func printStatus(w io.Writer, s web.Status) error {
 		b.WriteString("Nothing needs attention.\n")
 	}
 	for _, a := range s.Attention {
-		fmt.Fprintf(&b, "ATTENTION: %s\n", clip(a, 300))
+		fmt.Fprintf(&b, "ATTENTION: %s\n", terminal.Clip(a, 300))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

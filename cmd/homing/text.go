@@ -1,30 +1,57 @@
 package main
 
 import (
-	"strings"
+	"io"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"homing/config"
+	"homing/internal/terminal"
 )
-
-// printable makes text that came from outside harmless to a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-// clip gives at most limit characters of a text, on one line.
-func clip(s string, limit int) string {
-	s = printable(strings.Join(strings.Fields(s), " "))
-	if utf8.RuneCountInString(s) <= limit {
-		return s
-	}
-	return string([]rune(s)[:limit-1]) + "…"
-}
 
 // clock is a time as people read it, in their own zone.
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// jsonFlag adds the flag that every command has that prints something.
+func jsonFlag(c *cobra.Command) *bool {
+	return c.Flags().Bool("json", false, "print JSON for programs")
+}
+
+// printJSON prints one value, indented, so that people can read it too.
+func printJSON(w io.Writer, v any) error {
+	text, err := terminal.IndentedJSON(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+// A period is a flag's value: a time as in the configuration, "2d" or "90m".
+type period time.Duration
+
+// periodFlag adds a flag for a period.
+func periodFlag(c *cobra.Command, name, help string) *period {
+	p := new(period)
+	c.Flags().Var(p, name, help)
+	return p
+}
+
+// String implements pflag.Value. The API reads it too.
+func (p *period) String() string {
+	if *p == 0 {
+		return ""
+	}
+	return time.Duration(*p).String()
+}
+
+// Set implements pflag.Value.
+func (p *period) Set(text string) error {
+	d, err := config.ParseDuration(text)
+	*p = period(d)
+	return err
+}
+
+// Type implements pflag.Value.
+func (p *period) Type() string { return "time" }

@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
-	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,11 +26,11 @@ import (
 
 // A house is the running server: every part, made of one configuration.
 type house struct {
-	path    string // of the configuration
-	cfg     *config.Config
-	log     *slog.Logger
-	started time.Time
-	metrics *prometheus.Registry
+	job      // its cfg is the one that the server started with, also after reloads
+	started  time.Time
+	metrics  *prometheus.Registry
+	open     chan struct{} // closed once everything listens
+	stopping chan struct{} // closed when the end has begun
 
 	keys      []verp.Key
 	certs     *certs.Files // nil: no TLS
@@ -46,30 +42,32 @@ type house struct {
 	reader    *bounce.Reader
 	smtpd     *smtpd.Metrics
 	listeners []listener
-	open      chan struct{} // closed once everything listens
+
+	reloading sync.Mutex // one at a time
 }
 
 // build makes every part and opens every socket. What it opened is closed
 // again when it fails.
-func build(ctx context.Context, path string, cfg *config.Config, log *slog.Logger) (h *house, err error) {
-	h = &house{path: path, cfg: cfg, log: log, started: time.Now(), metrics: prometheus.NewRegistry(), open: make(chan struct{})}
+func build(ctx context.Context, j job) (h *house, err error) {
+	h = &house{job: j, started: time.Now(), metrics: prometheus.NewRegistry(), open: make(chan struct{}), stopping: make(chan struct{})}
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("making data_dir: %w", err)
-	}
-	if h.keys, err = verpKeys(cfg); err != nil {
+	if err := makeDataDir(h.cfg.DataDir, h.log); err != nil {
 		return nil, err
 	}
-	if cfg.TLS.CertFile != "" {
-		if h.certs, err = certs.Load(cfg.TLS.CertFile, cfg.TLS.KeyFile, log); err != nil {
+	if h.cfg.TLS.CertFile != "" {
+		if h.certs, err = certs.Load(h.cfg.TLS.CertFile, h.cfg.TLS.KeyFile, h.log); err != nil {
 			return nil, err
 		}
 	}
-	h.store, err = bolt.Open(ctx, bolt.Options{Dir: filepath.Join(cfg.DataDir, "store"), Log: log, Reserve: reserveOf(cfg.Limits.DiskReserve)})
+	h.store, err = bolt.Open(ctx, bolt.Options{Dir: filepath.Join(h.cfg.DataDir, "store"), Log: h.log, Reserve: reserveOf(h.cfg.Limits.DiskReserve)})
 	if err != nil {
 		return nil, err
 	}
-	if err = h.furnish(ctx); err == nil {
+	// From here on data_dir is ours: no other process has the store.
+	if h.keys, err = verpKeys(h.cfg); err == nil {
+		err = h.furnish(ctx)
+	}
+	if err == nil {
 		err = h.openListeners()
 	}
 	if err != nil {
@@ -125,125 +123,6 @@ func (h *house) policy(cfg *config.Config) (*server.Policy, error) {
 		return nil, err
 	}
 	return policyOf(cfg, codec)
-}
-
-// run runs every part until ctx ends or one of them fails, and then waits for
-// all. First the listeners close, so that what was taken in is also kept.
-func (h *house) run(ctx context.Context, hup <-chan os.Signal, ready func()) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	var parts tasks
-	part := func(run func(context.Context) error) {
-		parts.start(func() error { defer stop(); return run(ctx) })
-	}
-	part(h.queue.Run)
-	part(h.server.Run)
-	part(h.delivery.Run)
-	part(h.teller.Run)
-	if h.certs != nil {
-		part(h.certs.Run)
-	}
-	for _, d := range h.listeners {
-		part(d.serve)
-	}
-	part(func(ctx context.Context) error { return h.reloads(ctx, hup) })
-	close(h.open)
-	h.log.Info("ready", "version", version, "hostname", h.cfg.Hostname, "mode", h.cfg.Mode, "took", time.Since(h.started))
-	ready()
-	<-ctx.Done()
-	h.log.Info("stopping: finishing what is under way")
-	return parts.wait()
-}
-
-// reloads reads the configuration again at each SIGHUP.
-func (h *house) reloads(ctx context.Context, hup <-chan os.Signal) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hup:
-		}
-		if err := h.server.Exclusively(func() error { return h.reload() }); err != nil {
-			h.log.Error("the configuration was not reloaded; the old one stays", "err", err)
-		}
-	}
-}
-
-// reload swaps what is live. A mistake in the file changes nothing.
-func (h *house) reload() error {
-	cfg, err := config.Load(h.path)
-	if err != nil {
-		return err
-	}
-	policy, err := h.policy(cfg)
-	if err != nil {
-		return err
-	}
-	sinks, err := h.sinks(cfg)
-	if err != nil {
-		return err
-	}
-	if err := h.teller.Use(sinks...); err != nil {
-		return err
-	}
-	h.server.SetPolicy(policy)
-	h.queue.SetOptions(queueOptions(cfg))
-	h.delivery.SetOptions(deliveryOptions(cfg))
-	for _, key := range cfg.RestartFor(h.cfg) {
-		h.log.Warn("this change takes effect at the next start", "key", key)
-	}
-	h.cfg = cfg
-	h.log.Info("configuration reloaded")
-	return nil
-}
-
-// verpKeys gives the keys of return addresses. Without any in the
-// configuration, one is made in data_dir at the first start.
-func verpKeys(cfg *config.Config) ([]verp.Key, error) {
-	keys := cfg.VERP.Keys
-	if len(keys) == 0 {
-		path := filepath.Join(cfg.DataDir, "verp.key")
-		if err := makeKey(path); err != nil {
-			return nil, fmt.Errorf("making the key of return addresses: %w", err)
-		}
-		k, err := config.ReadVERPKey(path)
-		if err != nil {
-			return nil, err
-		}
-		keys = []config.VERPKey{k}
-	}
-	out := make([]verp.Key, 0, len(keys))
-	for _, k := range keys {
-		out = append(out, verp.Key{ID: k.ID, Secret: []byte(k.Secret.Reveal())})
-	}
-	return out, nil
-}
-
-// makeKey writes a new random key, unless there is one. The file has its name
-// only once it is whole and durable: without it, no bounce of mail that was
-// sent would be known again.
-func makeKey(path string) error {
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	var key [32]byte
-	rand.Read(key[:]) // never fails (crypto/rand)
-	_, err = f.WriteString(hex.EncodeToString(key[:]) + "\n")
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func dnsOptions(cfg *config.Config) dnsx.Options {

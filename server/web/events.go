@@ -1,8 +1,8 @@
 package web
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"homing/event"
+	"homing/internal/terminal"
 )
 
 // Events is a page of the event log.
@@ -18,13 +19,21 @@ type Events struct {
 	Next   string        `json:"next,omitempty"` // for ?after=
 }
 
-const eventPage = 500
+const (
+	eventPage = 500              // events of a page where the request does not say
+	heartbeat = 30 * time.Second // less than proxies wait for
+)
 
 // events answers a page of the log, or follows it where the client asks for
-// text/event-stream, resuming at Last-Event-ID.
+// text/event-stream.
 func (w *Web) events(rw http.ResponseWriter, r *http.Request) {
+	values, err := parameters(r, "after", "from", "limit")
+	if err != nil {
+		problem(rw, http.StatusBadRequest, err.Error())
+		return
+	}
 	follow := strings.Contains(r.Header.Get("Accept"), "text/event-stream")
-	text := r.URL.Query().Get("after")
+	text := values.Get("after")
 	if last := r.Header.Get("Last-Event-ID"); follow && last != "" {
 		text = last
 	}
@@ -35,54 +44,94 @@ func (w *Web) events(rw http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if follow {
-		if text == "" && r.URL.Query().Get("from") == "now" {
-			after = event.FirstID(w.Now()) - 1
-		}
+	limit, err := limitOf(values)
+	switch from := values.Get("from"); {
+	case err != nil:
+		problem(rw, http.StatusBadRequest, err.Error())
+	case from != "" && from != "now":
+		problem(rw, http.StatusBadRequest, fmt.Sprintf("from: want now, got %q", from))
+	case !follow:
+		w.eventPage(rw, r, after, cmp.Or(limit, eventPage))
+	case from != "" && text == "":
+		w.follow(rw, r, event.FirstID(w.Now())-1)
+	default:
 		w.follow(rw, r, after)
-		return
 	}
-	// Events waits for the next fact; a page is what there is now.
-	ctx, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
-	defer cancel()
-	found, err := w.Store.Events(ctx, after, eventPage)
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		w.failed(rw, err)
-		return
-	}
-	out := Events{Events: found}
-	if out.Events == nil {
-		out.Events = []event.Event{}
-	}
-	if len(found) == eventPage {
-		out.Next = found[len(found)-1].ID.String()
-	}
-	answer(rw, out)
 }
 
-// follow streams events until the client goes or the server stops.
+// eventPage answers what there is.
+func (w *Web) eventPage(rw http.ResponseWriter, r *http.Request, after event.ID, limit int) {
+	ended, end := context.WithCancel(r.Context())
+	end() // so that Events waits for nothing
+	found, err := w.Store.Events(ended, after, limit)
+	if errors.Is(err, context.Canceled) {
+		found, err = nil, r.Context().Err()
+	}
+	if err != nil {
+		w.failed(rw, r, err)
+		return
+	}
+	out := Events{Events: append([]event.Event{}, found...)}
+	if len(found) == limit {
+		out.Next = found[limit-1].ID.String()
+	}
+	w.answer(rw, out)
+}
+
+// follow streams events, with comments between where there are none, until the
+// client goes or the server stops. The client resumes at the last id that it
+// has seen (Last-Event-ID).
 func (w *Web) follow(rw http.ResponseWriter, r *http.Request, after event.ID) {
+	ctx, cancel := untilStop(r)
+	defer cancel()
+	c := http.NewResponseController(rw)
+	if err := errors.Join(c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Now().Add(streamTime))); err != nil {
+		w.failed(rw, r, err)
+		return
+	}
 	rw.Header().Set("Content-Type", "text/event-stream")
-	flush := http.NewResponseController(rw)
-	flush.Flush()
+	rw.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead || c.Flush() != nil {
+		return
+	}
 	for {
-		found, err := w.Store.Events(r.Context(), after, eventPage)
+		text, last, err := w.news(ctx, after)
 		if err != nil {
-			return // the client went, or the store stopped: it resumes by itself
+			return // it stops, or the store failed: the client resumes by itself
 		}
-		for _, e := range found {
-			b, err := json.Marshal(e)
-			if err != nil {
-				w.Log.Error("an event cannot be written as JSON", "event", e.ID, "err", err)
-				return
-			}
-			if _, err := fmt.Fprintf(rw, "id: %s\nevent: %s\ndata: %s\n\n", e.ID, e.Type, b); err != nil {
-				return
-			}
-			after = e.ID
+		after = last
+		if err := c.SetWriteDeadline(time.Now().Add(streamTime)); err != nil {
+			return
 		}
-		if flush.Flush() != nil {
+		if _, err := rw.Write(text); err != nil || c.Flush() != nil {
 			return
 		}
 	}
+}
+
+// news waits for events after an id, or for the time of a comment, and gives
+// what to send and the id to go on from.
+func (w *Web) news(ctx context.Context, after event.ID) ([]byte, event.ID, error) {
+	wait, cancel := context.WithTimeout(ctx, cmp.Or(w.Heartbeat, heartbeat))
+	defer cancel()
+	found, err := w.Store.Events(wait, after, eventPage)
+	switch {
+	case ctx.Err() != nil:
+		return nil, after, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return []byte(": nothing yet\n\n"), after, nil
+	case err != nil:
+		return nil, after, err
+	}
+	var b []byte
+	for _, e := range found {
+		data, err := terminal.JSON(e)
+		if err != nil {
+			w.Log.Error("an event cannot be written as JSON", "event", e.ID, "err", err)
+			return nil, after, err
+		}
+		b = fmt.Appendf(b, "id: %s\nevent: %s\ndata: %s\n", e.ID, e.Type, data)
+		after = e.ID
+	}
+	return b, after, nil
 }

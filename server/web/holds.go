@@ -1,19 +1,23 @@
 package web
 
 import (
-	"encoding/json"
+	"cmp"
+	"errors"
+	"fmt"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"homing/event"
 	"homing/hold"
+	"homing/internal/message"
 	"homing/store"
 )
 
 // A Hold is what is known against an address, as the API words it.
 type Hold struct {
 	Address string  `json:"address"`
-	Held    bool    `json:"held"` // any mail of any application is stopped
+	Held    bool    `json:"held"` // some mail of some application is stopped
 	Scopes  []Scope `json:"scopes"`
 }
 
@@ -85,102 +89,153 @@ type Holds struct {
 	Next  string  `json:"next,omitempty"`
 }
 
-// listHolds lists the addresses that are on hold; ?all=1 also those against
-// which something is known that holds nothing yet.
+// A holdFilter says which holds are asked for.
+type holdFilter struct {
+	all   bool // also addresses against which something is known that holds nothing yet
+	rule  string
+	since time.Time
+}
+
+func (f holdFilter) wants(h *Hold) bool {
+	if f.rule == "" && f.since.IsZero() {
+		return h.Held || f.all
+	}
+	for _, s := range h.Scopes {
+		for _, r := range s.Holds {
+			if (f.rule == "" || r.Rule == f.rule) && !r.Since.Before(f.since) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// listHolds lists the addresses that are on hold.
 func (w *Web) listHolds(rw http.ResponseWriter, r *http.Request) {
-	q, err := w.query(r)
+	v, err := parameters(r, "domain", "application", "rule", "since", "all", "after", "limit")
 	if err != nil {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
-	page, err := w.Store.Find(r.Context(), store.Query{Holds: true, After: q.After, Max: q.Max})
+	q := store.Query{Holds: true, Domain: hold.CanonicalDomain(v.Get("domain")), Application: v.Get("application"), After: v.Get("after")}
+	f := holdFilter{all: v.Get("all") != "", rule: v.Get("rule")}
+	if f.since, err = w.ago(v, "since"); err == nil {
+		q.Max, err = limitOf(v)
+	}
 	if err != nil {
-		w.failed(rw, err)
+		problem(rw, http.StatusBadRequest, err.Error())
+		return
+	}
+	page, err := w.Store.Find(r.Context(), q)
+	if err != nil {
+		w.failed(rw, r, err)
 		return
 	}
 	out := Holds{Holds: []*Hold{}, Next: page.Next}
 	for _, record := range page.Holds {
-		if h := describe(record, w.Now()); h.Held || r.URL.Query().Get("all") != "" {
+		if h := describe(record, w.Now()); f.wants(h) {
 			out.Holds = append(out.Holds, h)
 		}
 	}
-	answer(rw, out)
+	w.answer(rw, out)
 }
 
 func (w *Web) showHold(rw http.ResponseWriter, r *http.Request) {
+	if _, err := parameters(r); err != nil {
+		problem(rw, http.StatusBadRequest, err.Error())
+		return
+	}
 	record, err := w.Store.Hold(r.Context(), hold.Canonical(r.PathValue("address")))
 	if err == nil && len(record.Scopes) == 0 {
 		err = store.ErrNotFound
 	}
 	if err != nil {
-		w.failed(rw, err)
+		w.failed(rw, r, err)
 		return
 	}
-	answer(rw, describe(record, w.Now()))
+	w.answer(rw, describe(record, w.Now()))
 }
 
 // AddHold is the request to put an address on hold.
 type AddHold struct {
 	Address     string     `json:"address"`
-	Application string     `json:"application"` // "": all
-	Reason      string     `json:"reason"`
-	By          string     `json:"by"`
-	Until       *time.Time `json:"until"`
+	Application string     `json:"application,omitempty"` // "": all
+	Reason      string     `json:"reason,omitempty"`
+	By          string     `json:"by,omitempty"`
+	Until       *time.Time `json:"until,omitempty"` // null: until released
+}
+
+// maxWords is how long the operator's words in a hold may be, in octets.
+const maxWords = 1000
+
+// check says what is wrong with a request.
+func (a AddHold) check(w *Web) error {
+	_, _, isAddress := message.SplitAddress(a.Address)
+	switch {
+	case !isAddress || len(a.Address) > 320 || !utf8.ValidString(a.Address):
+		return fmt.Errorf("address: want something like ann@example.net, got %q", a.Address)
+	case len(a.Reason) > maxWords || len(a.By) > maxWords:
+		return fmt.Errorf("reason, by: want at most %d octets", maxWords)
+	case a.Until != nil && !a.Until.After(w.Now()):
+		return errors.New("until: want a time that is still to come, or null")
+	}
+	return w.checkApplication(a.Application)
+}
+
+// checkApplication says that nobody has the name: a hold for it would stop
+// nothing.
+func (w *Web) checkApplication(name string) error {
+	if name == "" || w.Knows(name) {
+		return nil
+	}
+	return fmt.Errorf("application: there is none called %q", name)
 }
 
 func (w *Web) addHold(rw http.ResponseWriter, r *http.Request) {
 	var in AddHold
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
-		problem(rw, http.StatusBadRequest, "the body is not the JSON of a hold: "+err.Error())
+	if !decode(rw, r, &in) {
 		return
 	}
-	if !isAddress(in.Address) {
-		problem(rw, http.StatusUnprocessableEntity, "address: want something like ann@example.net")
+	if err := in.check(w); err != nil {
+		problem(rw, http.StatusUnprocessableEntity, err.Error())
 		return
 	}
-	h := hold.Hold{By: in.By, Reason: in.Reason}
+	h := hold.Hold{By: cmp.Or(in.By, "api"), Reason: in.Reason}
 	if in.Until != nil {
 		h.Until = *in.Until
 	}
 	if err := w.Queue.AddHold(r.Context(), in.Address, in.Application, h); err != nil {
-		w.failed(rw, err)
+		w.failed(rw, r, err)
 		return
 	}
 	record, err := w.Store.Hold(r.Context(), hold.Canonical(in.Address))
 	if err != nil {
-		w.failed(rw, err)
+		w.failed(rw, r, err)
 		return
 	}
-	answer(rw, describe(record, w.Now()))
+	w.answer(rw, describe(record, w.Now()))
 }
 
 func (w *Web) releaseHold(rw http.ResponseWriter, r *http.Request) {
-	released, err := w.Queue.Release(r.Context(), r.PathValue("address"), r.URL.Query().Get("application"))
+	v, err := parameters(r, "application")
+	if err != nil {
+		problem(rw, http.StatusBadRequest, err.Error())
+		return
+	}
+	application := v.Get("application")
+	if err := w.checkApplication(application); err != nil {
+		problem(rw, http.StatusUnprocessableEntity, err.Error())
+		return
+	}
+	released, err := w.Queue.Release(r.Context(), r.PathValue("address"), application)
 	if err == nil && !released {
 		err = store.ErrNotFound
 	}
 	if err != nil {
-		w.failed(rw, err)
+		w.failed(rw, r, err)
 		return
 	}
-	answer(rw, struct {
+	w.answer(rw, struct {
 		Released bool `json:"released"`
 	}{true})
-}
-
-// isAddress tells an address from a slip of the finger.
-func isAddress(s string) bool {
-	local, domain, ok := cutLast(s, '@')
-	return ok && local != "" && domain != "" && len(s) <= 320
-}
-
-func cutLast(s string, sep byte) (before, after string, found bool) {
-	for i := len(s) - 1; i >= 0; i-- {
-		if s[i] == sep {
-			return s[:i], s[i+1:], true
-		}
-	}
-	return s, "", false
 }

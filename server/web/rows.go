@@ -3,7 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
-	"strconv"
+	"net/url"
 	"time"
 
 	"homing/event"
@@ -34,8 +34,7 @@ type Recipient struct {
 	Last        *event.Outcome   `json:"last,omitempty"`
 }
 
-func recipient(r store.Row) Recipient {
-	m, x := r.Message, r.Recipient
+func recipient(m store.Message, x store.Recipient) Recipient {
 	out := Recipient{Message: m.ID, Delivery: x.ID, Recipient: x.Address, State: x.State.String(), Accepted: m.Accepted.UTC(),
 		Attempts: x.Attempt, Application: m.Application, Domain: m.Domain, Sender: m.Sender, From: m.From,
 		ReturnPath: x.ReturnPath, Campaign: m.Campaign, Subject: m.Subject, Size: x.Body.Size, MTA: x.MTA}
@@ -53,7 +52,7 @@ func recipient(r store.Row) Recipient {
 
 func utc(t time.Time) *time.Time { t = t.UTC(); return &t }
 
-// A Recipients is a page of rows.
+// Recipients is a page of rows.
 type Recipients struct {
 	Recipients []Recipient `json:"recipients"`
 	Hold       *Hold       `json:"hold,omitempty"` // of the one address asked for
@@ -63,105 +62,164 @@ type Recipients struct {
 func recipients(p store.Page) Recipients {
 	out := Recipients{Recipients: make([]Recipient, 0, len(p.Rows)), Next: p.Next}
 	for _, r := range p.Rows {
-		out.Recipients = append(out.Recipients, recipient(r))
+		out.Recipients = append(out.Recipients, recipient(r.Message, r.Recipient))
 	}
 	return out
 }
 
-// query reads the filters that all lists share.
-func (w *Web) query(r *http.Request) (store.Query, error) {
-	v := r.URL.Query()
-	q := store.Query{Domain: hold.CanonicalDomain(v.Get("domain")), Sender: v.Get("sender"), Application: v.Get("application"),
-		Campaign: v.Get("campaign"), After: v.Get("after")}
-	for _, name := range v["state"] {
-		s, err := store.ParseState(name)
-		if err != nil {
-			return q, err
-		}
-		q.States = append(q.States, s)
-	}
-	if older := v.Get("older"); older != "" {
-		d, err := time.ParseDuration(older)
-		if err != nil {
-			return q, fmt.Errorf("older: want a duration such as 90m, got %q", older)
-		}
-		q.Before = w.Now().Add(-d)
-	}
-	if limit := v.Get("limit"); limit != "" {
-		n, err := strconv.Atoi(limit)
-		if err != nil || n < 1 || n > 1000 {
-			return q, fmt.Errorf("limit: want a number from 1 to 1000, got %q", limit)
-		}
-		q.Max = n
-	}
-	return q, nil
+// listQueue lists what is not done with: it waits, or waits for somebody's
+// decision.
+func (w *Web) listQueue(rw http.ResponseWriter, r *http.Request) {
+	w.list(rw, r, []store.State{store.Waiting, store.Paused, store.Captured})
 }
 
-func (w *Web) listQueue(rw http.ResponseWriter, r *http.Request) {
-	q, err := w.query(r)
+func (w *Web) listMessages(rw http.ResponseWriter, r *http.Request) {
+	w.list(rw, r, nil)
+}
+
+// list answers the recipients that the query asks for, of those states unless
+// it names others.
+func (w *Web) list(rw http.ResponseWriter, r *http.Request, states []store.State) {
+	values, err := parameters(r, "domain", "sender", "application", "campaign", "state", "older", "after", "limit")
+	if err != nil {
+		problem(rw, http.StatusBadRequest, err.Error())
+		return
+	}
+	q, err := w.query(values)
 	if err != nil {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
 	if len(q.States) == 0 {
-		q.States = []store.State{store.Waiting, store.Paused}
+		q.States = states
 	}
-	w.list(rw, r, q)
+	w.find(rw, r, q)
 }
 
-func (w *Web) listMessages(rw http.ResponseWriter, r *http.Request) {
-	q, err := w.query(r)
+// query reads the filters of lists of recipients.
+func (w *Web) query(v url.Values) (store.Query, error) {
+	q := store.Query{Domain: hold.CanonicalDomain(v.Get("domain")), Sender: v.Get("sender"), Application: v.Get("application"), Campaign: v.Get("campaign")}
+	for _, name := range v["state"] {
+		s, err := store.ParseState(name)
+		if err != nil {
+			return q, fmt.Errorf("state: %w", err)
+		}
+		q.States = append(q.States, s)
+	}
+	older, err := w.ago(v, "older")
 	if err != nil {
-		problem(rw, http.StatusBadRequest, err.Error())
-		return
+		return q, err
 	}
-	w.list(rw, r, q)
+	q.Before = older
+	return q, page(&q, v)
 }
 
-func (w *Web) list(rw http.ResponseWriter, r *http.Request, q store.Query) {
+// ago reads a parameter that says how long ago something was; the zero time:
+// it is not there.
+func (w *Web) ago(v url.Values, name string) (time.Time, error) {
+	text := v.Get(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return time.Time{}, fmt.Errorf("%s: want a duration such as 90m, got %q", name, text)
+	}
+	return w.Now().Add(-d), nil
+}
+
+// page reads the parameters after and limit of lists of recipients.
+func page(q *store.Query, v url.Values) error {
+	if q.After = v.Get("after"); q.After != "" {
+		var id event.DeliveryID
+		if err := id.UnmarshalText([]byte(q.After)); err != nil {
+			return fmt.Errorf("after: %w", err)
+		}
+	}
+	limit, err := limitOf(v)
+	q.Max = limit
+	return err
+}
+
+// find answers the recipients of a query.
+func (w *Web) find(rw http.ResponseWriter, r *http.Request, q store.Query) {
 	page, err := w.Store.Find(r.Context(), q)
 	if err != nil {
-		w.failed(rw, err)
+		w.failed(rw, r, err)
 		return
 	}
-	answer(rw, recipients(page))
+	w.answer(rw, recipients(page))
 }
 
-// showMessage shows a message by its identifier, or the message of a delivery
-// by the delivery's.
+// showMessage shows the recipients of a message.
 func (w *Web) showMessage(rw http.ResponseWriter, r *http.Request) {
-	var id event.MessageID
-	if err := id.UnmarshalText([]byte(r.PathValue("id"))); err != nil {
+	var q store.Query
+	values, err := parameters(r, "after", "limit")
+	if err == nil {
+		err = page(&q, values)
+	}
+	if err == nil {
+		err = q.Message.UnmarshalText([]byte(r.PathValue("id")))
+	}
+	if err != nil {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
-	page, err := w.Store.Find(r.Context(), store.Query{Message: id, After: r.URL.Query().Get("after")})
-	if err == nil && len(page.Rows) == 0 {
+	found, err := w.Store.Find(r.Context(), q)
+	if err == nil && len(found.Rows) == 0 && q.After == "" {
 		err = store.ErrNotFound
 	}
 	if err != nil {
-		w.failed(rw, err)
+		w.failed(rw, r, err)
 		return
 	}
-	answer(rw, recipients(page))
+	w.answer(rw, recipients(found))
 }
 
-// showRecipient shows all that is known of a person.
+// showDelivery shows one recipient by its own number. Messages and deliveries
+// are numbered apart, so one number can be both.
+func (w *Web) showDelivery(rw http.ResponseWriter, r *http.Request) {
+	var id event.DeliveryID
+	_, err := parameters(r)
+	if err == nil {
+		err = id.UnmarshalText([]byte(r.PathValue("id")))
+	}
+	if err != nil {
+		problem(rw, http.StatusBadRequest, err.Error())
+		return
+	}
+	m, x, err := w.Store.Recipient(r.Context(), id)
+	if err != nil {
+		w.failed(rw, r, err)
+		return
+	}
+	w.answer(rw, Recipients{Recipients: []Recipient{recipient(m, x)}})
+}
+
+// showRecipient shows all that is known of a person, which may be nothing.
 func (w *Web) showRecipient(rw http.ResponseWriter, r *http.Request) {
-	address := hold.Canonical(r.PathValue("address"))
-	page, err := w.Store.Find(r.Context(), store.Query{Address: address, After: r.URL.Query().Get("after")})
+	q := store.Query{Address: hold.Canonical(r.PathValue("address"))}
+	values, err := parameters(r, "after", "limit")
+	if err == nil {
+		err = page(&q, values)
+	}
 	if err != nil {
-		w.failed(rw, err)
+		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
-	record, err := w.Store.Hold(r.Context(), address)
+	found, err := w.Store.Find(r.Context(), q)
 	if err != nil {
-		w.failed(rw, err)
+		w.failed(rw, r, err)
 		return
 	}
-	out := recipients(page)
+	record, err := w.Store.Hold(r.Context(), q.Address)
+	if err != nil {
+		w.failed(rw, r, err)
+		return
+	}
+	out := recipients(found)
 	if len(record.Scopes) > 0 {
 		out.Hold = describe(record, w.Now())
 	}
-	answer(rw, out)
+	w.answer(rw, out)
 }

@@ -47,8 +47,8 @@ type Application struct {
 func (w *Web) status(rw http.ResponseWriter, r *http.Request) {
 	s, err := w.Status(r.Context())
 	if err != nil {
-		w.failed(rw, err)
+		w.failed(rw, r, err)
 		return
 	}
-	answer(rw, s)
+	w.answer(rw, s)
 }

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"homing/config"
+	"homing/event"
+)
+
+// run runs every part until ctx ends or one of them fails, and then stops them
+// stage by stage, the last one that was started first: nothing new comes in,
+// then what is on its way out ends, then the sinks are told what came of it.
+// HTTP goes on until the end, so that a server that takes long to stop can be
+// looked at.
+func (h *house) run(ctx context.Context) error {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	intake := []part{{"reloading", h.reloads}}
+	if h.certs != nil {
+		intake = append(intake, part{"certificate", h.certs.Run})
+	}
+	var talk []part
+	for _, l := range h.listeners {
+		p := part{l.what + " at " + l.address, l.serve}
+		if l.http {
+			talk = append(talk, p)
+		} else {
+			intake = append(intake, p)
+		}
+	}
+	stages := []*stage{
+		start(ctx, stop, talk...),
+		start(ctx, stop, part{"queue", h.queue.Run}, part{"sinks", h.teller.Run}),
+		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"incidents", h.server.Run}),
+		start(ctx, stop, intake...),
+	}
+	close(h.open)
+	h.log.Info("ready", "version", version, "hostname", h.cfg.Hostname, "mode", h.cfg.Mode, "took", time.Since(h.started))
+	h.ready(h)
+	<-running.Done()
+	close(h.stopping)
+	h.log.Info("stopping: finishing what is under way")
+	var errs []error
+	for i, s := range slices.Backward(stages) {
+		if i == 1 {
+			h.lastFacts()
+		}
+		errs = append(errs, s.end())
+	}
+	return errors.Join(errs...)
+}
+
+// lastFactsTime is how long sinks that work get for what happened last, before
+// they have to wait for the next start.
+const lastFactsTime = 3 * time.Second
+
+// lastFacts waits until every sink that works has been told everything.
+func (h *house) lastFacts() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastFactsTime)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !h.allTold() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// allTold reports whether the sinks that work have passed the whole log.
+func (h *house) allTold() bool {
+	ended, end := context.WithCancel(context.Background())
+	end() // Events is to wait for nothing
+	for _, s := range h.teller.Status() {
+		if s.State != event.Working {
+			continue
+		}
+		if more, _ := h.store.Events(ended, s.Told, 1); len(more) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// reloads reads the configuration again at each SIGHUP.
+func (h *house) reloads(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-h.hup:
+		}
+		if err := h.reload(); err != nil {
+			h.logMistakes(err)
+		}
+	}
+}
+
+func (h *house) logMistakes(err error) {
+	const message = "the configuration was not reloaded: the old one stays"
+	var problems config.Problems
+	if !errors.As(err, &problems) {
+		h.log.Error(message, "err", err)
+	}
+	for _, p := range problems {
+		if !p.Warning {
+			h.log.Error(message, "problem", p.String())
+		}
+	}
+}
+
+// reload swaps what is live; a mistake in the file changes nothing. Whoever
+// reloads at the same time waits.
+func (h *house) reload() error {
+	h.reloading.Lock()
+	defer h.reloading.Unlock()
+	cfg, err := config.Load(h.path)
+	if err != nil {
+		return err
+	}
+	live := cfg.Keeping(h.cfg)
+	policy, err := h.policy(live)
+	if err != nil {
+		return err
+	}
+	sinks, err := h.sinks(live)
+	if err != nil {
+		return err
+	}
+	if err := h.teller.Use(sinks...); err != nil {
+		return err
+	}
+	h.server.SetPolicy(policy)
+	h.queue.SetOptions(queueOptions(live))
+	h.delivery.SetOptions(deliveryOptions(live))
+	for _, w := range cfg.Warnings {
+		h.log.Warn("configuration", "problem", w.String())
+	}
+	for _, key := range cfg.RestartFor(h.cfg) {
+		h.log.Warn("this change takes effect at the next start", "key", key)
+	}
+	h.log.Info("configuration reloaded")
+	return nil
+}

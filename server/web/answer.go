@@ -1,0 +1,108 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"homing/internal/terminal"
+)
+
+// answer writes v as JSON that can be shown on a terminal.
+func (w *Web) answer(rw http.ResponseWriter, v any) {
+	text, err := terminal.JSON(v)
+	if err != nil {
+		w.Log.Error("an answer cannot be written as JSON", "err", err)
+		problem(rw, http.StatusInternalServerError, "the request failed; the server's log says why")
+		return
+	}
+	rw.Header().Set("Content-Type", "application/json")
+	rw.Write(text) // whoever asked may be gone
+}
+
+// A Problem is an error as the API words it (RFC 9457 section 3.1).
+type Problem struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"` // a sentence for people
+}
+
+// problem writes an error as RFC 9457 says.
+func problem(rw http.ResponseWriter, status int, detail string) {
+	text, err := terminal.JSON(Problem{Title: http.StatusText(status), Status: status, Detail: detail})
+	if err != nil { // two texts and a number
+		text = []byte("{}\n")
+	}
+	rw.Header().Set("Content-Type", "application/problem+json")
+	rw.WriteHeader(status)
+	rw.Write(text)
+}
+
+// decode reads a body that is one JSON object with the fields of into. It
+// reports whether it could; if not, it has answered.
+func decode(rw http.ResponseWriter, r *http.Request, into any) bool {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		rw.Header().Set("Accept", "application/json")
+		problem(rw, http.StatusUnsupportedMediaType, "the body must be JSON, with Content-Type: application/json")
+		return false
+	}
+	d := json.NewDecoder(http.MaxBytesReader(rw, r.Body, maxRequest))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		badBody(rw, "reading the JSON in the body", err)
+		return false
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		badBody(rw, "reading the JSON in the body", errors.New("there is more after the first object"))
+		return false
+	}
+	return true
+}
+
+// badBody answers an error of reading a body.
+func badBody(rw http.ResponseWriter, doing string, err error) {
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
+		problem(rw, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d octets", long.Limit))
+		return
+	}
+	problem(rw, http.StatusBadRequest, doing+": "+err.Error())
+}
+
+// parameters reads the query, of which nothing but the allowed names may be
+// there: a name that is misspelt would ask for something else.
+func parameters(r *http.Request, allowed ...string) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("reading the query: %w", err)
+	}
+	for name := range values {
+		if !slices.Contains(allowed, name) {
+			return nil, fmt.Errorf("there is no parameter %q here; there are %s", name, strings.Join(allowed, ", "))
+		}
+	}
+	return values, nil
+}
+
+// mostRows is how many rows of anything one answer has at most.
+const mostRows = 1000
+
+// limitOf reads the parameter limit; 0: it is not there.
+func limitOf(values url.Values) (int, error) {
+	text := values.Get("limit")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > mostRows {
+		return 0, fmt.Errorf("limit: want a number from 1 to %d, got %q", mostRows, text)
+	}
+	return n, nil
+}
