@@ -107,6 +107,9 @@ func (st *stage) Outcomes(sent []toynet.Sent) {
 // Balanced fails the test for each fault that the ledger finds.
 func (st *stage) Balanced() {
 	st.t.Helper()
+	// The answer to a report comes before the application is told of it. What
+	// is still missing then is a fault of the ledger.
+	_ = st.Net.Hook.Calls.Wait(within(st.t, 30*time.Second), heeded(st.Net.Notes.All()))
 	for _, fault := range st.Ledger().faults() {
 		st.t.Error(fault)
 	}
