@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"homing/config"
+	"homing/internal/terminal"
 	"homing/store"
 	"homing/store/bolt"
 )
@@ -26,7 +26,7 @@ func newDoctor() *cobra.Command {
 			"when the doctor could not look.",
 		Args: cobra.MaximumNArgs(1),
 	}
-	asJSON := c.Flags().Bool("json", false, "print JSON for programs")
+	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		dir, err := storeDir(c, args)
 		if err != nil {
@@ -58,11 +58,11 @@ func storeDir(c *cobra.Command, args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cfg, err := config.Load(path)
+	dir, err := config.FindDataDir(path)
 	if err != nil {
-		return "", err
+		return "", explainConfig(err)
 	}
-	return filepath.Join(cfg.DataDir, "store"), nil
+	return filepath.Join(dir, "store"), nil
 }
 
 // A damage is one fault for programs.
@@ -98,9 +98,7 @@ func byState(x *bolt.Examination) (names []string, counts map[string]int) {
 
 func writeExamination(w io.Writer, x *bolt.Examination) error {
 	_, recipients := byState(x)
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(struct {
+	return printJSON(w, struct {
 		Directory   string         `json:"directory"`
 		Sound       bool           `json:"sound"`
 		Starts      bool           `json:"starts"`
@@ -135,7 +133,7 @@ func tellExamination(x *bolt.Examination) string {
 	if len(x.Loose) > 0 {
 		say("Left behind by a crash; the next start clears it away, and nothing of it was acknowledged:")
 		for _, l := range x.Loose {
-			say("  %s", printable(l))
+			say("  %s", terminal.Line(l))
 		}
 	}
 	if len(x.Faults) == 0 {
@@ -144,7 +142,7 @@ func tellExamination(x *bolt.Examination) string {
 	}
 	say("DAMAGED:")
 	for _, d := range damages(x) {
-		say("  %s", printable(strings.Join(slices.DeleteFunc([]string{d.File, d.What}, func(s string) bool { return s == "" }), ": ")))
+		say("  %s", terminal.Line(strings.Join(slices.DeleteFunc([]string{d.File, d.What}, func(s string) bool { return s == "" }), ": ")))
 	}
 	say("")
 	if x.Starts {
