@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"homing/config"
+	"homing/event/webhook"
 )
 
 func newConfig() *cobra.Command {
@@ -39,7 +40,7 @@ func checkConfig(c *cobra.Command, path string, asJSON bool) error {
 	var problems config.Problems
 	switch {
 	case err == nil:
-		problems = cfg.Warnings
+		problems = append(cfg.Warnings, secretProblems(cfg)...)
 	case !errors.As(err, &problems):
 		return explainConfig(err)
 	}
@@ -60,6 +61,20 @@ func checkConfig(c *cobra.Command, path string, asJSON bool) error {
 		err = &exitError{code: exitFailed}
 	}
 	return err
+}
+
+// secretProblems names the secrets that no sink can be made with, which package
+// config does not look into.
+func secretProblems(cfg *config.Config) (problems config.Problems) {
+	for _, s := range cfg.Sinks {
+		if s.Type != config.SinkWebhook {
+			continue
+		}
+		if _, err := webhook.ParseSecrets(s.Secret.Reveal()); err != nil {
+			problems = append(problems, config.Problem{File: s.SecretFile, Line: 1, Key: "sink.secret_file", Message: err.Error()})
+		}
+	}
+	return problems
 }
 
 // systemConfig is where a packaged server has its configuration.
