@@ -64,3 +64,9 @@ func (h *Homing) Write(name, text string) {
 	h.t.Helper()
 	write(h.t, filepath.Join(h.Dir, name), text)
 }
+
+// Try is Run for a command that may fail: it gives all that came of it.
+func (h *Homing) Try(args ...string) (stdout, stderr string, code int) {
+	h.t.Helper()
+	return Command(h.t, "", append([]string{"--config", h.config}, args...)...)
+}
