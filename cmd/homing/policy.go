@@ -112,7 +112,7 @@ func uidOf(name string) (int, error) {
 
 // How much is sent at once. Limits by provider come from their replies.
 const (
-	slotsTotal   = 500
+	slotsTotal   = 1000
 	slotsPerSite = 20
 	slotBatch    = 50
 
