@@ -1,5 +1,5 @@
 # Everything here needs only Go (1.21 or later fetches the right toolchain by
-# itself), make and git; test-peers and bench-peers also need Debian's mail software.
+# itself), make and git; test-peers and bench-peers also need Debian's mail software, strace and root.
 export GOTOOLCHAIN = auto
 export CGO_ENABLED ?= 0
 

@@ -153,6 +153,31 @@ func (p *Process) running() bool {
 	}
 }
 
+// PID is the number of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// AwaitEnd waits until the process ends by itself, and says how. It fails the
+// test when it goes on after d.
+func (p *Process) AwaitEnd(d time.Duration) error {
+	p.t.Helper()
+	if !p.EndsWithin(d) {
+		p.t.Fatalf("%s goes on after %s", p.path, d)
+	}
+	return p.err
+}
+
+// EndsWithin waits for the process to end by itself, and says whether it did.
+func (p *Process) EndsWithin(d time.Duration) bool {
+	deadline := time.NewTimer(d)
+	defer deadline.Stop()
+	select {
+	case <-p.exited:
+		return true
+	case <-deadline.C:
+		return false
+	}
+}
+
 // Log is everything that the process has printed, in all its lives.
 func (p *Process) Log() string {
 	b, err := os.ReadFile(p.log)
