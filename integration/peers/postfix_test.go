@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -86,7 +87,34 @@ func startPostfix(t *testing.T, st *harness.Stage, name string, at []string, con
 	p.write(t, "etc/main.cf", main)
 	p.write(t, "etc/master.cf", masterOf(t, at)+strings.ReplaceAll(services, "$DIR", p.dir))
 	p.daemon = serve(t, at[0], "postfix", "-c", etc, "start-fg")
+	t.Cleanup(p.end)
 	return p
+}
+
+// end asks Postfix's master to end, which start-fg only waits for, and waits
+// until it has.
+func (p *postfix) end() {
+	text, err := os.ReadFile(filepath.Join(p.dir, "spool", "pid", "master.pid"))
+	if err != nil {
+		p.t.Errorf("finding Postfix's master: %v", err)
+		return
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		p.t.Errorf("finding Postfix's master: %v", err)
+		return
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		p.t.Errorf("ending Postfix's master: %v", err)
+		return
+	}
+	deadline := time.NewTimer(openWithin)
+	defer deadline.Stop()
+	select {
+	case <-p.exited:
+	case <-deadline.C:
+		p.t.Errorf("Postfix's master, %d, did not end when it was asked to", pid)
+	}
 }
 
 // masterOf gives Debian's master.cf, with smtpd at other addresses, nothing in
