@@ -171,7 +171,8 @@ func report(out io.Writer, calls []toynet.Call, recipients []string, began time.
 		slowest = max(slowest, row.slowest)
 	}
 	t.Flush()
-	fmt.Fprintf(out, "\n%d recipients in %s; from a bounce to the webhook at most %s.\n", len(recipients), time.Since(began).Round(100*time.Millisecond), slowest.Round(time.Millisecond))
+	fmt.Fprintln(out, "\nhard: the address is dead, and held; soft: counts towards a hold; sender: our own fault, never counts; none: no failure. In brackets: CiviCRM's word.")
+	fmt.Fprintf(out, "%d recipients in %s; from a bounce to the webhook at most %s.\n", len(recipients), time.Since(began).Round(100*time.Millisecond), slowest.Round(time.Millisecond))
 	return right
 }
 
