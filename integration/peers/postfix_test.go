@@ -209,7 +209,7 @@ func TestPostfixIsTheRemoteMX(t *testing.T) {
 		{"ann@box.test", "delivered", "  none "},
 		{"nobody@box.test", "bounced", "hard user_unknown now held"},
 		{"blocked@box.test", "bounced", "sender blocked now free"},
-		{"grey@box.test", "deferred", "none greylisted none "},
+		{"grey@box.test", "deferred", "none greylisted now "},
 		{"ghost@later.test", "bounced", "hard user_unknown later held"},
 		{"ghost@far.test", "bounced", "hard user_unknown later provisional"},
 		{"ann@full.test", "bounced", "soft mailbox_full later counting"},

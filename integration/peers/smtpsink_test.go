@@ -261,9 +261,14 @@ func TestSMTPSinkRefusesDefersAndDisconnects(t *testing.T) {
 	for i, tt := range tests {
 		sink(t, mx(st, domain(i)), tt.args...)
 	}
-	m := toynet.Mailing{Job: 1, FirstQueue: 1, Subject: "News", Text: "Hello\n", To: append(to, "ann@accepts.test")}
-	if _, err := st.Client.Send(harness.Within(t, time.Minute), m); err != nil {
-		t.Fatal(err)
+	// First somebody answers: while nobody does, it may be our own network that
+	// is down, and then nothing counts against anybody.
+	for job, to := range [][]string{{"ann@accepts.test"}, to} {
+		m := toynet.Mailing{Job: job + 1, FirstQueue: 1, Subject: "News", Text: "Hello\n", To: to}
+		if _, err := st.Client.Send(harness.Within(t, time.Minute), m); err != nil {
+			t.Fatal(err)
+		}
+		heard(t, st, "ann@accepts.test", "delivered")
 	}
 	for i, tt := range tests {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
@@ -278,7 +283,6 @@ func TestSMTPSinkRefusesDefersAndDisconnects(t *testing.T) {
 			}
 		})
 	}
-	heard(t, st, "ann@accepts.test", "delivered")
 	if got := bytes.Count([]byte(st.Run("hold", "list")), []byte("@bad")); got != 1 {
 		t.Errorf("%d addresses are on hold, want only the one that nobody has:\n%s", got, st.Run("hold", "list"))
 	}
