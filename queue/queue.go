@@ -30,6 +30,7 @@ type Options struct {
 	Limits    shape.Limits
 	Retention Retention
 	Sinks     []string // names of the sinks that events are kept for
+	Shows     []string // of these, the ones that show what they are about: bodies are kept for them
 }
 
 // A Queue is the life of every recipient. Its methods may be called from many

@@ -8,16 +8,17 @@ import (
 )
 
 const (
+	retainSoon  = 10 * time.Second // after a start: only then the store knows which sinks count
 	retainEvery = 10 * time.Minute
 	retainRows  = 1000 // rows forgotten in one transaction
 )
 
 // retain forgets what is past its retention, a bounded step at a time.
 func (q *Queue) retain(ctx context.Context) {
-	for pause(ctx, retainEvery) {
+	for wait := retainSoon; pause(ctx, wait); wait = retainEvery {
 		o, now := q.options.Load(), q.now()
 		for _, w := range []store.What{
-			{EventsBefore: now.Add(-o.Retention.Events), Sinks: o.Sinks},
+			{EventsBefore: now.Add(-o.Retention.Events), Sinks: o.Sinks, Shows: append([]string{}, o.Shows...)},
 			{ReportsBefore: now.Add(-o.Retention.Bounces)},
 			{CapturedBefore: now.Add(-o.Retention.Captured)},
 			{IndexBefore: now.Add(-o.Retention.Index)},

@@ -259,4 +259,5 @@ type What struct {
 	CapturedBefore time.Time // captured mail
 	Address        string    // everything about one canonical address but its hold
 	Sinks          []string  // with EventsBefore: the sinks that still count
+	Shows          []string  // of these, the ones that show bodies: only they keep bodies owed. Nil: all of them
 }

@@ -132,6 +132,9 @@ func queueOptions(cfg *config.Config) queue.Options {
 	}
 	for _, s := range cfg.Sinks {
 		o.Sinks = append(o.Sinks, s.Name)
+		if s.Type != config.SinkWebhook && s.Type != config.SinkCiviCRM {
+			o.Shows = append(o.Shows, s.Name)
+		}
 	}
 	if cfg.Delivery.Smarthost != nil {
 		o.Limits.Site = func(string) string { return "smarthost" }

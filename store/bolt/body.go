@@ -21,8 +21,8 @@ import (
 //   - one for each event that names it as Raw or Original, until every sink
 //     that counts has passed the event (bucket shown). A sink has passed an
 //     event when its cursor has, and when no delivery that it parked holds the
-//     event back. The sinks that count are those of the last Forget with
-//     EventsBefore; before there was one in this process, those that have a
+//     event back. The sinks that count are What.Shows of the last Forget with
+//     EventsBefore: one that only tells must not keep bodies; before there was one in this process, those that have a
 //     cursor, and nothing is passed while none has. Forgetting the event
 //     ends the reason as well.
 //

@@ -58,9 +58,12 @@ func (s *Store) forgetter(w store.What) (func(ctx context.Context, n int) (int, 
 // forgetEvents forgets events that every sink of w has passed.
 func (s *Store) forgetEvents(ctx context.Context, w store.What, n int) (int, error) {
 	s.mu.Lock()
-	sinks := slices.Clone(w.Sinks)
-	s.counting, s.sweep = &sinks, true
-	p := s.passage(sinks)
+	shows := slices.Clone(w.Shows)
+	if w.Shows == nil {
+		shows = slices.Clone(w.Sinks)
+	}
+	s.counting, s.sweep = &shows, true
+	p := s.passage(w.Sinks)
 	s.flushSoon()
 	s.mu.Unlock()
 	end := min(p.upTo+1, event.FirstID(w.EventsBefore))

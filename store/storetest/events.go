@@ -269,12 +269,37 @@ var owedTests = []named{
 		h.restart(false)
 		h.text(e.Original)
 		h.must(h.s.Advance(h.ctx, "dsn", event.Cursor{Seen: e.ID}))
-		h.eventually("the body is owed to nobody", func() bool {
-			b, err := h.s.OpenBody(h.ctx, e.Original)
-			if err == nil {
-				b.Close()
-			}
-			return err != nil
-		})
+		h.eventuallyUnowed(e.Original)
 	}},
+	{"a sink that shows no bodies keeps none, however far behind it is", func(h *harness) {
+		m := h.send("ann@example.net")
+		h.apply(store.Change{Delivery: m.recipients[0].ID, Decide: func(c *store.Case) error {
+			c.Events = append(c.Events, event.Event{Type: event.Bounced, Delivery: c.Recipient.ID, Original: c.Recipient.Body})
+			return c.Recipient.Move(store.Bounced, h.now)
+		}})
+		e := h.last()
+		h.must(h.s.Advance(h.ctx, "hooks", event.Cursor{Seen: 1}))
+		h.must(h.s.Advance(h.ctx, "dsn", event.Cursor{Seen: e.ID - 1}))
+		all := store.What{EventsBefore: time.Now().Add(time.Hour), Sinks: []string{"hooks", "dsn"}, Shows: []string{"dsn"}}
+		h.forget(all, 0)
+		h.text(e.Original)
+		h.must(h.s.Advance(h.ctx, "dsn", event.Cursor{Seen: e.ID}))
+		h.eventuallyUnowed(e.Original)
+		h.forget(all, 0)
+		if e2 := h.last(); e2.ID != e.ID {
+			h.Errorf("the last event is %v, want %v, which hooks was not told", e2.ID, e.ID)
+		}
+	}},
+}
+
+// eventuallyUnowed waits until a body is gone.
+func (h *harness) eventuallyUnowed(ref message.Ref) {
+	h.Helper()
+	h.eventually("the body is owed to nobody", func() bool {
+		b, err := h.s.OpenBody(h.ctx, ref)
+		if err == nil {
+			b.Close()
+		}
+		return err != nil
+	})
 }
