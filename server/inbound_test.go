@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -231,11 +232,15 @@ func TestSinksHearOfTheirApplicationOrDomain(t *testing.T) {
 		{"an application that names sinks", event.Event{Application: "crm", Domain: "example.org"}, "hooks"},
 		{"one that names none: the domain's", event.Event{Application: "shop", Domain: "example.com"}, "mail"},
 		{"a fact that names its own", event.Event{Application: "crm", To: []string{"vip"}}, "vip"},
+		{"a hold for all applications: everybody", event.Event{Type: event.Held}, "hooks mail vip"},
+		{"a release for all applications: everybody", event.Event{Type: event.Released}, "hooks mail vip"},
+		{"a hold for one", event.Event{Type: event.Held, Application: "crm"}, "hooks"},
+		{"another fact of nobody: nobody", event.Event{Type: event.Accepted}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, sink := range []string{"hooks", "mail", "vip"} {
-				if got := w.Wants(sink, tt.e); got != (sink == tt.want) {
+				if got := w.Wants(sink, tt.e); got != slices.Contains(strings.Fields(tt.want), sink) {
 					t.Errorf("Wants(%s) = %v", sink, got)
 				}
 			}

@@ -72,8 +72,12 @@ func (s *Server) Policy() *Policy { return s.policy.Load() }
 func (s *Server) SentToday(application string) int { return s.quotas.today(application) }
 
 // Wants reports whether a sink hears of a fact: those that the fact names,
-// else those of the application, else those of the domain.
+// else those of the application, else those of the domain. What an operator
+// holds or releases for all applications every sink hears of.
 func (s *Server) Wants(sink string, e event.Event) bool {
+	if e.Application == "" && e.Domain == "" && (e.Type == event.Held || e.Type == event.Released) {
+		return true
+	}
 	to := e.To
 	if len(to) == 0 {
 		to = s.policy.Load().sinksOf(e.Application, e.Domain)

@@ -33,7 +33,7 @@ recipients sent as CiviCRM sends it, and a receiver of webhooks. Nothing leaves 
 		// When its terminal is closed it ends, and cleans up, too.
 		ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGHUP)
 		defer stop()
-		return demo(ctx, c.OutOrStdout(), *once)
+		return demo(ctx, c.OutOrStdout(), demoOptions{once: *once})
 	}
 	return c
 }
@@ -102,10 +102,15 @@ type scene struct {
 func (s *scene) config() string { return filepath.Join(s.dir, "homing.toml") }
 func (s *scene) log() string    { return filepath.Join(s.dir, "homing.log") }
 
+type demoOptions struct {
+	once   bool   // end by itself after the table
+	parent string // where its directory is made; "": where the system has such
+}
+
 // demo runs the server, the toy internet and the mailing, and prints what
 // became of each recipient. Nothing is left when it returns.
-func demo(ctx context.Context, out io.Writer, once bool) error {
-	dir, err := os.MkdirTemp("", "homing-demo-")
+func demo(ctx context.Context, out io.Writer, o demoOptions) error {
+	dir, err := os.MkdirTemp(o.parent, "homing-demo-")
 	if err != nil {
 		return err
 	}
@@ -121,10 +126,10 @@ func demo(ctx context.Context, out io.Writer, once bool) error {
 	server := start(ctx, stop, part{"the server", func(ctx context.Context) error { return s.serve(ctx, ready) }})
 	select {
 	case h := <-ready:
-		err = s.perform(ctx, out, h, once)
+		err = s.perform(ctx, out, h, o.once)
 	case <-ctx.Done():
 	}
-	interrupted := once && ctx.Err() != nil
+	interrupted := o.once && ctx.Err() != nil
 	if err = errors.Join(err, server.end(), world.end()); err == nil && interrupted {
 		return errors.New("it was ended before the table was complete")
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -24,9 +25,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 // run is main without the process: it gives the exit code. SIGINT and SIGTERM
 // end the context of the command; a second one ends the process.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	defer context.AfterFunc(ctx, stop)()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer obeySignals(cancel)()
 
 	root := newRoot()
 	root.SetArgs(args)
@@ -48,6 +48,35 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(root.ErrOrStderr(), "homing: %v\n", err)
 	}
 	return code
+}
+
+// obeySignals calls cancel at the first SIGINT or SIGTERM. The second one ends
+// the process as it would have without us. The function that it returns ends
+// this, and waits for that.
+func obeySignals(cancel func()) (end func()) {
+	signals, ended := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case s := <-signals:
+				if n > 0 {
+					signal.Reset(s)
+					syscall.Kill(os.Getpid(), s.(syscall.Signal)) // both are
+				}
+				cancel()
+			case <-ended:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(signals)
+		close(ended)
+		watch.Wait()
+		cancel()
+	}
 }
 
 // newRoot makes the whole command line.

@@ -92,7 +92,8 @@ func (s *control) journeyOf(ctx context.Context, id string, limit int) (journey,
 	if err != nil && !notFound(err) {
 		return message, err
 	}
-	delivery, err := s.journey(ctx, "/api/v1/deliveries/"+id, limit)
+	var delivery web.Recipients
+	err = s.call(ctx, http.MethodGet, "/api/v1/deliveries/"+id, nil, nil, &delivery)
 	if err != nil && !notFound(err) {
 		return message, err
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func parameters(r *http.Request, allowed ...string) (url.Values, error) {
 	}
 	for name := range values {
 		if !slices.Contains(allowed, name) {
-			return nil, fmt.Errorf("there is no parameter %q here; there are %s", name, strings.Join(allowed, ", "))
+			return nil, fmt.Errorf("there is no parameter %q here; possible are: %s", name, cmp.Or(strings.Join(allowed, ", "), "none"))
 		}
 	}
 	return values, nil

@@ -93,7 +93,7 @@ func TestMistakesInAQueryAreNamed(t *testing.T) {
 	w := open(t, nil)
 	id := w.mail(mailing, "ann@example.net")
 	tests := []struct{ path, want string }{
-		{"/api/v1/queue?stat=waiting", `there is no parameter "stat" here; there are domain, sender,`},
+		{"/api/v1/queue?stat=waiting", `there is no parameter "stat" here; possible are: domain, sender,`},
 		{"/api/v1/queue?state=asleep", `state: no state is called "asleep"`},
 		{"/api/v1/queue?older=soon", `older: want a duration such as 90m, got "soon"`},
 		{"/api/v1/queue?older=-1h", "older: want a duration"},
@@ -107,7 +107,7 @@ func TestMistakesInAQueryAreNamed(t *testing.T) {
 		{"/api/v1/recipients/ann@example.net?after=1", "after: not an identifier of ours"},
 		{"/api/v1/holds?since=yesterday", "since: want a duration"},
 		{"/api/v1/holds?limit=many", "limit: want a number"},
-		{"/api/v1/holds/ann@example.net?application=crm", `there is no parameter "application"`},
+		{"/api/v1/holds/ann@example.net?application=crm", `there is no parameter "application" here; possible are: none`},
 		{"/api/v1/events?after=x", "after: not an identifier of ours"},
 		{"/api/v1/events?from=yesterday", `from: want now, got "yesterday"`},
 		{"/api/v1/events?limit=-1", "limit: want a number"},

@@ -55,14 +55,16 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 		grace, cancel := context.WithTimeout(work, stopTime)
 		defer cancel()
 		if s.Shutdown(grace) != nil {
-			cut()
+			// First the connections, so that no handler that is cut
+			// answers as if it were done.
 			s.Close() // what it closes is closed, or beyond help
+			cut()
 		}
 	})
 	err := s.Serve(netutil.LimitListener(l, maxConnections))
 	if stop() { // the listener failed
-		cut()
 		s.Close()
+		cut()
 	} else {
 		<-stopped
 	}
