@@ -29,6 +29,7 @@ check:
 # Against mail software of others; Postfix wants root.
 test-peers:
 	HOMING_PEERS=1 go test -count=1 ./integration/peers
+	HOMING_PEERS=1 go test -count=1 -run Peer ./integration
 
 # The server killed 500 times under mixed load (KILLS=n for another number).
 KILLS ?= 500
