@@ -182,6 +182,9 @@ func (s *Store) releaseShown(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := s.keepUp(); err != nil {
+			return err
+		}
 	}
 }
 

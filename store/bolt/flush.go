@@ -41,19 +41,24 @@ func (s *Store) flushLoop() {
 	defer timer.Stop()
 	delay := flushAfter
 	for {
+		urgent := s.urgent
+		if delay == flushAgain { // however far the index lags behind: it has just failed
+			urgent = nil
+		}
 		select {
 		case <-s.closing:
 			return
 		case <-s.wake:
 			timer.Reset(delay)
 			continue
-		case <-s.urgent:
+		case <-urgent:
 		case <-timer.C:
 			s.disarm()
 		}
 		delay = flushAfter
 		if err := s.tend(ctx); err != nil && !s.failed.is() {
 			delay = flushAgain
+			timer.Reset(delay)
 			s.slog.Warn("index not up to date, trying again", "err", err)
 			s.mu.Lock()
 			s.flushSoon()

@@ -168,3 +168,34 @@ func TestAReplayGivesTheIndexOnlyWhatIsDurable(t *testing.T) {
 		t.Errorf("the index knows frame %d (%v); frame %d, the last one, was never synced", applied.number, err, last)
 	}
 }
+
+func TestTheIndexKeepsUpWhileBodiesAreMoved(t *testing.T) {
+	p, c := rolling(t)
+	ids := fill(t, p.s, 40)
+	p.tend(t)
+	for i, id := range ids {
+		if i%8 != 0 {
+			if err := p.s.Apply(t.Context(), cancelled(id)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p.tend(t)
+	c.later.Add(int64(compactAfter))
+	p.s.tending.Lock() // the flusher stays where it is
+	defer p.s.tending.Unlock()
+	for p.s.sparse() != nil {
+		p.s.mu.Lock()
+		p.s.active.octets += overlayMost // of mail that comes in meanwhile
+		p.s.mu.Unlock()
+		if err := p.s.compact(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.s.mu.RLock()
+		lag := p.s.active.octets
+		p.s.mu.RUnlock()
+		if lag > overlayFlush {
+			t.Errorf("after moving bodies the index lags %d octets behind", lag)
+		}
+	}
+}

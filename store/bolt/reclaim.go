@@ -45,7 +45,22 @@ func (s *Store) compact(ctx context.Context) error {
 		if err := s.evacuate(ctx, g); err != nil {
 			return err
 		}
+		if err := s.keepUp(); err != nil {
+			return err
+		}
 	}
+}
+
+// keepUp brings the index up to the log when that has become urgent: for the
+// committer, which does not wait for the flusher while it does other things.
+func (s *Store) keepUp() error {
+	s.mu.RLock()
+	lag := s.active.octets
+	s.mu.RUnlock()
+	if lag < overlayFlush {
+		return nil
+	}
+	return s.flush()
 }
 
 // sparse gives a segment worth compacting.
@@ -85,6 +100,11 @@ func (s *Store) evacuate(ctx context.Context, g *segment) error {
 		return err
 	}
 	if len(list) == 0 {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		if g.owed == 0 { // the last one was dropped since
+			return nil
+		}
 		return fmt.Errorf("bolt: %s: it owes %d bodies that nobody knows: %w", g.name, g.owed, ErrDamaged)
 	}
 	for i := range list {
