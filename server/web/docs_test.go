@@ -1,0 +1,79 @@
+package web
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// reference is docs/API.md.
+func reference(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/API.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestTheReferenceHasEveryRoute(t *testing.T) {
+	var got, want []string
+	for _, m := range regexp.MustCompile("(?m)^### `([A-Z]+ /[^`]*)`\n\n(.*)").FindAllStringSubmatch(reference(t), -1) {
+		words := m[1]
+		switch {
+		case strings.HasPrefix(m[2], "*Open.*"):
+			words += " for anybody"
+		case strings.HasPrefix(m[2], "*Open to this machine*"):
+			words += " for neighbours"
+		}
+		got = append(got, words)
+	}
+	for _, r := range (&Web{}).routes() {
+		want = append(want, r.method+" "+r.path+map[access]string{anybody: " for anybody", neighbours: " for neighbours"}[r.access])
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("docs/API.md (-routes +sections):\n%s", diff)
+	}
+}
+
+func TestTheReferenceHasEveryField(t *testing.T) {
+	text := reference(t)
+	fields := map[string]bool{}
+	for _, typ := range []reflect.Type{reflect.TypeFor[Status](), reflect.TypeFor[Recipients](), reflect.TypeFor[Holds](), reflect.TypeFor[AddHold](), reflect.TypeFor[Problem]()} {
+		fieldsOf(typ, fields)
+	}
+	if len(fields) < 40 {
+		t.Fatalf("only %d fields were found", len(fields))
+	}
+	for name := range fields {
+		if !strings.Contains(text, "`"+name+"`") && !strings.Contains(text, `"`+name+`":`) {
+			t.Errorf("docs/API.md does not speak of the field %s", name)
+		}
+	}
+}
+
+// fieldsOf collects the names that a type has in JSON, with those of its
+// parts.
+func fieldsOf(t reflect.Type, into map[string]bool) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t == reflect.TypeFor[time.Time]() {
+		return
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
+			into[name] = true
+		}
+		fieldsOf(f.Type, into)
+	}
+}
