@@ -150,19 +150,6 @@ func (l *letter) read(text string) {
 	}
 }
 
-// markers begin what came back, in a line that is a heading. Folded.
-var markers = []string{
-	"original message", "copy of the message", "copy of your message", "copy of the original", "below this line is",
-	"below is a copy", "message header follows", "message headers follow",
-	"returned message", "returned mail", "unsent message", "message text follows", "undelivered message",
-	"text of your message", "header of the message", "header of the original",
-	"original mail", "message reads", "enclosed is a copy", "undelivered mail follows", "lines of your",
-	"included is a copy", "summary of the undelivered",
-	"mensaje original", "message d'origine", "message original", "ursprungliche nachricht", "originalnachricht",
-	"kopie der nachricht", "kopie ihrer nachricht", "messaggio originale", "mensagem original", "oorspronkelijk bericht",
-	"oryginalna wiadomosc", "исходное сообщение", "копия", "元のメール", "以下のメール本文",
-}
-
 // split gives where the notice ends, and where the header of the message that
 // came back begins: the length of text where there is none.
 func split(text string) (notice, head int) {
@@ -180,7 +167,7 @@ func split(text string) (notice, head int) {
 			}
 		case strings.HasPrefix(line, "________") && pos > 0: // a footer
 			return pos, len(text)
-		case len(line) > 6 && len(line) < 200 && heading(line) && containsAny(Fold(line), markers):
+		case len(line) > 6 && len(line) < 200 && heading(line) && markers.in(Fold(line)):
 			return pos, afterMarker(text, end)
 		}
 		pos = end
@@ -228,15 +215,6 @@ func lineStarts(text, prefix string) int {
 
 func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
-}
-
-func containsAny(s string, words []string) bool {
-	for _, w := range words {
-		if strings.Contains(s, w) {
-			return true
-		}
-	}
-	return false
 }
 
 // clip cuts s to at most n octets, at a character.

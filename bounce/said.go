@@ -21,7 +21,7 @@ type said struct {
 	remote string // lower case
 	code   int
 	status string // "" where unknown
-	marks  []uint64
+	marks  marks  // phrases of the table that may be in the text
 }
 
 // read makes evidence ready. A code or status that the text gives counts where

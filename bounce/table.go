@@ -3,7 +3,6 @@ package bounce
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"homing/internal/reply"
 )
@@ -39,7 +38,7 @@ type Match struct {
 // changes, so it may be used from many goroutines.
 type Table struct {
 	rules []compiled
-	index wordIndex
+	index phraseIndex // of the words of all rules
 }
 
 // NewTable gives the table that is shipped, with rules of the operator before
@@ -51,7 +50,12 @@ func NewTable(first ...Rule) *Table {
 			t.rules = append(t.rules, compile(r))
 		}
 	}
-	t.index = indexWords(t.rules)
+	var words []phrase
+	for i := range t.rules {
+		t.rules[i].first = len(words)
+		words = append(words, t.rules[i].words...)
+	}
+	t.index = indexPhrases(words)
 	return t
 }
 
@@ -70,7 +74,7 @@ func (t *Table) Rules() []Rule {
 // person, and nothing temporary is Hard.
 func (t *Table) Classify(e Evidence) Verdict {
 	s := read(e)
-	s.mark(&t.index)
+	s.marks = t.index.mark(s.text)
 	for i := range t.rules {
 		if m, ok := t.rules[i].match(&s); ok {
 			return s.verdict(m)
@@ -83,7 +87,7 @@ func (t *Table) Classify(e Evidence) Verdict {
 // table. It is empty where Classify answers Unknown for want of a rule.
 func (t *Table) Explain(e Evidence) []Match {
 	s := read(e)
-	s.mark(&t.index)
+	s.marks = t.index.mark(s.text)
 	var all []Match
 	for i := range t.rules {
 		if m, ok := t.rules[i].match(&s); ok {
@@ -171,14 +175,8 @@ func (s *said) verdict(m Match) Verdict {
 type compiled struct {
 	Rule
 	words, not []phrase
-	first      int // number of the first phrase of words in the index
+	first      int // number of the first phrase of words in the table's index
 }
-
-// A phrase is a phrase without its stars: pieces that follow each other.
-type phrase []string
-
-// gap is how far apart the pieces of a phrase may be, in octets.
-const gap = 80
 
 func compile(r Rule) compiled {
 	c := compiled{Rule: r}
@@ -186,10 +184,10 @@ func compile(r Rule) compiled {
 		c.Class = meanings[r.Reason].class
 	}
 	for _, w := range r.Words {
-		c.words = append(c.words, strings.Split(Fold(w), "*"))
+		c.words = append(c.words, newPhrase(w))
 	}
 	for _, w := range r.Not {
-		c.not = append(c.not, strings.Split(Fold(w), "*"))
+		c.not = append(c.not, newPhrase(w))
 	}
 	return c
 }
@@ -234,36 +232,11 @@ func (c *compiled) match(s *said) (Match, bool) {
 // found gives what the first of the rule's phrases found in the text.
 func (c *compiled) found(s *said) string {
 	for i, p := range c.words {
-		if s.has(c.first + i) {
+		if s.marks.has(c.first + i) {
 			if got := p.in(s.text); got != "" {
 				return got
 			}
 		}
 	}
 	return ""
-}
-
-// in gives the text that the phrase matches, or "".
-func (p phrase) in(text string) string {
-	for from := 0; ; {
-		i := strings.Index(text[from:], p[0])
-		if i < 0 {
-			return ""
-		}
-		start := from + i
-		end := start + len(p[0])
-		for _, piece := range p[1:] {
-			window := text[end:min(len(text), end+gap+len(piece))]
-			j := strings.Index(window, piece)
-			if j < 0 {
-				end = -1
-				break
-			}
-			end += j + len(piece)
-		}
-		if end >= 0 {
-			return text[start:end]
-		}
-		from = start + 1
-	}
 }

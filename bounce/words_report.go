@@ -1,0 +1,96 @@
+package bounce
+
+// This file holds the words of reports: what mail systems are called, what they
+// say of failures and delays, and how they announce what they give back.
+
+// robots are local parts of mail systems.
+var robots = []string{
+	"mailer-daemon", "mailerdaemon", "mailer_daemon", "mail-daemon", "postmaster", "post_master", "mdaemon", "ndr",
+	"bounce", "bounces", "mail.delivery.system", "mail-delivery", "mailsystem", "mail-system", "mail_system",
+	"delivery", "symantec_antivirus_for_smtp_gateways", "e500_smtp_mail_service", "mailadmin", "sysadmin",
+	"maildelivery", "dsn", "double-bounce", "administrator", "mailadministrator",
+}
+
+// robotNames are in the names that mail systems give themselves, folded.
+var robotNames = newLexicon(
+	"mail delivery", "mailer-daemon", "mailer daemon", "delivery subsystem", "mail system", "mail administrator",
+	"system administrator", "postmaster", "delivery system", "delivery service", "mailserver", "mail server",
+	"microsoft exchange", "microsoft outlook", "internet mail delivery", "mail router", "ndr administrator",
+	"mail gateway", "mta daemon", "delivery notification",
+)
+
+// failures are what subjects and texts of failure reports say, folded.
+var failures = newLexicon(
+	"undeliver", "could not be delivered", "couldn't be delivered", "cannot be delivered", "can't be delivered",
+	"could not deliver", "couldn't deliver", "cannot deliver", "can not be delivered", "unable to deliver",
+	"not able to deliver", "wasn't able to deliver", "was not able to deliver", "unable to be delivered",
+	"not delivered", "not been delivered", "wasn't delivered", "was not delivered", "non-delivery", "nondeliver",
+	"non deliver", "delivery fail", "delivery has failed", "delivery has been failed", "delivery problem",
+	"delivery error", "delivery notification: delivery has failed", "delivery status notification",
+	"delivery to the following", "delivery report", "delevery to the following", "error delivering",
+	"error while delivering", "error sending your mail", "error occurred while trying to deliver",
+	"error was encountered while attempting to deliver", "failed delivery", "failure delivering", "failed to deliver",
+	"failure notice", "failure notification", "returned mail", "returned to sender", "return to sender",
+	"returning message to sender", "mail failed", "mail failure", "mail error", "mail system error", "mail returned",
+	"message returned", "permanent error", "permanent fatal errors", "permanent failure", "failed permanently",
+	"failed recipients", "failed addresses", "following address failed", "following addresses failed",
+	"following address(es) failed", "address(es) failed", "addresses had delivery", "delivery errors", "did not reach",
+	"trouble delivering", "delivery attempt", "processing error", "error during delivery", "undelivered",
+	"transcript of session", "bounced", "invalid user address", "unable to find user", "mailbox is full:",
+	"has failed due to", "user unknown", "no such user", "giving up", "loop alert", "wrong or no longer valid",
+	"group you tried to contact", "unzustellbar", "nicht zugestellt", "zustellung * fehlgeschlagen",
+	"konnte nicht zugestellt", "konnten nicht zugestellt", "zustellfehler", "fehlgeschlagen", "non remis",
+	"non distribue", "n'a pas pu etre", "echec de", "non delivre", "non livre", "no se pudo entregar",
+	"no pudo ser entregado", "no entregado", "no se ha podido entregar", "devuelto", "mancata consegna",
+	"non recapitabile", "non e stato possibile", "impossibile recapitare", "nao pode ser entregue",
+	"nao foi possivel entregar", "nao entregue", "nao pode ser enviada", "devolvida", "onbestelbaar",
+	"niet worden bezorgd", "niet bezorgd", "niet afgeleverd", "nie moze byc dostarcz", "nie zostala dostarczona",
+	"niedostarcz", "nelze dorucit", "nedorucit", "nedorucen", "kezbesithetetlen", "kunde inte levereras",
+	"kunne ikke leveres", "olevererbart", "toimitus epaonnistui", "teslim edilemedi", "nu a putut fi", "не доставлено",
+	"не может быть доставлено", "не удалось доставить", "недоставлен", "не доставлен", "配信不能", "配信できません", "送信できません",
+	"送信に失敗", "配送できません", "届けることができません", "エラーのため", "退信", "无法投递", "無法傳遞", "无法送达", "投递失败", "전송 실패", "배달되지",
+)
+
+// delays are what notices of a delay say, folded.
+var delays = newLexicon(
+	"has not yet been delivered", "not yet been delivered", "warning: message", "delayed", "delivery is delayed",
+	"delivery delay", "will be retried", "still being retried", "warning message only", "warning only",
+	"this is a warning", "has been postponed", "will continue to try", "will keep trying", "attempts will continue",
+	"delivery attempts will continue", "temporary failure report", "delivery incomplete", "advisory-only",
+	"could not send message for", "do not need to resend", "not need to resend", "queued for",
+	"has been enqueued and undeliverable", "still undelivered", "delivery temporarily suspended", "we will keep trying",
+	"is still in the queue", "verzogert", "verzogerung", "retarde", "retrasado", "demora en la entrega",
+	"ritardo nella consegna", "atrasada", "vertraagd", "opoznion", "задержан", "遅延",
+)
+
+// finals take a notice of delay back: it was the last.
+var finals = newLexicon(
+	"giving up", "given up", "permanent error", "permanent fatal", "failed permanently", "could not be delivered for",
+	"retry timeout exceeded", "not going to try again", "no further delivery attempts", "undelivered mail returned",
+	"will not be retried",
+)
+
+// markers begin what came back, in a line that is a heading. Folded.
+var markers = newLexicon(
+	"original message", "copy of the message", "copy of your message", "copy of the original", "below this line is",
+	"below is a copy", "message header follows", "message headers follow", "returned message", "returned mail",
+	"unsent message", "message text follows", "undelivered message", "text of your message", "header of the message",
+	"header of the original", "original mail", "message reads", "enclosed is a copy", "undelivered mail follows",
+	"lines of your", "included is a copy", "summary of the undelivered", "mensaje original", "message d'origine",
+	"message original", "ursprungliche nachricht", "originalnachricht", "kopie der nachricht", "kopie ihrer nachricht",
+	"messaggio originale", "mensagem original", "oorspronkelijk bericht", "oryginalna wiadomosc", "исходное сообщение",
+	"копия", "元のメール", "以下のメール本文",
+)
+
+// formats are signs of systems whose reports are for people, folded. They name
+// the format; the recognisers do not depend on them.
+var formats = []struct{ name, in string }{
+	{"qmail", "this is the qmail-send program"}, {"qmail", "giving up on"}, {"exim", "message was created automatically by mail delivery software"},
+	{"postfix", "postfix program"},
+	{"dragonfly", "dragonfly mail agent"}, {"opensmtpd", "this is the mailer-daemon, please do not reply"},
+	{"sendmail", "transcript of session follows"}, {"google", "technical details of permanent failure"},
+	{"google", "google groups"}, {"yahoo", "we were unable to deliver your message to the following address"},
+	{"exchange", "did not reach the following recipient"}, {"mfilter", "m-filter"}, {"domino",
+		"domino"},
+	{"groupwise", "the message that you sent was undeliverable to the following"}, {"interscan", "interscan"},
+}
