@@ -114,4 +114,6 @@ type Recipient struct {
 	Diagnostic string
 	RemoteMTA  string
 	Verdict    Verdict
+
+	judged Evidence // what the Verdict rests on; zero where no table gave it
 }

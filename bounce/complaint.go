@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"homing/internal/message"
-	"homing/internal/reply"
 )
 
 // feedback recognises complaints: RFC 5965, and the form of Microsoft's
@@ -192,9 +191,4 @@ func (rd *Reader) disposition(l *letter) (Report, bool) {
 	}
 	l.arrival = f.Get("Original-Message-ID") + what
 	return Report{Kind: Disposition, Format: "rfc8098", Recipients: []Recipient{r}}, true
-}
-
-// said is the evidence that a Recipient of a report rests on.
-func (r Recipient) evidence() Evidence {
-	return Evidence{Stage: reply.DSN, Code: r.Code, Status: r.Status, Text: r.Diagnostic, RemoteMTA: r.RemoteMTA}
 }

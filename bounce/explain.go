@@ -68,10 +68,10 @@ func (rd *Reader) explainRecipient(b *bytes.Buffer, x Recipient) {
 	if v.Rule != "" {
 		line("because", fmt.Sprintf("rule %s matched %q", v.Rule, v.Matched))
 	}
-	if x.Action != "failed" && x.Action != "" || v.Reason == AutoReplied || v.Reason == Complained {
+	if x.judged == (Evidence{}) {
 		return
 	}
-	for _, m := range rd.Table.Explain(x.evidence()) {
+	for _, m := range rd.Table.Explain(x.judged) {
 		if m.Rule != v.Rule {
 			line("also", fmt.Sprintf("rule %s would say %s, %s: %q", m.Rule, m.Class, m.Reason, m.Matched))
 		}

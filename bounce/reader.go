@@ -207,7 +207,7 @@ func (rd *Reader) judge(r *Recipient, text string, memo map[Evidence]Verdict) {
 			memo[e] = v
 		}
 	}
-	r.Verdict = v
+	r.Verdict, r.judged = v, e
 }
 
 // hasWords reports whether a text says something besides codes.

@@ -19,6 +19,7 @@ func newClassify() *cobra.Command {
 		Use:   "classify [FILE…]",
 		Short: "Say what a message (a bounce, a reply, anything) means and why",
 		Long: "Says what each message means: what kind it is, of whom it speaks, and which rule decided.\n" +
+			"A bare reply (\"550 5.1.1 …\"), or a line of a log that quotes one, is understood as well.\n" +
 			"\"-\" or no file reads a message from standard input. The exit code is 2 when a file could not be read.",
 		RunE: func(c *cobra.Command, files []string) error {
 			if len(files) == 0 {
@@ -64,7 +65,7 @@ func (k *classifier) file(name string) error {
 		defer f.Close()
 		in = f
 	}
-	report, err := k.reader.Read(in)
+	report, err := k.reader.ReadAny(in)
 	if err != nil {
 		return err
 	}

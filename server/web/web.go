@@ -51,7 +51,7 @@ type Queue interface {
 
 // A Reader understands mail.
 type Reader interface {
-	Read(r io.Reader) (bounce.Report, error)
+	ReadAny(r io.Reader) (bounce.Report, error)
 }
 
 const (
@@ -90,7 +90,7 @@ func (w *Web) reload(rw http.ResponseWriter, r *http.Request) {
 // `homing classify --json` says of the same message on standard input.
 func (w *Web) classify(rw http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(rw, r.Body, cmp.Or(w.MaxMessage, maxMessage))
-	report, err := w.Reader.Read(r.Body)
+	report, err := w.Reader.ReadAny(r.Body)
 	if err != nil {
 		badBody(rw, "reading the message", err)
 		return

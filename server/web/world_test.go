@@ -229,7 +229,7 @@ func dsn(address, said string) string {
 // bounce lets a related mail server report that an address is dead.
 func (w *world) bounce(address, said string) {
 	w.Helper()
-	report, err := w.Reader.Read(strings.NewReader(dsn(address, said)))
+	report, err := w.Reader.ReadAny(strings.NewReader(dsn(address, said)))
 	if err != nil {
 		w.Fatal(err)
 	}
