@@ -199,7 +199,9 @@ func mtaName(body string) string {
 // diagnosticText takes the type off a Diagnostic-Code (RFC 3464 section
 // 2.3.6).
 func diagnosticText(body string) string {
-	if kind, text, ok := strings.Cut(body, ";"); ok && len(kind) < 32 && !strings.ContainsAny(strings.TrimSpace(kind), " <@") {
+	kind, text, ok := strings.Cut(body, ";")
+	unix := strings.EqualFold(strings.TrimSpace(kind), "x-unix") // then the text may be a bare exit code
+	if ok && !unix && len(kind) < 32 && !strings.ContainsAny(strings.TrimSpace(kind), " <@") {
 		body = text
 	}
 	return strings.Join(strings.Fields(strings.ToValidUTF8(body, "?")), " ")

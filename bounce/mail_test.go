@@ -168,6 +168,7 @@ func TestExplainSaysWhyAndWhatElse(t *testing.T) {
     reason      user_unknown (CiviCRM: Invalid)
     because     rule status-5.1.1 matched "5.1.1"
     also        rule words-user would say hard, user_unknown: "user unknown"
+    also        rule near-user would say hard, user_unknown: "user unknown"
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("explanation differs (-want +got):\n%s", diff)

@@ -13,29 +13,44 @@ type phrase []string
 // gap is how far apart the pieces of a phrase may be, in octets.
 const gap = 80
 
+func newPhrases(texts []string) []phrase {
+	var all []phrase
+	for _, text := range texts {
+		all = append(all, newPhrase(text))
+	}
+	return all
+}
+
 // newPhrase reads a phrase. One that has no pieces is never found.
 func newPhrase(text string) phrase {
 	return slices.DeleteFunc(strings.Split(Fold(text), "*"), func(piece string) bool { return piece == "" })
 }
 
-// in gives the text that the phrase matches, or "". A phrase begins where a
-// word does: "ube" is not in "Danube", and "full" not in "successfully".
+// in gives the text that the phrase matches, or "".
 func (p phrase) in(text string) string {
-	for from := 0; len(p) > 0; {
+	start, end := p.next(text, 0)
+	return text[start:end]
+}
+
+// next gives where the phrase is first found in text at or behind from; end is
+// 0 where it is not. A phrase begins where a word does: "ube" is not in
+// "Danube", and "full" not in "successfully".
+func (p phrase) next(text string, from int) (start, end int) {
+	for len(p) > 0 {
 		i := strings.Index(text[from:], p[0])
 		if i < 0 {
-			return ""
+			break
 		}
-		start := from + i
+		start = from + i
 		from = start + 1
 		if !beginsWord(text, start) {
 			continue
 		}
-		if end := p.end(text, start+len(p[0])); end >= 0 {
-			return text[start:end]
+		if end = p.end(text, start+len(p[0])); end >= 0 {
+			return start, end
 		}
 	}
-	return ""
+	return 0, 0
 }
 
 // end gives where the last piece ends when the first one ends at end, or -1.
@@ -139,12 +154,8 @@ type lexicon struct {
 }
 
 func newLexicon(texts ...string) *lexicon {
-	x := &lexicon{}
-	for _, text := range texts {
-		x.phrases = append(x.phrases, newPhrase(text))
-	}
-	x.index = indexPhrases(x.phrases)
-	return x
+	all := newPhrases(texts)
+	return &lexicon{all, indexPhrases(all)}
 }
 
 // find gives what one of the phrases matches in folded text, or "".

@@ -14,6 +14,7 @@ type Rule struct {
 	Status []string      // enhanced codes, "5.1.1"; "5.7.*" for all of a subject, "5.7.60*" for those that begin so
 	Codes  []int         // reply codes; 55 means 550 to 559, 4 means 400 to 499
 	Words  []string      // phrases in the text, folded as Fold does; "*" stands for up to 80 octets
+	Near   []string      // phrases of which one is at most 80 octets from the one of Words, before or behind it
 	Not    []string      // phrases that must not be there
 	Remote []string      // parts of the remote host's name; they may be in the text as well
 	Stages []reply.Stage // empty: any
@@ -45,7 +46,7 @@ type Table struct {
 // it. The shipped rules stand from the particular to the general.
 func NewTable(first ...Rule) *Table {
 	t := &Table{}
-	for _, list := range [][]Rule{first, providerRules, senderRules, personRules, generalRules, statusRules, codeRules} {
+	for _, list := range [][]Rule{first, providerRules, senderRules, personRules, nearRules, generalRules, statusRules, codeRules} {
 		for _, r := range list {
 			t.rules = append(t.rules, compile(r))
 		}
@@ -174,8 +175,8 @@ func (s *said) verdict(m Match) Verdict {
 // A compiled Rule has its phrases in pieces.
 type compiled struct {
 	Rule
-	words, not []phrase
-	first      int // number of the first phrase of words in the table's index
+	words, near, not []phrase
+	first            int // number of the first phrase of words in the table's index
 }
 
 func compile(r Rule) compiled {
@@ -183,12 +184,7 @@ func compile(r Rule) compiled {
 	if c.Class == "" {
 		c.Class = meanings[r.Reason].class
 	}
-	for _, w := range r.Words {
-		c.words = append(c.words, newPhrase(w))
-	}
-	for _, w := range r.Not {
-		c.not = append(c.not, newPhrase(w))
-	}
+	c.words, c.near, c.not = newPhrases(r.Words), newPhrases(r.Near), newPhrases(r.Not)
 	return c
 }
 
@@ -232,10 +228,35 @@ func (c *compiled) match(s *said) (Match, bool) {
 // found gives what the first of the rule's phrases found in the text.
 func (c *compiled) found(s *said) string {
 	for i, p := range c.words {
-		if s.marks.has(c.first + i) {
-			if got := p.in(s.text); got != "" {
+		if !s.marks.has(c.first + i) {
+			continue
+		}
+		start, end := p.next(s.text, 0)
+		for try := 0; end > 0 && try < maxNear; try++ {
+			if len(c.near) == 0 {
+				return s.text[start:end]
+			}
+			if got := c.besides(s.text, start, end); got != "" {
 				return got
 			}
+			start, end = p.next(s.text, end)
+		}
+	}
+	return ""
+}
+
+// maxNear is at how many places a word is looked for another one near it.
+const maxNear = 8
+
+// besides gives the text from start to end with the nearest piece of it that a
+// phrase of Near matches, and what stands between them, or "".
+func (c *compiled) besides(text string, start, end int) string {
+	from, to := max(start-gap, 0), min(end+gap, len(text))
+	for _, p := range c.near {
+		if a, b := p.next(text[:to], end); b > 0 {
+			return text[start:b]
+		} else if a, b = p.next(text[:start], from); b > 0 {
+			return text[a:end]
 		}
 	}
 	return ""

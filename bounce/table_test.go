@@ -226,6 +226,25 @@ func TestRulesOfTheOperatorComeFirst(t *testing.T) {
 	}
 }
 
+func TestARuleMayWantOneWordNearAnother(t *testing.T) {
+	table := bounce.NewTable(bounce.Rule{Name: "ours", Words: []string{"parcel"}, Near: []string{"lost", "gone astray"}, Reason: bounce.Disabled})
+	tests := []struct{ name, text, matched string }{
+		{"behind it", "550 the parcel of ann is lost", "parcel of ann is lost"},
+		{"before it", "550 lost: the parcel of ann", "lost: the parcel"},
+		{"at the second place where there is one", "550 parcel " + strings.Repeat("x", 100) + " parcel lost", "parcel lost"},
+		{"not too far away", "550 parcel " + strings.Repeat("x", 100) + " lost", ""},
+		{"not missing", "550 parcel", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			v := table.Classify(bounce.Evidence{Stage: reply.RCPT, Text: tt.text})
+			if got := v.Rule == "ours"; got != (tt.matched != "") || got && v.Matched != tt.matched {
+				t.Errorf("rule %s matched %q, want %q", v.Rule, v.Matched, tt.matched)
+			}
+		})
+	}
+}
+
 func TestExplainNamesTheWinnerAndTheOthers(t *testing.T) {
 	all := bounce.NewTable().Explain(bounce.Evidence{Stage: reply.RCPT, Text: "550 5.1.1 user unknown, see policy"})
 	var names []string
