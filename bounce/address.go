@@ -12,7 +12,7 @@ import (
 func addressAt(s string, at int) (address string, start, end int) {
 	start = localStart(s, at)
 	end = at + 1
-	for end < len(s) && domainByte(s[end]) {
+	for end < len(s) && domainByte(s[end]) && (s[end] != '.' || s[end-1] != '.') { // "…" is no domain's
 		end++
 	}
 	for end > at+1 && (s[end-1] == '.' || s[end-1] == '-') {

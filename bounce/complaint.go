@@ -15,11 +15,11 @@ import (
 // a person who complains: its verdict is of class Sender. One of type not-spam
 // (RFC 6430) is praise, and no complaint.
 func (rd *Reader) feedback(l *letter) (Report, bool) {
-	if l.feedback == "" {
-		return l.bareFeedback()
-	}
 	if l.forwarded() {
 		return Report{}, false
+	}
+	if l.feedback == "" && !l.feedbackInText() {
+		return l.bareFeedback()
 	}
 	// Some put more header fields or empty lines before the fields.
 	var f message.Fields
@@ -49,15 +49,49 @@ func (rd *Reader) feedback(l *letter) (Report, bool) {
 	return report, true
 }
 
+// feedbackInText finds the fields of a report in the text for people, where a
+// broken reporter put them.
+func (l *letter) feedbackInText() bool {
+	if !l.attached || lineStarts(l.notice, "feedback-type:") < 0 {
+		return false
+	}
+	for _, name := range []string{"source-ip:", "original-mail-from:", "original-rcpt-to:", "user-agent:"} {
+		if lineStarts(l.notice, name) >= 0 {
+			l.feedback = l.notice
+			return true
+		}
+	}
+	return false
+}
+
 // bareFeedback recognises a complaint that is only the message, wrapped.
 func (l *letter) bareFeedback() (Report, bool) {
+	if !l.isBack {
+		return Report{}, false
+	}
+	const rule = "feedback-subject"
+	var s signs
 	mark := l.returned.Get("X-HmXmrOriginalRecipient")
-	if mark == "" && !(strings.HasPrefix(l.subject, "complaint about message from") && l.isBack) {
+	if mark != "" {
+		s.add(proof, rule, "X-HmXmrOriginalRecipient")
+	}
+	s.add(proof, rule, complaintSubjects.begins(l.subject))
+	s.add(hint, rule, complainers.find(l.from))
+	told := complaintWords.find(l.subject)
+	if told == "" {
+		told = complaintWords.find(Fold(clip(l.notice, maxOpening)))
+	}
+	s.add(hint, rule, told)
+	if !s.enough() {
 		return Report{}, false
 	}
 	r := Recipient{Address: cmp.Or(firstAddress(mark), l.complainant()),
-		Verdict: Verdict{None, Complained, meanings[Complained].civicrm, "feedback-subject", "complaint about message from"}}
-	return Report{Kind: Complaint, Format: "jmrp", Recipients: []Recipient{r}}, true
+		Verdict: Verdict{None, Complained, meanings[Complained].civicrm, s.rule, s.matched}}
+	format := "plain"
+	if mark != "" || s.best == proof {
+		format = "jmrp"
+	}
+	return Report{Kind: Complaint, Format: format, Recipients: []Recipient{r}}, true
 }
 
 // complainant finds whom the message was for that came back.
@@ -128,7 +162,7 @@ func (rd *Reader) notification(l *letter) (Report, bool) {
 		report.Kind = Delivered
 		for _, a := range n.Delivery.Recipients[:min(len(n.Delivery.Recipients), maxRecipients)] {
 			r := Recipient{Address: typedAddress(a), Action: "delivered", Diagnostic: clip(n.Delivery.Reply, maxDiagnostic)}
-			r.settle()
+			r.settle(l)
 			report.Recipients = append(report.Recipients, r)
 		}
 	}
@@ -172,23 +206,4 @@ func readNotification(text string) (n notification) {
 		}
 	}
 	return n
-}
-
-// disposition recognises message disposition notifications (RFC 8098).
-func (rd *Reader) disposition(l *letter) (Report, bool) {
-	if l.disposed == "" || l.forwarded() {
-		return Report{}, false
-	}
-	f := message.ParseFields([]byte(l.disposed))
-	if i := strings.Index(l.disposed, "\n\n"); i >= 0 && !f.Has("Disposition") {
-		f = message.ParseFields([]byte(strings.ReplaceAll(l.disposed, "\n\n", "\n")))
-	}
-	what := f.Get("Disposition")
-	r := Recipient{Address: typedAddress(f.Get("Final-Recipient")), Original: typedAddress(f.Get("Original-Recipient")), Diagnostic: clip(what, 200),
-		Verdict: Verdict{Class: None, Reason: AutoReplied, Rule: "disposition-notification", Matched: clip(what, 80)}}
-	if r.Address == "" {
-		r.Address = l.from
-	}
-	l.arrival = f.Get("Original-Message-ID") + what
-	return Report{Kind: Disposition, Format: "rfc8098", Recipients: []Recipient{r}}, true
 }

@@ -80,6 +80,16 @@ func (l *letter) forwarded() bool {
 	return l.kind.Type != "multipart/report" && l.answers() && !slices.Contains(robots, local) && !robotNames.in(l.name)
 }
 
+// composed reports whether a program for people wrote this: no mail system has
+// a mail client, tickets, or answers with quotations.
+func (l *letter) composed() bool {
+	if l.kind.Type == "multipart/report" {
+		return false
+	}
+	mailer := Fold(l.Fields.Get("X-Mailer") + " " + l.Fields.Get("User-Agent") + " " + l.Fields.Get("X-Powered-By"))
+	return clients.in(mailer) || strings.Contains(l.subject, "[ticket#") || l.answers() && lineStarts(l.notice, "> ") >= 0
+}
+
 // delayed reports whether a report for people speaks of a delay alone.
 func (l *letter) delayed() bool {
 	text := l.subject + "\n" + Fold(clip(l.notice, maxText))
@@ -91,7 +101,7 @@ func (l *letter) delayed() bool {
 // less of the other.
 func (rd *Reader) plainReport(l *letter) (Report, bool) {
 	points := l.robot()
-	if points < 2 || l.forwarded() {
+	if points < 2 || l.forwarded() || l.composed() {
 		return Report{}, false
 	}
 	text := Fold(clip(l.notice, maxText))
@@ -99,10 +109,19 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 	late := l.delayed()
 	hits := l.recipients()
 	code, _ := findReply(clip(l.notice, maxText))
-	if !failed && !late && (code == 0 || points < 3 || len(hits) == 0) {
-		return Report{}, false
+	if !failed && !late {
+		if what := successes.find(text); what != "" {
+			return l.delivered(what, hits), true
+		}
+		if code == 0 || points < 3 || len(hits) == 0 {
+			return Report{}, false
+		}
 	}
-	if points < 3 && (len(hits) == 0 || hits[0].rank < 2) && !failures.in(l.subject) {
+	about := failures.in(l.subject) || late && delays.in(l.subject)
+	switch {
+	case len(hits) == 0 && code == 0 && (points < 3 || !about): // of nobody, with nothing that was said: statistics, parcels
+		return Report{}, false
+	case points < 3 && (len(hits) == 0 || hits[0].rank < rankSaid) && !about:
 		return Report{}, false
 	}
 	report := Report{Kind: Bounce, Format: formatOf(l)}
@@ -118,6 +137,15 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 	return report, true
 }
 
+// delivered makes the Report of a delivery that is told in words.
+func (l *letter) delivered(what string, hits []hit) Report {
+	r := Recipient{Action: "delivered", Verdict: Verdict{Class: None, Rule: "action", Matched: what}}
+	if len(hits) == 1 {
+		r.Address = hits[0].address
+	}
+	return Report{Kind: Delivered, Format: formatOf(l), Recipients: []Recipient{r}}
+}
+
 // plainRecipient makes a Recipient of an address and the text about it.
 func (rd *Reader) plainRecipient(l *letter, hits []hit, i int, late bool) Recipient {
 	r := Recipient{Address: hits[i].address, Action: "failed"}
@@ -128,13 +156,18 @@ func (rd *Reader) plainRecipient(l *letter, hits []hit, i int, late bool) Recipi
 	if r.Verdict.Rule == "" {
 		rd.judge(&r, "", nil)
 	}
+	if r.Verdict.Reason == Unknown && len(hits) == 1 && r.Address != "" {
+		if inside := rd.inside(l); inside != nil { // a gateway that has less to say than what it wrapped
+			rd.widen(&r, inside.sectionFor(r.Address, r.Address))
+		}
+	}
 	if r.Code == 0 && r.Status == "" && len(hits) == 1 {
 		r.Code, r.Status = findReply(clip(l.notice, maxText))
 	}
 	if late {
 		r.Action = "delayed"
 	}
-	r.settle()
+	r.settle(l)
 	return r
 }
 

@@ -116,16 +116,24 @@ func (rd *Reader) wrapped(l *letter) (Report, bool) {
 	if l.robot() < 3 || inner.Param("report-type") != "delivery-status" || len(l.hits()) > 0 {
 		return Report{}, false
 	}
+	inside := rd.inside(l)
+	if inside == nil {
+		return Report{}, false
+	}
+	return rd.deliveryStatus(inside)
+}
+
+// inside lays the message out that came back in a part of its own, or gives nil.
+func (rd *Reader) inside(l *letter) *letter {
 	for i := range l.Parts {
 		if p := &l.Parts[i]; p.Type == "message/rfc822" {
-			m, err := rd.Walker.Walk(bytes.NewReader(p.Bytes()))
-			if err != nil {
-				return Report{}, false
+			if m, err := rd.Walker.Walk(bytes.NewReader(p.Bytes())); err == nil {
+				return layOut(m)
 			}
-			return rd.deliveryStatus(layOut(m))
+			break
 		}
 	}
-	return Report{}, false
+	return nil
 }
 
 // kindOf says what the actions of a report come to.
@@ -171,18 +179,25 @@ func (rd *Reader) recipient(l *letter, f recipientFields, alone bool, memo map[E
 	if r.Verdict.Reason == Unknown || !hasWords(f.diagnostic) {
 		rd.consult(l, &r, alone)
 	}
-	r.settle()
+	r.settle(l)
 	return r
 }
 
 // settle takes the failure out of the verdict on what did not fail. Why
-// something is delayed is still worth telling.
-func (r *Recipient) settle() {
+// something is delayed is still worth telling. What was put off until somebody
+// gave up has expired, unless what put it off says more.
+func (r *Recipient) settle(l *letter) {
 	switch r.Action {
 	case "delayed":
 		r.Verdict.Class, r.Verdict.CiviCRM = None, ""
 	case "delivered", "relayed", "expanded":
 		r.Verdict = Verdict{Class: None, Rule: "action", Matched: r.Action}
+	case "failed":
+		putOff := r.Verdict.Reason == Greylisted
+		vague := r.Verdict.Reason == SystemError || r.Verdict.Reason == Unknown
+		if putOff || vague && r.Code/100 == 4 && expiries.in(Fold(clip(l.notice, maxText))) {
+			r.Verdict.Class, r.Verdict.Reason, r.Verdict.CiviCRM = Soft, Expired, meanings[Expired].civicrm
+		}
 	}
 }
 
@@ -231,10 +246,20 @@ func weak(v Verdict) bool {
 // consult looks into the text for people for what was said of a recipient,
 // and takes it where it says more than the fields did.
 func (rd *Reader) consult(l *letter, r *Recipient, alone bool) {
-	section := l.sectionFor(cmp.Or(r.Address, "\x00"), cmp.Or(r.Original, "\x00"))
-	if section == "" && alone {
-		section = transcript(l.notice)
+	if section := l.sectionFor(cmp.Or(r.Address, "\x00"), cmp.Or(r.Original, "\x00")); section != "" {
+		rd.compare(r, section)
 	}
+	if alone && (weak(r.Verdict) || r.Diagnostic == "") {
+		rd.compare(r, transcript(l.notice))
+	}
+	if alone && r.Verdict.Reason == Unknown {
+		rd.compare(r, l.notice)
+	}
+}
+
+// compare takes what a text says of a recipient where it says more than what
+// is known.
+func (rd *Reader) compare(r *Recipient, section string) {
 	if section == "" {
 		return
 	}

@@ -46,6 +46,7 @@ var (
 		"πληρες", "γεματο", "переполн", "превыш", "заполнен", "いっぱい", "容量", "超え", "已满", "已滿", "超出", "가득", "초과",
 	}
 	closed = []string{
+		"cancellat", "geloscht", "supprim", "eliminad", "usuniet", "smazan", "verwijderd", "slettet", "borttag", "torolt", "silin", "sters",
 		"disabled", "deactivated", "suspended", "inactive", "not active", "not activated", "locked", "closed", "cancelled",
 		"canceled", "terminated", "expired", "frozen", "dormant", "discontinued", "retired", "revoked", "archived", "decommissioned",
 		"no longer active", "no longer in service", "no longer in use", "no longer monitored", "shut down", "switched off", "abandoned",
@@ -67,14 +68,25 @@ var ours = []string{
 	"avsender", "lahettaj", "felado", "expeditor", "gonderen", "отправител", "送信者", "发件人", "보낸",
 }
 
+// messages and large make the sentence that a message is too large.
+var (
+	messages = []string{"message", "mail", "email", "e-mail", "nachricht", "courriel", "mensaje", "correo", "messaggio", "mensagem", "bericht", "meddelande",
+		"besked", "melding", "viesti", "wiadomosc", "zprava", "uzenet", "mesaj", "сообщение", "письмо", "メール", "メッセージ", "邮件", "郵件", "메일"}
+	large = []string{"too large", "too big", "oversize", "zu gross", "zu groß", "trop gros", "trop volumineux", "trop grand", "demasiado grande",
+		"troppo grande", "muito grande", "te groot", "for stor", "liian suuri", "za duz", "zbyt duz", "prilis velk", "tul nagy", "prea mare",
+		"cok buyuk", "слишком больш", "大きすぎ", "过大", "過大", "太大", "너무 큽"}
+)
+
 // nearRules make sentences of a word for a thing and a word for what is wrong
 // with it.
 var nearRules = []Rule{
+	{Name: "near-size", Reason: MessageTooBig, Words: messages, Near: large, Not: []string{"mailbox", "header"},
+		Examples: []string{"552 Tato zpráva je příliš velká"}},
 	{Name: "near-full", Reason: MailboxFull, Words: mailboxes, Near: full,
 		Not:      append([]string{"message size", "message too", "size limit", "mails per", "messages per", "rate", "recipients", "hop", "attempts", "retry", "connection", "fully"}, ours...),
 		Examples: []string{"550 Het postvak van ann is overvol: limiet overschreden", "552 the storage of this account is used up"}},
 	{Name: "near-disabled", Reason: Disabled, Words: mailboxes, Near: closed,
-		Not:      append([]string{"temporar", "message expired", "timeout"}, ours...),
+		Not:      append([]string{"temporar", "message expired", "timeout", "locked by another"}, ours...),
 		Examples: []string{"550 This account (ann) was retired", "550 De mailbox is opgeheven"}},
 	{Name: "near-user", Reason: UserUnknown, Words: mailboxes, Near: nobody,
 		Not:      append([]string{"unknown error", "unknown reason", "domain", "host"}, ours...),

@@ -24,7 +24,7 @@ var personRules = []Rule{
 	{Name: "words-full", Reason: MailboxFull, Words: []string{
 		"mailbox full", "mailbox is full", "mailbox are full", "mailbox for user is full", "mailbox has exceeded",
 		"mailbox exceeded", "mailbox over", "mailbox quota", "mailbox size limit", "mailbox limit",
-		"mailbox exceeds", "mailbox too large", "mailbox would be too large", "mail box full", "mail box is full",
+		"mailbox exceeds", "mailbox too large", "reached its maximum size", "reached maximum size", "reached the maximum size", "reached its limit", "mailbox would be too large", "mail box full", "mail box is full",
 		"full mailbox", "inbox is full", "inbox full", "user is over quota", "over quota", "overquota",
 		"over-quota", "over the quota", "over his quota", "over its quota", "over their quota", "over disk quota",
 		"over storage", "over the maximum allowed", "overdrawn his diskspace", "out of quota", "out of storage",
@@ -70,7 +70,7 @@ var personRules = []Rule{
 	{Name: "words-system-full", Reason: SystemFull, Words: []string{
 		"mail system full", "system full", "insufficient system storage", "insufficient system resources",
 		"insufficient disk space", "no space left on device", "disk full", "not enough disk space",
-		"out of disk space", "requested mail action aborted: exceeded storage allocation", "no disk space",
+		"out of disk space", "requested mail action aborted: exceeded storage allocation", "no disk space", "space shortage", "shortage of space",
 		"filesystem is full", "low on disk"},
 		Examples: []string{"452 4.3.1 Insufficient system storage"}},
 	{Name: "status-system-full", Reason: SystemFull, Status: []string{"5.3.1", "4.3.1"}, Examples: []string{"452 4.3.1 refused"}},
@@ -93,7 +93,7 @@ var personRules = []Rule{
 		"temporarily inactive", "temporarily blocked", "temporarily deactivated", "currently disabled",
 		"currently suspended", "currently inactive", "currently not permitted to receive", "not currently accepting",
 		"mailbox is not accepting", "not accepting messages", "not accepting new mail", "account on hold",
-		"account is on hold", "vorubergehend gesperrt", "vorubergehend deaktiviert", "temporairement desactive",
+		"account is on hold", "i am on vacation", "is on vacation", "vorubergehend gesperrt", "vorubergehend deaktiviert", "temporairement desactive",
 		"temporairement suspendu", "temporalmente", "temporaneamente sospes", "tijdelijk uitgeschakeld"},
 		Not:      []string{"service", "server", "sender", "your ip"},
 		Examples: []string{"550 5.7.1 <ann@example.com>: Recipient address rejected: User ann@example.com temporary locked. Please try again later!"}},
@@ -151,7 +151,7 @@ var personRules = []Rule{
 		"couldn't find any host", "could not find any host", "couldn't find any host by that name",
 		"couldn't find host", "domain must resolve", "illegal host/domain", "invalid domain", "unknown domain",
 		"domain is not reachable", "domain is not responding", "no route to domain", "domain unknown",
-		"remote host is unknown", "mail domain * is unknown", "domain * does not exist", "no mail exchanger",
+		"remote host is unknown", "mail domain * is unknown", "domain * does not exist", "domain * not exist", "host * not exist", "no mail exchanger",
 		"domain must exist", "destination computer", "dns records for", "no mail hosts", "no mx", "no valid mail server",
 		"dns error", "server for domain could not be found", "hostname lookup", "host name lookup failure",
 		"name server: * host not found", "all relevant mx records point to non-existent hosts", "lowest numbered mx record points to local host",
@@ -166,6 +166,8 @@ var personRules = []Rule{
 			"all relevant MX records point to non-existent hosts"}},
 	{Name: "status-host", Reason: HostUnknown, Status: []string{"5.1.2", "4.1.2"}, Not: []string{"user unknown", "no such user", "mailbox"},
 		Examples: []string{"550 5.1.2 refused"}},
+	{Name: "words-busy", Reason: SystemError, Codes: []int{4}, Words: []string{"mail action not taken: mailbox unavailable", "mailbox busy", "mailbox is busy"},
+		Examples: []string{"450 Requested mail action not taken: mailbox unavailable"}},
 	{Name: "words-user", Reason: UserUnknown, Words: []string{
 		"user unknown", "unknown user", "user not found", "user not known", "user does not exist",
 		"user doesn't exist", "user not exist", "user is not found", "user is unknown", "user not listed",
@@ -211,7 +213,7 @@ var personRules = []Rule{
 		"no longer valid", "no longer available", "no longer exists", "no longer active", "does not have an account",
 		"doesn't have an account", "does not like recipient", "undeliverable address", "verification failed for <",
 		"message could not be delivered to mobile", "unknown local part", "unknown local-part", "inactive email address",
-		"user account does not exist", "cannot be delivered to this address", "email name is not found",
+		"user account does not exist", "cannot be delivered to this address", "email name is not found", "cannot deliver mail for",
 		"there is no such", "there is no user", "there is no one", "there is nobody", "nobody here",
 		"you have misspelled", "check the * address", "verify that the recipient address is correct",
 		"in my badrcptto", "badrcptto", "userunknown",
@@ -257,8 +259,8 @@ var personRules = []Rule{
 		"does not respond", "no answer from host", "no response from", "timed out", "timeout while",
 		"time out", "conversation with * timed out", "operation timed out", "server did not accept our requests to connect",
 		"could not initiate smtp conversation", "smtp conversation", "tcp connection", "socket error",
-		"unexpected eof", "read error", "dns query failed", "dns lookup", "dns type", "temporary dns",
-		"temporary lookup failure", "temporary resolution", "name server timeout", "host not found, try again",
+		"unexpected eof", "data timeout", "read error", "dns query failed", "dns lookup", "dns type", "temporary dns",
+		"temporary resolution", "name server timeout", "host not found, try again",
 		"temporary problem * dns", "could not contact dns", "remote server is not responding", "servers unreachable",
 		"network problem", "name server reply",
 		"zeituberschreitung", "verbindung * fehlgeschlagen", "nicht erreichbar", "keine verbindung",
@@ -272,7 +274,7 @@ var personRules = []Rule{
 
 	// What only the receiving system's own rules explain.
 	{Name: "words-filtered", Reason: Filtered, Words: []string{
-		"recipient preferences", "refused by recipient", "recipient has refused", "recipient refused", "recipient refuses", "explicitly banned", "by filter rule", "by a filter rule", "by * filter rules",
+		"recipient preferences", "refused by recipient", "recipient has refused", "recipient refused", "recipient's blacklist", "recipient's block list", "personal block", "personal blacklist", "not accepting mail from this sender", "envelope blocked", "posting to * restricted", "destinataire a bloque", "destinataire n'accepte pas", "empfanger nimmt keine", "empfanger lehnt", "empfaenger nimmt keine", "personliche sperrliste", "persoenliche sperrliste", "destinatario non accetta", "destinatario no acepta", "destinatario ha bloqueado", "destinatario bloqueou", "destinatario nao aceita", "ontvanger accepteert geen", "odbiorca nie przyjmuje", "получатель отклонил", "получатель заблокировал", "recipient refuses", "explicitly banned", "by filter rule", "by a filter rule", "by * filter rules",
 		"recipient does not want", "rejected by recipient", "rejected by the recipient's", "recipient's rules",
 		"delivery restriction", "only accepts mail from", "accepts messages only from", "only accepting mail from",
 		"account is protected by", "refuse to receive", "refuses to receive", "blocked by the recipient",

@@ -34,10 +34,6 @@ var senderRules = []Rule{
 			"550-5.7.26 Unauthenticated email from example.org is not accepted due to domain's\n550-5.7.26 DMARC policy.",
 			"550 5.1.0 192.0.2.222 is not allowed to send from <example.net> per it's SPF Record.",
 			"550 DMARC check failed."}},
-	{Name: "status-auth", Reason: AuthFailure, Status: []string{"5.7.20", "5.7.21", "5.7.22", "5.7.23",
-		"5.7.24", "5.7.26", "5.7.29", "5.7.30", "4.7.20", "4.7.21", "4.7.22", "4.7.23", "4.7.24", "4.7.26",
-		"4.7.29", "4.7.30", "5.7.515"},
-		Examples: []string{"550 5.7.26 refused"}},
 
 	// Reverse DNS and HELO.
 	{Name: "words-ptr", Reason: NoPTR, Words: []string{
@@ -51,12 +47,24 @@ var senderRules = []Rule{
 		"forward-confirmed", "fcrdns", "servers without a valid sender domain"},
 		Examples: []string{"550 5.7.1 Connections not accepted from servers without a valid sender domain. Fix reverse DNS for 203.0.113.22",
 			"571 No PTR Record found. Reverse DNS required: 203.0.113.22"}},
+	{Name: "status-auth", Reason: AuthFailure, Status: []string{"5.7.20", "5.7.21", "5.7.22", "5.7.23",
+		"5.7.24", "5.7.26", "5.7.29", "5.7.30", "4.7.20", "4.7.21", "4.7.22", "4.7.23", "4.7.24", "4.7.26",
+		"4.7.29", "4.7.30", "5.7.515"},
+		Examples: []string{"550 5.7.26 refused"}},
 	{Name: "status-ptr", Reason: NoPTR, Status: []string{"5.7.25", "4.7.25"}, Examples: []string{"550 5.7.25 refused"}},
+	{Name: "words-helo-syntax", Reason: ProtocolError, Words: []string{"helo argument", "helo/ehlo argument", "ehlo argument"},
+		Examples: []string{"501 Syntactically invalid HELO argument(s)"}},
 	{Name: "words-helo", Reason: Blocked, Words: []string{
 		"helo command rejected", "invalid helo", "bad helo", "helo name", "helo/ehlo", "ehlo/helo",
 		"helo hostname", "need fully-qualified hostname", "helo host", "helo string", "fake helo",
 		"forged helo", "your helo", "helo was"},
 		Examples: []string{"504 5.5.2 <localhost>: Helo command rejected: need fully-qualified hostname"}},
+
+	// What is in the message.
+	{Name: "words-link", Reason: Spam, Words: []string{"url found on", "url * blocklist", "url * block list", "url * blacklist", "blacklisted url", "blocked url",
+		"url listed", "link to a * listed", "surbl", "uribl"},
+		Not:      []string{"surbl.org * ip"},
+		Examples: []string{"552 5.2.0 Message rejected: contains a URL found on a blocklist"}},
 
 	// Lists of bad senders.
 	{Name: "words-block-list", Reason: Blocked, Words: []string{
@@ -65,7 +73,7 @@ var senderRules = []Rule{
 		"senderbase", "talosintelligence", "spfbl", "nixspam", "dnswl", "truncate.gbudb", "abusix",
 		"backscatterer", "njabl", "ahbl", "dsbl", "ordb", "manitu.net", "rbl.", "dnsbl", "dns blacklist",
 		"dns black list", "drbl.", "dns block list", "real-time black", "realtime black", "realtime block",
-		"rbl+", "by rbl", "in rbl", "rbl restriction", "rbldns", "local rbl",
+		"rbl", "rbl+", "by rbl", "in rbl", "rbl restriction", "rbldns", "local rbl",
 		"blocklist", "block list", "blocked list", "blacklist", "black list", "black-list", "blackholed",
 		"denylist", "is listed at", "is listed by", "is listed in", "is listed on", "listed as an unresolved",
 		"ip * listed", "address * is listed", "blocked by * list", "blocked using", "blocked - see http",
@@ -73,7 +81,7 @@ var senderRules = []Rule{
 		"schwarze liste", "schwarzen liste", "gesperrte ip", "ip-adresse * gesperrt", "ip-adresse * blockiert",
 		"liste noire", "lista negra", "lista nera", "zwarte lijst", "czarnej list", "черном списке",
 		"черный список", "заблокирован * ip"},
-		Not: []string{"blacklisted url", "recipient is blacklisted", "mailbox is blacklisted",
+		Not: []string{"blacklisted url", "blocked url", "url found", "recipient's blacklist", "recipient is blacklisted", "mailbox is blacklisted",
 			"address has been blacklisted", "sender is in my black", "address that has been blacklisted"},
 		Examples: []string{"554 5.7.1 Service unavailable; Client host [192.0.2.4] blocked using bl.spamcop.net; Blocked - see http://www.spamcop.net/bl.shtml?192.0.2.4",
 			"550 5.7.1 IP address blacklisted by recipient"}},
@@ -83,7 +91,7 @@ var senderRules = []Rule{
 		"ip address * has been blocked", "ip * is blocked", "ip blocked", "blocked ip", "sending ip * blocked",
 		"sender ip * rejected", "sender ip * blocked", "sending ip address", "source ip * blocked",
 		"your host * blocked", "your server * blocked", "your mail server * blocked", "your mail server has been blocked",
-		"your network * blocked", "server * has been blocked", "mail from your ip", "mail from * ip address is not accepted",
+		"your network * blocked", "server * has been blocked", "the ip you're using", "directly to our servers", "intrusion prevention", "ip: * you are not allowed to send", "has sent spam", "had sent spam", "ip * gesperrt", "ip-adresse * blokk", "svarteliste", "svartliste", "접속하신 ip", "차단되었습니다", "mail from your ip", "mail from * ip address is not accepted",
 		"connection refused by policy", "connection rejected by policy", "connections not accepted from",
 		"connections will not be accepted from", "connection from your host", "connection not accepted from",
 		"we do not accept mail from your", "does not accept mail from your", "not accepting mail from your",
@@ -99,7 +107,7 @@ var senderRules = []Rule{
 		"banned for abuse", "confirm this mail server", "requires confirmation", "bad ip profile", "ip source address", "open proxy", "unable to accept mail from", "you are sending spam", "banned host", "too many spam messages", "too much spam from your", "spam from your ip",
 		"spam source", "spam has been sent from", "spammer", "open relay", "insecure mail relay * your",
 		"blocked for abuse", "blocked due to abuse", "abusive host", "has been blocked due to"},
-		Not: []string{"recipient address rejected: access denied", "not an open relay"},
+		Not: []string{"recipient address rejected: access denied", "not an open relay", "possible open relay", "inactivity", "mailbox has been"},
 		Examples: []string{"550 Access from ip address 192.0.2.24 refused. Your IP has been blocked",
 			"554 5.7.1 <mx.example.org[203.0.113.22]>: Client host rejected: Access denied"}},
 
@@ -124,10 +132,10 @@ var senderRules = []Rule{
 		"maximum * per hour", "per-hour limit", "hourly limit", "daily limit", "daily message limit",
 		"hourly message limit", "mails per", "messages per hour", "limit on the number of", "connection limit exceeded",
 		"connections limit", "concurrent connections", "max connections", "maximum connection limit",
-		"maximum connections", "connection limit", "per hour", "try again slower", "too many errors from your", "max concurrent", "connection count", "resource restrictions", "excessive number of",
+		"maximum connections", "connection limit", "per hour", "send limit", "sending limit", "too many open", "messaging limits", "sending quota", "send quota", "policyd: ", "rate of", "try again slower", "too many errors from your", "max concurrent", "connection count", "resource restrictions", "excessive number of",
 		"trop de", "zu viele", "demasiad", "troppi", "troppe connessioni", "te veel", "za duzo", "слишком много"},
 		Not: []string{"hops", "hop count", "mailbox full", "too much mail data", "too many messages in the mailbox",
-			"too many messages in mailbox", "too many messages on this mailbox", "messages on the server", "quota"},
+			"too many messages in mailbox", "too many messages on this mailbox", "messages on the server", "over quota", "mailbox quota", "quota exceeded (mailbox", "user quota", "disk quota", "storage quota"},
 		Examples: []string{"452 4.3.2 Connection rate limit exceeded.", "421 4.7.0 Too many connections from 192.0.2.1, please slow down"}},
 	{Name: "status-rate", Reason: RateLimited, Status: []string{"4.7.28", "5.7.28", "4.5.3", "5.5.3"}, Examples: []string{"421 4.7.28 refused"}},
 
@@ -136,14 +144,14 @@ var senderRules = []Rule{
 		"greylist", "grey list", "grey-list", "graylist", "gray list", "gray-list", "postgrey", "milter-greylist",
 		"try again in * minutes", "try again in * seconds", "retry in * seconds", "please try again in",
 		"first time", "unknown sender, try again", "delaying mail from unknown", "temporarily deferred, please retry",
-		"you have been greylisted", "early retry", "please retry later", "temporarily rejected * try again",
+		"you have been greylisted", "early retry", "policy rejection- please try later", "szara lista", "szarej liscie", "liste grise", "lista gris", "lista cinzenta", "lista grigia", "grijze lijst", "graue liste", "gralistning", "gralista", "harmaalista", "seda listina", "szurkelista", "серый список", "сером списке", "please retry later", "temporarily rejected * try again",
 		"temporarily delayed"},
 		Not: []string{"mailbox", "quota", "disk", "user unknown"},
 		Examples: []string{"450 4.2.0 <ann@example.com>: Recipient address rejected: Greylisted, see http://postgrey.example/help",
 			"451 4.7.1 Please try again in 5 minutes"}},
 	{Name: "status-greylist", Reason: Greylisted, Status: []string{"4.7.1"}, Codes: []int{450, 451},
 		Words:    []string{"try again", "try later", "temporar", "later"},
-		Not:      []string{"mailbox", "quota", "spam", "blocked", "policy"},
+		Not:      []string{"mailbox", "quota", "spam", "blocked", "policy", "service unavailable"},
 		Examples: []string{"451 4.7.1 Temporary failure, please try again later"}},
 
 	// Who may pass mail on.
@@ -160,7 +168,7 @@ var senderRules = []Rule{
 		"not a relay", "not an open relay", "is not permitted to relay through", "this system is not configured to relay",
 		"relay rejected", "relay operation rejected", "relais refuse", "relais interdit", "relaying nicht",
 		"relay verweigert", "weiterleitung nicht erlaubt", "retransmision denegada", "relay non consentito",
-		"sender is not authorized to relay", "no mx or a for domain * relay", "rcpthosts"},
+		"sender is not authorized to relay", "no mx or a for domain * relay", "rcpthosts", "credentials for relay", "reenvio (relay)", "(relay)", "中継", "przekazywanie * zabronione", "retransmissao", "рел"},
 		Not:      []string{"domain or user isn't"},
 		Examples: []string{"554 5.7.1 <ann@example.com>: Relay access denied", "550 Insecure Mail Relay"}},
 
@@ -170,7 +178,7 @@ var senderRules = []Rule{
 		"tls negotiation", "tls handshake", "tls session", "ssl handshake", "must issue a starttls",
 		"mta-sts", "certificate verif", "certificate not trusted", "server certificate", "dane validation",
 		"tlsa"},
-		Not:      []string{"user unknown", "in reply to end of data", "with starttls", "starttls;", "using tls"},
+		Not:      []string{"user unknown", "in reply to end of data", "with starttls", "starttls;", "using tls", "protocol violation"},
 		Examples: []string{"530 5.7.0 Must issue a STARTTLS command first", "454 4.7.5 TLS handshake failed"}},
 	{Name: "status-tls", Reason: TLSFailed, Status: []string{"5.7.10", "4.7.10", "4.7.5", "5.7.5"}, Examples: []string{"554 5.7.10 refused"}},
 	{Name: "stage-tls", Reason: TLSFailed, Stages: []reply.Stage{reply.STARTTLS}, Codes: []int{4, 5},
@@ -179,7 +187,7 @@ var senderRules = []Rule{
 	// Viruses.
 	{Name: "words-virus", Reason: Virus, Words: []string{
 		"virus", "malware", "trojan", "infected", "clamav", "eicar", "worm detected", "phishing", "heuristics.", "virenbefall", "vírus"},
-		Not: []string{"spam", "virus scanner unavailable", "virus scanner error", "virus scan * fail",
+		Not: []string{"spam", "virus scanner unavailable", "virus scanner error", "virus scanners failed", "virus_scan failed", "virus scan * fail",
 			"virus checked", "user unknown", "virus alias", "virus-scanner", "antivirus system", "virus database",
 			"viruswall", "virtual", "antivirus gateway", "mailbox", "quota", "no such user"},
 		Examples: []string{"554 5.7.1 Message contains a virus (Eicar-Test-Signature)", "550 5.7.0 <ann@example.com>: Recipient address rejected: Virus detected."}},
@@ -204,6 +212,9 @@ var senderRules = []Rule{
 			"554 5.7.1 Message Rejected Class=size limit=15728640 Subclass=reject size=18571048"}},
 
 	// The sender's address.
+	{Name: "words-sender-address", Reason: Rejected, Words: []string{"sender address rejected", "sender email address rejected", "from address rejected"},
+		Not:      []string{"greylist", "grey listed", "exceeded"},
+		Examples: []string{"550 5.1.0 <news@example.org>: Sender address rejected: User unknown in virtual mailbox table"}},
 	{Name: "words-sender", Reason: Rejected, Words: []string{
 		"sender address rejected", "sender email address rejected", "sender address has been blacklisted",
 		"email address has been blacklisted", "address that has been blacklisted", "sender is in my black",
@@ -228,10 +239,10 @@ var senderRules = []Rule{
 		"mittente * rifiutat", "mittente non valid", "expediteur * refuse", "expediteur * invalide",
 		"afzender * geweigerd", "nadawca * odrzuc", "адрес отправителя", "отправител", "domain does not exist. * sender",
 		"from domain * does not exist", "no mx or a record for your domain", "but sender was rejected",
-		"verify sender", "not a known sender"},
+		"verify sender", "not a known sender", "invalid dns mx"},
 		Not: []string{"mailbox full", "user unknown", "list of allowed sender", "restricted to", "authentication is required",
 			"approved sender", "sender not authenticated for"},
-		Examples: []string{"501 5.1.8 Sender address rejected: Domain not found", "553 5.1.8 <root@mail.example>... Domain of sender address root@mail.example does not exist"}},
+		Examples: []string{"501 5.1.8 Sender domain not found", "553 5.1.8 <root@mail.example>... Domain of sender address root@mail.example does not exist"}},
 	{Name: "status-sender", Reason: Rejected, Status: []string{"5.1.7", "5.1.8", "5.7.27", "4.1.7",
 		"4.1.8", "4.7.27"}, Not: []string{"does not accept mail"},
 		Examples: []string{"550 5.1.8 refused"}},
@@ -241,23 +252,27 @@ var senderRules = []Rule{
 		Examples: []string{"553 5.1.0 news mail.example does not exist (in reply to MAIL FROM command)"}},
 
 	// Spam. Named after the person, the word is part of a name or a link.
+	{Name: "stage-spam", Reason: Blocked, Stages: []reply.Stage{reply.Connect, reply.EHLO, reply.MAIL}, Words: []string{"spam"},
+		Examples: []string{"550 5.7.1 No SPAM please!"}},
 	{Name: "words-spam", Reason: Spam, Words: []string{
 		"spam", "junk", "unsolicited", "message filtered", "ube", "unwanted content", "message scored",
 		"bulk email", "bulk mail", "mass mail", "mass mailer", "blacklisted url", "uribl", "surbl",
 		"dcc bulk", "as bulk", "reject bulk", "advertising", "advertisement", "bogofilter", "bayes", "rejected as bulk", "permanently rejected message", "denied (mode: normal)",
-		"probably unwanted", "looks like advertis", "suspicious content", "unacceptable content", "recurrent pattern",
+		"probably unwanted", "antispam", "fortispam", "fortiguard", "looks like advertis", "suspicious content", "unacceptable content", "recurrent pattern",
 		"banned content", "mail content", "content filter rejection", "similar to * we have received before",
 		"cloudmark", "fingerprint", "werbung", "pourriel", "indesirable", "correo no deseado", "no solicitado",
 		"indesiderat", "ongewenste", "niechcian", "спам", "迷惑メール", "垃圾邮件", "垃圾郵件", "스팸"},
 		Not: []string{"user unknown", "unknown user", "no such user", "mailbox unavailable", "does not exist",
 			"doesn't exist", "user not found", "invalid recipient", "mailbox full", "quota", "recipient unknown",
-			"no mailbox", "unable to connect to spam", "spam filter unavailable", "anti-spam engine",
+			"no mailbox", "unable to connect to spam", "spam filter unavailable",
 			"antispam software to", "recipient address rejected: unknown", "tube", "spam-filter is",
 			"cubed", "account is protected by"},
 		Examples: []string{"554 5.7.1 Spam score (12.878) too high: see http://www.example.net/", "550 5.7.1 Message content rejected, UBE, id=11092-02-101",
 			"550 5.7.1 You're using a mass mailer, therefore you're bounced."}},
 
 	// The form of the message.
+	{Name: "words-header", Reason: NotCompliant, Words: []string{"syntax error in * header", "header syntax", "malformed * header"},
+		Examples: []string{"550-Syntax error in 'From' header: malformed address: , Chair may not follow News\n550 header syntax"}},
 	{Name: "words-form", Reason: NotCompliant, Words: []string{
 		"not compliant", "does not comply with required standards", "non-compliant", "noncompliant",
 		"rfc 5322", "rfc5322", "rfc 2822", "rfc2822", "rfc 822", "rfc822 compliant", "improper use of 8-bit",
@@ -268,12 +283,12 @@ var senderRules = []Rule{
 		"headers are not", "header is not", "line too long", "line length", "lines longer than", "too long line",
 		"malformed", "corrupt", "broken mime", "invalid mime", "mime error", "improper mime", "mime boundary",
 		"message format", "undisclosed recipients not", "messages without to", "not accept message without",
-		"null bytes", "unencoded", "nonascii", "non-ascii char"},
+		"null bytes", "nul character", "nul octet", "unencoded", "bare <lf>", "bare <cr>", "smtplf.html", "8-bit header", "8bit header", "duplicate from", "duplicate to", "duplicate date", "duplicate subject", "syntax error in * header", "nonascii", "non-ascii char"},
 		Not: []string{"user unknown", "malformed or unexpected name server", "malformed address",
 			"malformed recipient", "recipient address", "client host", "headers of your"},
 		Examples: []string{"550 5.6.9 improper use of 8-bit data in message header", "Messages without To: fields are not accepted here"}},
 	{Name: "words-content", Reason: Content, Words: []string{
-		"attachment", "file extension", "content rejected", "content denied", "content filter", "content not allowed",
+		"attachment", "file extension", "reject, id=* - banned", "dateianhang", "anhang", "anlage", "piece jointe", "pieces jointes", "archivo adjunto", "adjuntos", "allegat", "anexo", "bijlage", "zalacznik", "priloha", "prilohu", "bilaga", "vedhæft", "vedlegg", "liite", "csatolman", "atasament", "eklenti", "вложени", "添付", "附件", "content rejected", "content denied", "content filter", "content not allowed",
 		"content is not allowed", "content blocked", "message content", "body content", "prohibited content",
 		"banned file", "restricted content", "objectionable", "offensive", "dangerous file", "executable",
 		"blocked file", "forbidden file", "filetype", "file type", "prohibited url", "macro", "encrypted archive",

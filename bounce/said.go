@@ -18,6 +18,7 @@ const maxText = 4 << 10
 type said struct {
 	stage  reply.Stage
 	text   string // folded
+	plain  string // the same without what stands in links behind the host
 	remote string // lower case
 	code   int
 	status string // "" where unknown
@@ -40,6 +41,7 @@ func read(e Evidence) said {
 		s.status = status
 	}
 	s.text = Fold(withoutAddresses(text))
+	s.plain = withoutLinks(s.text)
 	if s.stage == reply.DSN || s.stage == "" {
 		s.stage = stageIn(s.text)
 	}
@@ -67,6 +69,29 @@ func withoutAddresses(text string) string {
 		at += 1 + next
 	}
 	return string(append(out, text[from:]...))
+}
+
+// withoutLinks takes out of folded text what stands in links behind the name of
+// the host: where somebody keeps his help says nothing of what happened.
+func withoutLinks(text string) string {
+	i := strings.Index(text, "://")
+	if i < 0 {
+		return text
+	}
+	out := make([]byte, 0, len(text))
+	for i >= 0 {
+		end := i + len("://")
+		for end < len(text) && text[end] != ' ' && text[end] != '/' && text[end] != '?' {
+			end++
+		}
+		out = append(out, text[:end]...)
+		for end < len(text) && text[end] != ' ' {
+			end++
+		}
+		text = text[end:]
+		i = strings.Index(text, "://")
+	}
+	return string(append(out, text...))
 }
 
 // general reports whether a status says no more than its first digit.

@@ -46,9 +46,15 @@ type Table struct {
 // it. The shipped rules stand from the particular to the general.
 func NewTable(first ...Rule) *Table {
 	t := &Table{}
-	for _, list := range [][]Rule{first, providerRules, senderRules, personRules, nearRules, generalRules, statusRules, codeRules} {
-		for _, r := range list {
-			t.rules = append(t.rules, compile(r))
+	for _, list := range []struct {
+		rules []Rule
+		links bool
+	}{{first, true}, {providerRules, true}, {senderRules, false}, {personRules, false}, {nearRules, false},
+		{generalRules, false}, {linkRules, true}, {statusRules, false}, {codeRules, false}} {
+		for _, r := range list.rules {
+			c := compile(r)
+			c.links = list.links
+			t.rules = append(t.rules, c)
 		}
 	}
 	var words []phrase
@@ -176,7 +182,8 @@ func (s *said) verdict(m Match) Verdict {
 type compiled struct {
 	Rule
 	words, near, not []phrase
-	first            int // number of the first phrase of words in the table's index
+	first            int  // number of the first phrase of words in the table's index
+	links            bool // words may stand in links: the rule knows whose they are
 }
 
 func compile(r Rule) compiled {
@@ -218,7 +225,7 @@ func (c *compiled) match(s *said) (Match, bool) {
 		return m, false
 	}
 	for _, p := range c.not {
-		if p.in(s.text) != "" {
+		if p.in(s.plain) != "" {
 			return m, false
 		}
 	}
@@ -227,19 +234,23 @@ func (c *compiled) match(s *said) (Match, bool) {
 
 // found gives what the first of the rule's phrases found in the text.
 func (c *compiled) found(s *said) string {
+	text := s.plain
+	if c.links {
+		text = s.text
+	}
 	for i, p := range c.words {
 		if !s.marks.has(c.first + i) {
 			continue
 		}
-		start, end := p.next(s.text, 0)
+		start, end := p.next(text, 0)
 		for try := 0; end > 0 && try < maxNear; try++ {
 			if len(c.near) == 0 {
-				return s.text[start:end]
+				return text[start:end]
 			}
-			if got := c.besides(s.text, start, end); got != "" {
+			if got := c.besides(text, start, end); got != "" {
 				return got
 			}
-			start, end = p.next(s.text, end)
+			start, end = p.next(text, end)
 		}
 	}
 	return ""

@@ -66,7 +66,13 @@ func (f Fields) Len() int { return len(f.at) }
 // At gives the name and the body of a field, unfolded and trimmed.
 func (f Fields) At(i int) (name, body string) {
 	s := f.at[i]
-	return string(bytes.TrimRight(f.block[s.name:s.colon], " \t")), unfold(f.block[s.body:s.end])
+	return f.Name(i), unfold(f.block[s.body:s.end])
+}
+
+// Name gives the name of a field.
+func (f Fields) Name(i int) string {
+	s := f.at[i]
+	return string(bytes.TrimRight(f.block[s.name:s.colon], " \t"))
 }
 
 // find gives the first field of a name from position i on, or -1. Letter case

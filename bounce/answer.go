@@ -1,0 +1,195 @@
+package bounce
+
+import (
+	"slices"
+	"strings"
+)
+
+// This file tells answers of programs on behalf of people from answers of
+// people (RFC 3834, and the many that ignore it).
+
+// autoReplyFirst recognises answers that say what they are, before a word in
+// them is taken for a failure.
+func (rd *Reader) autoReplyFirst(l *letter) (Report, bool) {
+	if l.Fields.Has("X-Failed-Recipients") || len(l.status) > 0 {
+		return Report{}, false
+	}
+	var s signs
+	l.declaredInSubject(&s)
+	if !s.enough() && !l.daemon() && !l.list() {
+		l.declaredInHeader(&s)
+	}
+	return l.answer(AutoReply, s), s.enough()
+}
+
+// autoReply recognises the rest: what has no return path, as RFC 3834 section
+// 3.3 wants it, and no report in it; what says so without a sign in the header;
+// what has two hints.
+func (rd *Reader) autoReply(l *letter) (Report, bool) {
+	if l.list() || l.kind.Type == "multipart/report" {
+		return Report{}, false
+	}
+	var s signs
+	l.declaredInHeader(&s)
+	l.declaredInSubject(&s)
+	if l.null() && !l.daemon() {
+		s.add(proof, "null-return-path", "<>")
+	}
+	l.hintsOfAuto(&s)
+	return l.answer(AutoReply, s), s.enough()
+}
+
+// Rules of answers.
+const (
+	ruleSubject = "subject-auto-reply"
+	ruleText    = "text-auto-reply"
+)
+
+// declaredInHeader adds the fields by which an answer says that nobody wrote it.
+func (l *letter) declaredInHeader(s *signs) {
+	for _, f := range autoFields {
+		for _, v := range l.Fields.Values(f.name) {
+			if v = strings.ToLower(v); strings.Contains(v, f.value) && v != "no" {
+				s.add(proof, "header-"+strings.ToLower(f.name), v)
+			}
+		}
+	}
+	if name, value := fieldNamed(l.Fields, autoNames); name != "" && !strings.HasSuffix(strings.ToLower(name), "suppress") && !strings.EqualFold(value, "no") {
+		s.add(proof, "header-"+strings.ToLower(name), name)
+	}
+	if strings.Contains(strings.ToLower(l.Fields.Get("Return-Path")), "+canned.response@") {
+		s.add(proof, "return-path-auto-reply", "+canned.response")
+	}
+}
+
+// declaredInSubject adds the words by which its subject does.
+func (l *letter) declaredInSubject(s *signs) {
+	subject := bareSubject(l.subject)
+	s.add(proof, ruleSubject, autoWords.find(subject))
+	if w := autoSubjects.begins(subject); !l.daemon() && (!l.list() || strings.Contains(w, "office")) { // lists speak of holidays
+		s.add(proof, ruleSubject, w)
+	}
+}
+
+// bareSubject takes marks of answers and of tickets off a subject.
+func bareSubject(subject string) string {
+	for {
+		rest := strings.TrimLeft(subject, " 【[(<*:-")
+		for _, p := range answerMarks {
+			rest = strings.TrimPrefix(rest, p)
+		}
+		if inner, after, ok := strings.Cut(rest, "]"); ok && subject != rest && strings.ContainsAny(inner, "#0123456789") {
+			rest = after // "[ticket #12] …"
+		}
+		if rest == subject {
+			return subject
+		}
+		subject = rest
+	}
+}
+
+// maxOpening is how much of a text is read for what an answer says of itself,
+// in octets: further down it may quote anything.
+const maxOpening = 900
+
+// hintsOfAuto adds what people could have written as well, and what else speaks
+// for a program.
+func (l *letter) hintsOfAuto(s *signs) {
+	f := l.Fields
+	opening := Fold(clip(l.notice, maxOpening))
+	s.add(proof, ruleText, autoDeclarations.find(opening))
+	absent := absences.find(opening)
+	ack := acknowledgements.find(bareSubject(l.subject))
+	if ack == "" {
+		ack = acknowledgements.find(opening)
+	}
+	s.add(hint, ruleText, absent)
+	s.add(hint, ruleText, ack)
+	if i := strings.LastIndexByte(l.subject, '('); i > 0 {
+		s.add(hint, ruleSubject, absences.find(l.subject[i:]))
+	}
+	if strings.HasPrefix(strings.ToLower(f.Get("Auto-Submitted")), "auto-") {
+		s.add(hint, "header-auto-submitted", f.Get("Auto-Submitted"))
+	}
+	if p := strings.ToLower(f.Get("Precedence")); p == "junk" || p == "bulk" && (l.answers() || f.Has("In-Reply-To")) { // else it is what newsletters say
+		s.add(hint, "header-precedence", p)
+	}
+	if f.Has("X-Auto-Response-Suppress") && (absent != "" || l.answers()) {
+		s.add(hint, "header-x-auto-response-suppress", f.Get("X-Auto-Response-Suppress"))
+	}
+	if ack != "" && (f.Has("In-Reply-To") || f.Has("References")) { // whoever writes so answers a letter, or a machine does
+		s.add(hint, "header-in-reply-to", "In-Reply-To")
+	}
+	s.add(hint, "header-x-loop", f.Get("X-Loop"))
+}
+
+// null reports whether nobody wants an answer: the reverse-path is empty.
+func (l *letter) null() bool {
+	return strings.TrimSpace(l.Fields.Get("Return-Path")) == "<>"
+}
+
+// daemon reports whether the name of a mail system is in From.
+func (l *letter) daemon() bool {
+	local := localOf(l.from)
+	return slices.Contains(robots, local) || strings.Contains(local, "mailer-daemon") || strings.Contains(local,
+		"postmaster") || robotNames.in(l.name)
+}
+
+// list reports whether a mailing list sent this on.
+func (l *letter) list() bool {
+	f := l.Fields
+	return f.Has("List-Id") || f.Has("List-Post") || f.Has("X-BeenThere") || f.Has("X-Mailman-Version") || f.Has("Mailing-List")
+}
+
+// answer makes the Report of an answer: one recipient, whoever it is from.
+func (l *letter) answer(k Kind, s signs) Report {
+	return Report{Kind: k, Format: "rfc3834", Recipients: []Recipient{{Address: l.from,
+		Verdict: Verdict{Class: None, Reason: AutoReplied, Rule: s.rule, Matched: s.matched}}}}
+}
+
+// challenge recognises questions that somebody must answer before his mail is
+// let through.
+func (rd *Reader) challenge(l *letter) (Report, bool) {
+	if l.list() {
+		return Report{}, false
+	}
+	var s signs
+	const rule = "challenge"
+	s.add(hint, rule, challengers.find(l.from+" "+strings.ToLower(l.Fields.Get("Return-Path")+" "+l.Fields.Get("Reply-To")+" "+l.Fields.Get("Message-ID"))))
+	name, _ := fieldNamed(l.Fields, challengeNames)
+	s.add(hint, rule, name)
+	s.add(hint, rule, challengeSubjects.find(bareSubject(l.subject)))
+	for _, text := range l.status {
+		if lineStarts(text, "x-boxbe-notice") >= 0 {
+			s.add(hint, rule, "x-boxbe-notice")
+		}
+	}
+	s.add(hint, rule, challengeTexts.find(Fold(clip(l.notice, maxText))))
+	return l.answer(Challenge, s), s.enough()
+}
+
+// unsubscribe recognises mail that asks for nothing but to get no more.
+func (rd *Reader) unsubscribe(l *letter) (Report, bool) {
+	if l.robot() >= 3 || l.list() {
+		return Report{}, false
+	}
+	var s signs
+	s.add(proof, "subject-unsubscribe", wish(l.subject))
+	for line := range strings.Lines(clip(l.notice, 1000)) {
+		if line = strings.TrimSpace(line); line != "" {
+			s.add(proof, "text-unsubscribe", wish(Fold(line)))
+			break
+		}
+	}
+	return l.answer(Unsubscribe, s), s.enough()
+}
+
+// wish gives the wish to get no more mail that a folded line is, or "".
+func wish(line string) string {
+	line = strings.Trim(line, " .!\"'*-:,")
+	line = strings.TrimPrefix(line, "re: ")
+	if len(line) < 60 && (slices.Contains(leaving, line) || strings.HasPrefix(line, "unsubscribe ") || strings.HasPrefix(line, "unsubscribe:")) {
+		return line
+	}
+	return ""
+}
