@@ -116,7 +116,7 @@ var absences = newLexicon(
 // acknowledgements say that something has arrived and that somebody will look
 // at it.
 var acknowledgements = newLexicon(
-	"request received", "ticket received", "ticket created", "ticket opened", "new ticket", "case created", "case received",
+	"request received", "ticket received", "ticket created", "ticket opened", "case created", "case received",
 	"we have received your", "we've received your", "we received your", "your request has been received", "your message has been received",
 	"your email has been received", "your enquiry has been received", "has been received and", "we got your request", "we got your message",
 	"thank you for your e-mail", "thank you for your email", "thank you for contacting", "thank you for your message",
