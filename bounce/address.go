@@ -49,10 +49,17 @@ func localStart(s string, at int) int {
 		}
 		start--
 	}
-	for start < at && strings.IndexByte("'*=/{|.", s[start]) >= 0 {
+	for start < at && strings.IndexByte("'*=/{|.", s[start]) >= 0 && !orAddress(s[start:at]) {
 		start++
 	}
 	return start
+}
+
+// orAddress reports whether a local part is an X.400 address: "/G=Ann/S=…"
+// (RFC 2156 section 4.1).
+func orAddress(local string) bool {
+	name, _, ok := strings.Cut(strings.TrimPrefix(local, "/"), "=")
+	return ok && local[0] == '/' && len(name) > 0 && len(name) <= 8 && !strings.Contains(name, "/")
 }
 
 func localByte(c byte) bool {

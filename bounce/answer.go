@@ -143,8 +143,7 @@ func (l *letter) list() bool {
 
 // answer makes the Report of an answer: one recipient, whoever it is from.
 func (l *letter) answer(k Kind, s signs) Report {
-	return Report{Kind: k, Format: "rfc3834", Recipients: []Recipient{{Address: l.from,
-		Verdict: Verdict{Class: None, Reason: AutoReplied, Rule: s.rule, Matched: s.matched}}}}
+	return Report{Kind: k, Format: "rfc3834", Recipients: []Recipient{{Address: l.from, Verdict: s.verdict(AutoReplied)}}}
 }
 
 // challenge recognises questions that somebody must answer before his mail is

@@ -85,8 +85,7 @@ func (l *letter) bareFeedback() (Report, bool) {
 	if !s.enough() {
 		return Report{}, false
 	}
-	r := Recipient{Address: cmp.Or(firstAddress(mark), l.complainant()),
-		Verdict: Verdict{None, Complained, meanings[Complained].civicrm, s.rule, s.matched}}
+	r := Recipient{Address: cmp.Or(firstAddress(mark), l.complainant()), Verdict: s.verdict(Complained)}
 	format := "plain"
 	if mark != "" || s.best == proof {
 		format = "jmrp"

@@ -14,10 +14,7 @@ func (rd *Reader) disposition(l *letter) (Report, bool) {
 	if l.disposed == "" {
 		return l.plainDisposition()
 	}
-	f := message.ParseFields([]byte(l.disposed))
-	if i := strings.Index(l.disposed, "\n\n"); i >= 0 && !f.Has("Disposition") {
-		f = message.ParseFields([]byte(strings.ReplaceAll(l.disposed, "\n\n", "\n")))
-	}
+	f := l.disposition()
 	what := f.Get("Disposition")
 	r := Recipient{Address: typedAddress(f.Get("Final-Recipient")), Original: typedAddress(f.Get("Original-Recipient")), Diagnostic: clip(what, 200),
 		Verdict: Verdict{Class: None, Reason: AutoReplied, Rule: "disposition-notification", Matched: clip(what, 80)}}
@@ -26,6 +23,16 @@ func (rd *Reader) disposition(l *letter) (Report, bool) {
 	}
 	l.arrival = f.Get("Original-Message-ID") + what
 	return Report{Kind: Disposition, Format: "rfc8098", Recipients: []Recipient{r}}, true
+}
+
+// disposition gives the fields of a notification, which some tear apart by
+// empty lines.
+func (l *letter) disposition() message.Fields {
+	f := message.ParseFields([]byte(l.disposed))
+	if strings.Contains(l.disposed, "\n\n") && !f.Has("Disposition") {
+		f = message.ParseFields([]byte(strings.ReplaceAll(l.disposed, "\n\n", "\n")))
+	}
+	return f
 }
 
 // plainDisposition recognises the notes of programs from before RFC 2298, and

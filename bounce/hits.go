@@ -80,15 +80,22 @@ func (l *letter) addressee(hits []hit) []hit {
 	}
 	to := allAddresses(l.returned.Get("To"), 2)
 	if len(to) == 0 {
-		if i := lineStarts(l.notice, "to:"); i >= 0 {
-			line, _, _ := strings.Cut(l.notice[i:], "\n")
-			to = allAddresses(line, 2)
-		}
+		to = allAddresses(repeatedTo(l.notice), 2)
 	}
 	if len(to) == 1 {
 		return []hit{{address: to[0], rank: rankOther, start: -1}}
 	}
 	return nil
+}
+
+// repeatedTo gives the line of a text that repeats the header's To field.
+func repeatedTo(text string) string {
+	for line := range strings.Lines(clip(text, maxText)) {
+		if line = strings.TrimSpace(line); hasPrefixFold(line, "to:") {
+			return line
+		}
+	}
+	return ""
 }
 
 // failedRecipients reads X-Failed-Recipients.

@@ -38,7 +38,7 @@ func (rd *Reader) Read(r io.Reader) (Report, error) {
 // keep silent.
 func (rd *Reader) understand(l *letter) Report {
 	for _, recognise := range []func(*letter) (Report, bool){
-		rd.feedback, rd.challenge, rd.notification, rd.deliveryStatus, rd.wrapped, rd.disposition, rd.autoReplyFirst, rd.plainReport, rd.autoReply, rd.unsubscribe,
+		rd.feedback, rd.challenge, rd.notification, rd.deliveryStatus, rd.wrapped, rd.refusal, rd.disposition, rd.autoReplyFirst, rd.plainReport, rd.autoReply, rd.unsubscribe,
 	} {
 		if report, ok := recognise(l); ok {
 			return report

@@ -5,7 +5,7 @@ package bounce
 // them all.
 var (
 	mailboxes = []string{
-		"user", "username", "userid", "recipient", "mailbox", "mail box", "inbox", "account", "address", "addressee",
+		"user", "username", "userid", "recipient", "mailbox", "mail box", "inbox", "account", "address", "mailaddress", "mail address", "addressee", "o/r name", "orname",
 		"email", "e-mail", "member", "subscriber", "local part", "person", "customer", "rcpt",
 		"benutzer", "empfanger", "postfach", "konto", "adresse", "adressat",
 		"utilisateur", "destinataire", "compte", "boite", "usuario", "destinatario", "cuenta", "buzon", "casilla",
@@ -25,7 +25,7 @@ var (
 
 	nobody = []string{
 		"unknown", "not known", "isn't known", "not found", "no such", "does not exist", "doesn't exist", "do not exist", "not exist",
-		"doesnt exist", "non-existent", "nonexistent", "non existing", "non-existing", "unrecognized", "not recognized", "invalid",
+		"doesnt exist", "non-existent", "nonexistent", "non existing", "non-existing", "unrecognized", "unrecognised", "not recognized", "invalid",
 		"not valid", "undefined", "not defined", "can not find", "cannot find", "can't find", "could not find", "couldn't find",
 		"unable to find", "not listed", "no longer exist", "misspelled", "incorrect", "wrong", "undeliverable", "no record of",
 		"unbekannt", "existiert nicht", "nicht gefunden", "nicht vorhanden", "ungultig", "gibt es nicht", "kein gultig",

@@ -187,7 +187,7 @@ var senderRules = []Rule{
 	// Viruses.
 	{Name: "words-virus", Reason: Virus, Words: []string{
 		"virus", "malware", "trojan", "infected", "clamav", "eicar", "worm detected", "phishing", "heuristics.", "virenbefall", "vírus"},
-		Not: []string{"spam", "virus scanner unavailable", "virus scanner error", "virus scanners failed", "virus_scan failed", "virus scan * fail",
+		Not: []string{"spam", "virus scanner unavailable", "virus scanner error", "virus detector", "virus scanners failed", "virus_scan failed", "virus scan * fail",
 			"virus checked", "user unknown", "virus alias", "virus-scanner", "antivirus system", "virus database",
 			"viruswall", "virtual", "antivirus gateway", "mailbox", "quota", "no such user"},
 		Examples: []string{"554 5.7.1 Message contains a virus (Eicar-Test-Signature)", "550 5.7.0 <ann@example.com>: Recipient address rejected: Virus detected."}},
@@ -275,7 +275,7 @@ var senderRules = []Rule{
 		Examples: []string{"550-Syntax error in 'From' header: malformed address: , Chair may not follow News\n550 header syntax"}},
 	{Name: "words-form", Reason: NotCompliant, Words: []string{
 		"not compliant", "does not comply with required standards", "non-compliant", "noncompliant",
-		"rfc 5322", "rfc5322", "rfc 2822", "rfc2822", "rfc 822", "rfc822 compliant", "improper use of 8-bit",
+		"rfc 5322", "rfc5322", "rfc 2822", "rfc2822", "rfc 822 compliant", "rfc822 compliant", "not * rfc 822", "rfc 822 format", "improper use of 8-bit",
 		"8-bit data in message header", "8bit data", "bare lf", "bare linefeed", "bare line feed",
 		"bare newline", "bare cr", "missing date", "no date header", "missing from", "missing message-id",
 		"no message-id", "missing to:", "without to:", "must have exactly one", "multiple from", "multiple to",

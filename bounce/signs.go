@@ -31,6 +31,11 @@ func (s *signs) add(weight int, rule, matched string) {
 	}
 }
 
+// verdict makes a Verdict of the signs, with what the reason usually means.
+func (s *signs) verdict(r Reason) Verdict {
+	return Verdict{Class: meanings[r].class, Reason: r, CiviCRM: meanings[r].civicrm, Rule: s.rule, Matched: s.matched}
+}
+
 func (s *signs) enough() bool { return s.weight >= proof }
 
 // fieldNamed gives the name of the first header field whose name has a phrase

@@ -119,3 +119,14 @@ var clients = newLexicon(
 	"wordpress", "drupal", "joomla", "typo3", "zammad", "otrs", "osticket", "request tracker", "redmine", "jira", "zendesk", "freshdesk", "helpscout", "civicrm",
 	"mailchimp", "mautic", "listmonk", "phplist", "sendy", "becky!", "shuriken", "eudora", "incredimail", "airmail", "spark", "mailspring", "em client",
 )
+
+// refusals are what list software and delivery agents say to those whose mail
+// they do not take, folded.
+var refusals = newLexicon(
+	"not allowed to post", "not permitted to post", "not authorized to send mail to", "not authorized to post", "has been automatically rejected",
+	"was automatically rejected", "been rejected by", "was rejected by", "rejected posting", "request to mailing list * rejected", "rejected by the list",
+	"posting * rejected", "was not posted to the list", "mailing list was denied", "has been denied", "was denied for", "not a member of this", "not a member of the",
+	"are not member", "non-member", "nonmember", "only members", "only subscribers", "restricted to subscribers", "was refused by", "message was refused", "has been refused",
+	"rejet de votre message", "a ete rejete", "n'etes pas autorise", "ihre nachricht * abgelehnt", "wurde abgelehnt", "nicht berechtigt", "ha sido rechazado",
+	"no esta autorizado", "e stato rifiutato", "non e autorizzato", "foi rejeitada", "geweigerd", "メンバーではありません", "投稿できません",
+)

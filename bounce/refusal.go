@@ -1,0 +1,67 @@
+package bounce
+
+import "strings"
+
+// This file understands who refuses mail in the form of something else: lists
+// that answer, and readers' programs that send a disposition notification.
+
+// refusal recognises what list software answers to those who may not write, and
+// what a delivery agent says in a notification of a disposition: Dovecot of a
+// full mailbox, Sieve of "reject" (RFC 5429 section 2.2).
+func (rd *Reader) refusal(l *letter) (Report, bool) {
+	if l.forwarded() || len(l.status) > 0 {
+		return Report{}, false
+	}
+	what := refusals.find(l.subject)
+	if what == "" {
+		what = refusals.find(Fold(clip(l.notice, maxOpening)))
+	}
+	var s signs
+	s.add(hint, "text-refusal", what)
+	if l.disposed != "" {
+		s.add(hint, "text-refusal", "disposition")
+	} else {
+		s.add(hint, "text-refusal", l.listSoftware())
+	}
+	if !s.enough() {
+		return Report{}, false
+	}
+	r := Recipient{Action: "failed"}
+	if l.disposed != "" {
+		r.Address = typedAddress(l.disposition().Get("Final-Recipient"))
+	}
+	if to := l.addressee(nil); len(to) == 1 && (r.Address == "" || !isAddress(r.Address)) {
+		r.Address = to[0].address
+	}
+	rd.judge(&r, clip(l.notice, maxText), nil)
+	switch unknown := r.Verdict.Reason == Unknown; {
+	case l.disposed != "" && (unknown || r.Verdict.Class == Sender): // the recipient's own rule, whatever its words
+		r.Verdict = s.verdict(Filtered)
+	case unknown:
+		r.Verdict = s.verdict(Rejected)
+	}
+	r.Diagnostic = replyIn(clip(l.notice, maxText))
+	return Report{Kind: Bounce, Format: "refusal", Recipients: []Recipient{r}}, true
+}
+
+// listSoftware gives the sign that the software of a mailing list itself wrote
+// this, or "".
+func (l *letter) listSoftware() string {
+	for _, name := range []string{"X-MLServer", "X-List-Administrivia", "X-Majordomo-Version", "X-Ecartis-Version"} {
+		if l.Fields.Has(name) {
+			return name
+		}
+	}
+	local := localOf(l.from)
+	for _, program := range []string{"sympa", "listserv", "majordomo", "mailman", "listar", "ecartis", "lyris", "ezmlm"} {
+		if strings.HasPrefix(local, program) {
+			return local
+		}
+	}
+	for _, role := range []string{"-owner", "-request", "-admin", "-bounces", "-help"} {
+		if strings.HasSuffix(local, role) {
+			return local
+		}
+	}
+	return ""
+}
