@@ -88,15 +88,11 @@ func bareSubject(subject string) string {
 	}
 }
 
-// maxOpening is how much of a text is read for what an answer says of itself,
-// in octets: further down it may quote anything.
-const maxOpening = 900
-
 // hintsOfAuto adds what people could have written as well, and what else speaks
 // for a program.
 func (l *letter) hintsOfAuto(s *signs) {
 	f := l.Fields
-	opening := Fold(clip(l.notice, maxOpening))
+	opening := l.opening()
 	s.add(proof, ruleText, autoDeclarations.find(opening))
 	absent := absences.find(opening)
 	ack := acknowledgements.find(bareSubject(l.subject))
@@ -163,7 +159,7 @@ func (rd *Reader) challenge(l *letter) (Report, bool) {
 			s.add(hint, rule, "x-boxbe-notice")
 		}
 	}
-	s.add(hint, rule, challengeTexts.find(Fold(clip(l.notice, maxText))))
+	s.add(hint, rule, challengeTexts.find(l.text()))
 	return l.answer(Challenge, s), s.enough()
 }
 

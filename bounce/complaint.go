@@ -79,7 +79,7 @@ func (l *letter) bareFeedback() (Report, bool) {
 	s.add(hint, rule, complainers.find(l.from))
 	told := complaintWords.find(l.subject)
 	if told == "" {
-		told = complaintWords.find(Fold(clip(l.notice, maxOpening)))
+		told = complaintWords.find(l.opening())
 	}
 	s.add(hint, rule, told)
 	if !s.enough() {

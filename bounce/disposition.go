@@ -41,7 +41,7 @@ func (l *letter) plainDisposition() (Report, bool) {
 	var s signs
 	const rule = "text-disposition"
 	s.add(hint, rule, dispositionSubjects.begins(l.subject))
-	s.add(hint, rule, dispositionTexts.find(Fold(clip(l.notice, maxOpening))))
+	s.add(hint, rule, dispositionTexts.find(l.opening()))
 	if !s.enough() {
 		return Report{}, false
 	}

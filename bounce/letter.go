@@ -25,6 +25,7 @@ type letter struct {
 	attached bool   // in a part of its own
 	arrival  string // who reports, and when it got the message
 	robotic  int    // one more than robot gives; 0: not counted yet
+	folded   string // what text gives, once asked
 	found    []hit  // addresses of the notice
 	scanned  bool
 	cut      bool // what is for programs was too long to be read whole
@@ -32,8 +33,9 @@ type letter struct {
 
 // How much text for people is looked at.
 const (
-	maxNotice = 64 << 10
-	maxTexts  = 4
+	maxNotice  = 64 << 10
+	maxTexts   = 4
+	maxOpening = 900
 )
 
 func layOut(m message.Mail) *letter {
@@ -61,7 +63,7 @@ func layOut(m message.Mail) *letter {
 				markup = append(markup, message.TextOfHTML(clip(p.Text(), maxNotice)))
 			}
 		default:
-			if text, ok := l.text(p); ok && len(plain) < maxTexts {
+			if text, ok := l.textOf(p); ok && len(plain) < maxTexts {
 				plain = append(plain, text)
 			}
 		}
@@ -73,9 +75,20 @@ func layOut(m message.Mail) *letter {
 	return l
 }
 
-// text gives a text part, unless it is what came back or a report that goes by
+// text gives the notice, folded, as far as it is searched for words.
+func (l *letter) text() string {
+	if l.folded == "" {
+		l.folded = Fold(clip(l.notice, maxText))
+	}
+	return l.folded
+}
+
+// opening gives the beginning of text: further down it may quote anything.
+func (l *letter) opening() string { return clip(l.text(), maxOpening) }
+
+// textOf gives a text part, unless it is what came back or a report that goes by
 // a wrong name.
-func (l *letter) text(p *message.Part) (string, bool) {
+func (l *letter) textOf(p *message.Part) (string, bool) {
 	if !strings.HasPrefix(p.Type, "text/") || p.Type == "text/calendar" {
 		return "", false
 	}

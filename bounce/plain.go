@@ -92,7 +92,7 @@ func (l *letter) composed() bool {
 
 // delayed reports whether a report for people speaks of a delay alone.
 func (l *letter) delayed() bool {
-	text := l.subject + "\n" + Fold(clip(l.notice, maxText))
+	text := l.subject + "\n" + l.text()
 	return delays.in(text) && !finals.in(text)
 }
 
@@ -104,7 +104,7 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 	if points < 2 || l.forwarded() || l.composed() {
 		return Report{}, false
 	}
-	text := Fold(clip(l.notice, maxText))
+	text := l.text()
 	failed := failures.in(text) || failures.in(l.subject)
 	late := l.delayed()
 	hits := l.recipients()
@@ -196,7 +196,7 @@ func better(a, b Verdict) bool {
 }
 
 func formatOf(l *letter) string {
-	text := Fold(clip(l.notice, 1000))
+	text := l.opening()
 	for _, f := range formats {
 		if strings.Contains(text, f.in) {
 			return f.name

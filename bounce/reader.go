@@ -105,7 +105,7 @@ func (l *letter) takeStatus() string {
 	if fields == "" {
 		return statusText(l.whole)
 	}
-	l.notice = strings.TrimSuffix(l.notice, fields)
+	l.notice, l.folded = strings.TrimSuffix(l.notice, fields), ""
 	return fields
 }
 
@@ -195,7 +195,7 @@ func (r *Recipient) settle(l *letter) {
 	case "failed":
 		putOff := r.Verdict.Reason == Greylisted
 		vague := r.Verdict.Reason == SystemError || r.Verdict.Reason == Unknown
-		if putOff || vague && r.Code/100 == 4 && expiries.in(Fold(clip(l.notice, maxText))) {
+		if putOff || vague && r.Code/100 == 4 && expiries.in(l.text()) {
 			r.Verdict.Class, r.Verdict.Reason, r.Verdict.CiviCRM = Soft, Expired, meanings[Expired].civicrm
 		}
 	}

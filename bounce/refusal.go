@@ -14,7 +14,7 @@ func (rd *Reader) refusal(l *letter) (Report, bool) {
 	}
 	what := refusals.find(l.subject)
 	if what == "" {
-		what = refusals.find(Fold(clip(l.notice, maxOpening)))
+		what = refusals.find(l.opening())
 	}
 	var s signs
 	s.add(hint, "text-refusal", what)
