@@ -159,7 +159,9 @@ func (rd *Reader) challenge(l *letter) (Report, bool) {
 			s.add(hint, rule, "x-boxbe-notice")
 		}
 	}
-	s.add(hint, rule, challengeTexts.find(l.text()))
+	if s.weight > 0 {
+		s.add(hint, rule, challengeTexts.find(l.text()))
+	}
 	return l.answer(Challenge, s), s.enough()
 }
 

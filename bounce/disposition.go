@@ -41,7 +41,9 @@ func (l *letter) plainDisposition() (Report, bool) {
 	var s signs
 	const rule = "text-disposition"
 	s.add(hint, rule, dispositionSubjects.begins(l.subject))
-	s.add(hint, rule, dispositionTexts.find(l.opening()))
+	if s.weight > 0 {
+		s.add(hint, rule, dispositionTexts.find(l.opening()))
+	}
 	if !s.enough() {
 		return Report{}, false
 	}

@@ -12,17 +12,13 @@ func (rd *Reader) refusal(l *letter) (Report, bool) {
 	if l.forwarded() || len(l.status) > 0 {
 		return Report{}, false
 	}
-	what := refusals.find(l.subject)
-	if what == "" {
-		what = refusals.find(l.opening())
-	}
+	const rule = "text-refusal"
 	var s signs
-	s.add(hint, "text-refusal", what)
-	if l.disposed != "" {
-		s.add(hint, "text-refusal", "disposition")
-	} else {
-		s.add(hint, "text-refusal", l.listSoftware())
+	if l.disposed == "" && l.listSoftware() == "" {
+		return Report{}, false
 	}
+	s.add(proof, rule, refusals.find(l.subject))
+	s.add(proof, rule, refusals.find(l.opening()))
 	if !s.enough() {
 		return Report{}, false
 	}
