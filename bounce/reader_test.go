@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/rogpeppe/go-internal/txtar"
+
 	"homing/bounce"
 	"homing/internal/reply"
 )
@@ -122,6 +124,13 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("Return-Path: <>\nSubject: Out of office\n\nback soon\n"))
 	f.Add([]byte("From: no-reply@sns.amazonaws.com\n\n{\"notificationType\":\"Bounce\",\"mail\":{},\"bounce\":{\"bouncedRecipients\":[{\"emailAddress\":\"a@b\"}]}}\n"))
 	f.Add([]byte("Subject: unsubscribe\n\n"))
+	archive, err := txtar.ParseFile("testdata/mail.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, mail := range archive.Files {
+		f.Add(mail.Data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := rd.Read(bytes.NewReader(data))
 		if err != nil {
@@ -142,6 +151,9 @@ func FuzzClassify(f *testing.F) {
 	f.Add("rcpt", 550, "5.1.1", "user unknown", "mx.example.net")
 	f.Add("mail", 450, "4.7.1", "try again later", "")
 	f.Add("dsn", 0, "", "host mx.example.net said: 554 5.7.1 blocked (in reply to MAIL FROM command)", "")
+	for _, text := range examples(table) {
+		f.Add("rcpt", 0, "", text, "")
+	}
 	early := map[reply.Stage]bool{reply.Connect: true, reply.EHLO: true, reply.STARTTLS: true, reply.AUTH: true, reply.MAIL: true}
 	f.Fuzz(func(t *testing.T, stage string, code int, status, text, mta string) {
 		e := bounce.Evidence{Stage: reply.Stage(stage), Code: code, Status: status, Text: text, RemoteMTA: mta}

@@ -66,6 +66,28 @@ func TestTheSameTextMeansTheSameInAReplyAndInAReport(t *testing.T) {
 	}
 }
 
+// A report that carries a reply means what the reply means: there is one table,
+// and what stands around it does not change the answer.
+func TestAReplyMeansTheSameInsideAReport(t *testing.T) {
+	rd := bounce.NewReader(bounce.NewTable())
+	for r, text := range examples(rd.Table) {
+		if len(r.Stages) > 0 || strings.Contains(text, "in reply to") || r.Reason == bounce.Greylisted {
+			continue
+		}
+		want := rd.Table.Classify(bounce.Evidence{Stage: reply.RCPT, Text: text})
+		report, err := rd.Read(strings.NewReader("From: MAILER-DAEMON@mx.example.net\nReturn-Path: <>\nSubject: failure notice\n" +
+			"Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n" +
+			"Reporting-MTA: dns; mx.example.net\n\nFinal-Recipient: rfc822; bob@example.net\nAction: failed\n" +
+			"Diagnostic-Code: smtp; " + strings.ReplaceAll(text, "\n", "\n    ") + "\n--b--\n"))
+		if err != nil || len(report.Recipients) != 1 {
+			t.Fatalf("%q: %d recipients, %v", text, len(report.Recipients), err)
+		}
+		if got := report.Recipients[0].Verdict; got.Class != want.Class || got.Reason != want.Reason {
+			t.Errorf("%q is %s, %s in a report (%s), %s, %s in a reply (%s)", text, got.Class, got.Reason, got.Rule, want.Class, want.Reason, want.Rule)
+		}
+	}
+}
+
 func TestWhatIsSaidBeforeRCPTNeverCountsAgainstThePerson(t *testing.T) {
 	table := bounce.NewTable()
 	hosts := []bounce.Reason{bounce.HostUnknown, bounce.NoMailHost, bounce.SystemFull, bounce.SystemError, bounce.NetworkError, bounce.Expired, bounce.Loop}
