@@ -96,6 +96,11 @@ func (rd *Reader) deliveryStatus(l *letter) (Report, bool) {
 		}
 	}
 	report.Kind = kindOf(l, report.Recipients)
+	for i := range report.Recipients {
+		if r := &report.Recipients[i]; report.Kind != Bounce && r.Action == "" { // nobody says that it failed
+			r.Verdict.Class, r.Verdict.CiviCRM = None, ""
+		}
+	}
 	return report, true
 }
 
