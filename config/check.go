@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+
+	"homing/internal/nearest"
 )
 
 // A checker finds what single values do not show: what is missing, what does
@@ -160,7 +162,7 @@ func (c *checker) sinksNamed(names []string, path string) {
 
 // instead says what else could have been meant.
 func instead(text string, known []string, otherwise string) string {
-	if near := nearest(text, known); near != "" {
+	if near := nearest.Word(text, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	var names []string

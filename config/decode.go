@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"homing/internal/nearest"
+	"homing/internal/tomltree"
 )
 
 // A decoder fills a Config from a tree. It notes every value that cannot be
@@ -24,22 +27,22 @@ type decoder struct {
 var renamed = map[string]string{}
 
 // note remembers the line of every path.
-func (d *decoder) note(v *value, path string) {
+func (d *decoder) note(v *tomltree.Value, path string) {
 	if path != "" {
-		d.lines[path] = v.line
+		d.lines[path] = v.Line
 		path += "."
 	}
-	for i, e := range v.list {
+	for i, e := range v.List {
 		d.note(e, path+strconv.Itoa(i))
 	}
-	for _, k := range v.keys {
-		d.note(v.in[k], path+k)
+	for _, k := range v.Keys {
+		d.note(v.In[k], path+k)
 	}
 }
 
 // decode puts v into a variable of a Config. tag says which paths a text is
 // made absolute for: "file", "path" or none.
-func (d *decoder) decode(v *value, path string, into reflect.Value, tag string) {
+func (d *decoder) decode(v *tomltree.Value, path string, into reflect.Value, tag string) {
 	t := into.Type()
 	if s := scalars[t]; s != nil {
 		d.scalar(v, path, into, s)
@@ -56,73 +59,73 @@ func (d *decoder) decode(v *value, path string, into reflect.Value, tag string) 
 	case reflect.Slice:
 		d.list(v, path, into, tag)
 	case reflect.Bool:
-		if d.want(v, path, boolean, "true") {
-			into.SetBool(v.text == "true")
+		if d.want(v, path, tomltree.Boolean, "true") {
+			into.SetBool(v.Text == "true")
 		}
 	case reflect.Int:
 		d.number(v, path, into)
 	case reflect.String:
-		if d.want(v, path, text, strings.Join(choices[t], `" or "`)) && d.printable(v, path) && d.among(v, path, choices[t]) {
-			into.SetString(d.resolve(v.text, tag))
+		if d.want(v, path, tomltree.Text, strings.Join(choices[t], `" or "`)) && d.printable(v, path) && d.among(v, path, choices[t]) {
+			into.SetString(d.resolve(v.Text, tag))
 		}
 	}
 }
 
 // want reports whether v is of a kind, and notes it otherwise. example is what
 // the value could be.
-func (d *decoder) want(v *value, path string, k kind, example string) bool {
-	if v.kind == k {
+func (d *decoder) want(v *tomltree.Value, path string, k tomltree.Kind, example string) bool {
+	if v.Kind == k {
 		return true
 	}
 	key := path[strings.LastIndexByte(path, '.')+1:]
 	switch {
-	case k == list && v.kind == text:
-		d.errorf(path, "must be a list; write %s = [%q]", key, v.text)
-	case k == list && v.kind == table:
+	case k == tomltree.List && v.Kind == tomltree.Text:
+		d.errorf(path, "must be a list; write %s = [%q]", key, v.Text)
+	case k == tomltree.List && v.Kind == tomltree.Table:
 		d.errorf(path, "there can be several of these; write [[%s]] with two brackets on each side", keyOf(path))
-	case k == table:
+	case k == tomltree.Table:
 		d.errorf(path, "must be a table; write [%s] on a line of its own and its keys below", keyOf(path))
-	case k == text && example != "":
-		d.errorf(path, `must be text, not %s; write it in double quotes, like "%s"`, v.kind, example)
-	case k == text && v.text != "":
-		d.errorf(path, "must be text, not %s; write %q in double quotes", v.kind, v.text)
-	case k == text:
-		d.errorf(path, "must be text, not %s; write one value in double quotes", v.kind)
+	case k == tomltree.Text && example != "":
+		d.errorf(path, `must be text, not %s; write it in double quotes, like "%s"`, v.Kind, example)
+	case k == tomltree.Text && v.Text != "":
+		d.errorf(path, "must be text, not %s; write %q in double quotes", v.Kind, v.Text)
+	case k == tomltree.Text:
+		d.errorf(path, "must be text, not %s; write one value in double quotes", v.Kind)
 	default:
-		d.errorf(path, "must be %s, not %s; write it without quotes, like %s", k, v.kind, example)
+		d.errorf(path, "must be %s, not %s; write it without quotes, like %s", k, v.Kind, example)
 	}
 	return false
 }
 
 // printable keeps control characters out of what ends up in headers, replies
 // and paths.
-func (d *decoder) printable(v *value, path string) bool {
-	if strings.ContainsFunc(v.text, unicode.IsControl) {
+func (d *decoder) printable(v *tomltree.Value, path string) bool {
+	if strings.ContainsFunc(v.Text, unicode.IsControl) {
 		d.errorf(path, "has a control character; write visible characters only")
 		return false
 	}
 	return true
 }
 
-func (d *decoder) among(v *value, path string, values []string) bool {
-	if values == nil || slices.Contains(values, v.text) {
+func (d *decoder) among(v *tomltree.Value, path string, values []string) bool {
+	if values == nil || slices.Contains(values, v.Text) {
 		return true
 	}
-	if near := nearest(v.text, values); near != "" {
-		d.errorf(path, "%q is none of %s; did you mean %q?", v.text, strings.Join(values, ", "), near)
+	if near := nearest.Word(v.Text, values); near != "" {
+		d.errorf(path, "%q is none of %s; did you mean %q?", v.Text, strings.Join(values, ", "), near)
 	} else if len(values) == 1 {
-		d.errorf(path, "%q is not known; write %q", v.text, values[0])
+		d.errorf(path, "%q is not known; write %q", v.Text, values[0])
 	} else {
-		d.errorf(path, "%q is not known; write one of %s", v.text, strings.Join(values, ", "))
+		d.errorf(path, "%q is not known; write one of %s", v.Text, strings.Join(values, ", "))
 	}
 	return false
 }
 
-func (d *decoder) scalar(v *value, path string, into reflect.Value, s *scalar) {
-	if !d.want(v, path, text, s.example) || !d.printable(v, path) {
+func (d *decoder) scalar(v *tomltree.Value, path string, into reflect.Value, s *scalar) {
+	if !d.want(v, path, tomltree.Text, s.example) || !d.printable(v, path) {
 		return
 	}
-	got, err := s.parse(v.text)
+	got, err := s.parse(v.Text)
 	if err != nil {
 		d.errorf(path, "%v", err)
 		return
@@ -134,66 +137,66 @@ func (d *decoder) scalar(v *value, path string, into reflect.Value, s *scalar) {
 	into.Set(reflect.ValueOf(got))
 }
 
-func (d *decoder) number(v *value, path string, into reflect.Value) {
-	if !d.want(v, path, integer, "100") {
+func (d *decoder) number(v *tomltree.Value, path string, into reflect.Value) {
+	if !d.want(v, path, tomltree.Integer, "100") {
 		return
 	}
-	n, err := strconv.ParseInt(strings.ReplaceAll(v.text, "_", ""), 0, 32)
+	n, err := strconv.ParseInt(strings.ReplaceAll(v.Text, "_", ""), 0, 32)
 	if err != nil || n < 0 {
-		d.errorf(path, "%s is out of range; write a number from 0 to 2147483647", v.text)
+		d.errorf(path, "%s is out of range; write a number from 0 to 2147483647", v.Text)
 		return
 	}
 	into.SetInt(n)
 }
 
 // numbers adds the numbers of a table to those that are there by default.
-func (d *decoder) numbers(v *value, path string, into reflect.Value) {
-	if !d.want(v, path, table, "") {
+func (d *decoder) numbers(v *tomltree.Value, path string, into reflect.Value) {
+	if !d.want(v, path, tomltree.Table, "") {
 		return
 	}
-	for _, k := range v.keys {
+	for _, k := range v.Keys {
 		n := reflect.New(into.Type().Elem()).Elem()
-		d.number(v.in[k], path+"."+k, n)
+		d.number(v.In[k], path+"."+k, n)
 		into.SetMapIndex(reflect.ValueOf(k), n)
 	}
 }
 
-func (d *decoder) list(v *value, path string, into reflect.Value, tag string) {
-	if !d.want(v, path, list, "") {
+func (d *decoder) list(v *tomltree.Value, path string, into reflect.Value, tag string) {
+	if !d.want(v, path, tomltree.List, "") {
 		return
 	}
-	l := reflect.MakeSlice(into.Type(), len(v.list), len(v.list))
-	for i, e := range v.list {
+	l := reflect.MakeSlice(into.Type(), len(v.List), len(v.List))
+	for i, e := range v.List {
 		d.decode(e, at(path, i), l.Index(i), tag)
 	}
 	into.Set(l)
 }
 
-func (d *decoder) table(v *value, path string, into reflect.Value) {
-	if !d.want(v, path, table, "") {
+func (d *decoder) table(v *tomltree.Value, path string, into reflect.Value) {
+	if !d.want(v, path, tomltree.Table, "") {
 		return
 	}
 	if path != "" {
 		path += "."
 	}
 	fields := fieldsOf(into.Type())
-	for _, k := range v.keys {
+	for _, k := range v.Keys {
 		name := k
 		if now, ok := d.renamed[keyOf(path+k)]; ok {
 			name = now
-			if _, both := v.in[now]; both {
+			if _, both := v.In[now]; both {
 				d.errorf(path+k, "is now called %q, which is here too; remove %q", now, k)
 				continue
 			}
 			d.warnf(path+k, "is now called %q; rename it, the old name will stop working", now)
-			d.note(v.in[k], path+now)
+			d.note(v.In[k], path+now)
 		}
 		f, ok := fields[name]
 		if !ok {
 			d.unknown(path+k, fields)
 			continue
 		}
-		d.decode(v.in[k], path+name, into.FieldByIndex(f.index), f.tag)
+		d.decode(v.In[k], path+name, into.FieldByIndex(f.index), f.tag)
 	}
 }
 
@@ -212,7 +215,7 @@ func (d *decoder) unknown(path string, fields map[string]field) {
 			elsewhere = append(elsewhere, placeOf(k.name))
 		}
 	}
-	if near := nearest(name, here); near != "" {
+	if near := nearest.Word(name, here); near != "" {
 		d.errorf(path, "there is no such key; did you mean %q?", near)
 	} else if len(elsewhere) > 0 {
 		d.errorf(path, "there is no such key here; it belongs %s", strings.Join(elsewhere, " or "))

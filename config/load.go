@@ -1,10 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+
+	"homing/internal/tomltree"
 )
 
 // Load reads the file and the files that it names. Its error is Problems, all
@@ -43,7 +46,7 @@ func parse(data []byte, dir string, renamed map[string]string) (*Config, Problem
 		return nil, Problems{*problem}
 	}
 	c := start()
-	if tree.in["listen"] != nil {
+	if tree.In["listen"] != nil {
 		c.Listen = Listen{}
 	}
 	f := &findings{lines: map[string]int{}, failed: map[string]bool{}}
@@ -58,6 +61,19 @@ func parse(data []byte, dir string, renamed map[string]string) (*Config, Problem
 		return nil, problems
 	}
 	return c, f.list
+}
+
+// parseTree reads TOML. Its problem is the first thing that is not TOML.
+func parseTree(data []byte) (*tomltree.Value, *Problem) {
+	tree, err := tomltree.Parse(data)
+	var wrong *tomltree.SyntaxError
+	switch {
+	case errors.As(err, &wrong):
+		return nil, &Problem{File: "homing.toml", Line: wrong.Line, Key: wrong.Key, Message: wrong.What}
+	case err != nil:
+		return nil, &Problem{File: "homing.toml", Line: 1, Message: "the file is " + err.Error() + ", so it cannot be a configuration; name the right file with --config"}
+	}
+	return tree, nil
 }
 
 // FindDataDir gives the data_dir of a file that may be wrong otherwise: whoever
@@ -77,8 +93,8 @@ func FindDataDir(path string) (string, error) {
 		return "", Problems{*problem}
 	}
 	dir := DefaultDataDir
-	if v := tree.in["data_dir"]; v != nil && v.kind == text && v.text != "" {
-		dir = v.text
+	if v := tree.In["data_dir"]; v != nil && v.Kind == tomltree.Text && v.Text != "" {
+		dir = v.Text
 	}
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(base, dir)

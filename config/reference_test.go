@@ -242,21 +242,3 @@ homing.toml:11: warning: limits.max_out: is now called "message_out"; rename it,
 		t.Errorf("both names: %v, want %v", problems, want)
 	}
 }
-
-func TestNearest(t *testing.T) {
-	tests := []struct{ text, want string }{
-		{"subission", "submission"},
-		{"submisison", "submission"}, // two letters exchanged
-		{"SMTP", "smtp"},
-		{"smtpp", "smtp"},
-		{"lmpt", "lmtp"},
-		{"port", ""},
-		{"", ""},
-		{strings.Repeat("smtp", 100), ""},
-	}
-	for _, tt := range tests {
-		if got := nearest(tt.text, []string{"lmtp", "smtp", "submission"}); got != tt.want {
-			t.Errorf("nearest(%q) = %q, want %q", tt.text, got, tt.want)
-		}
-	}
-}

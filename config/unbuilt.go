@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"strconv"
+
+	"homing/internal/tomltree"
 )
 
 // A gap is something that the file can ask for and that this version does not
@@ -32,18 +34,18 @@ var gaps = []gap{
 }
 
 // asks reports whether a value asks for what is missing.
-func (g gap) asks(v *value) bool {
-	switch v.kind {
-	case list:
-		return g.value == "" && len(v.list) > 0 && v.list[0].kind != table
-	case table:
+func (g gap) asks(v *tomltree.Value) bool {
+	switch v.Kind {
+	case tomltree.List:
+		return g.value == "" && len(v.List) > 0 && v.List[0].Kind != tomltree.Table
+	case tomltree.Table:
 		return g.value == ""
 	}
-	return v.text == g.value || g.value == "" && v.text != "0" && v.text != "false"
+	return v.Text == g.value || g.value == "" && v.Text != "0" && v.Text != "false"
 }
 
 // unbuilt notes every gap that the file asks for.
-func unbuilt(f *findings, v *value, path string) {
+func unbuilt(f *findings, v *tomltree.Value, path string) {
 	key := keyOf(path)
 	i := slices.IndexFunc(gaps, func(g gap) bool { return g.key == key && g.asks(v) })
 	if i >= 0 {
@@ -57,10 +59,10 @@ func unbuilt(f *findings, v *value, path string) {
 	if path != "" {
 		path += "."
 	}
-	for i, e := range v.list {
+	for i, e := range v.List {
 		unbuilt(f, e, path+strconv.Itoa(i))
 	}
-	for _, k := range v.keys {
-		unbuilt(f, v.in[k], path+k)
+	for _, k := range v.Keys {
+		unbuilt(f, v.In[k], path+k)
 	}
 }
