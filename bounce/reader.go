@@ -14,12 +14,12 @@ import (
 // A Reader understands messages that come to a return address. The zero
 // Reader has no table: use NewReader. It may be used from many goroutines.
 type Reader struct {
-	Table  *Table
+	Table  Rules
 	Walker message.Walker
 }
 
 // NewReader makes a Reader that gives its verdicts by a table.
-func NewReader(t *Table) *Reader { return &Reader{Table: t} }
+func NewReader(t Rules) *Reader { return &Reader{Table: t} }
 
 // Read says what a message is and what it says of whom. No message is an
 // error: what cannot be understood is an ordinary Message, and what passes a

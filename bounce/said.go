@@ -16,6 +16,8 @@ const maxText = 4 << 10
 
 // A said is Evidence made ready for the rules.
 type said struct {
+	original
+
 	stage  reply.Stage
 	text   string // folded
 	plain  string // the same without what stands in links behind the host
@@ -34,6 +36,7 @@ func read(e Evidence) said {
 	}
 	code, status := findReply(text)
 	s := said{stage: e.Stage, remote: strings.ToLower(e.RemoteMTA), code: e.Code, status: e.Status}
+	s.original = original{as: text, noCode: code == 0, noStatus: status == ""}
 	if s.code == 0 {
 		s.code = code
 	}

@@ -2,6 +2,7 @@ package bounce
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 
 	"homing/internal/reply"
@@ -19,8 +20,14 @@ type Rule struct {
 	Remote []string      // parts of the remote host's name; they may be in the text as well
 	Stages []reply.Stage // empty: any
 
+	// Patterns look at the text as it came, addresses and all, behind the
+	// reply code and the status that it lacks: "550 5.1.1 no such user".
+	Patterns []*regexp.Regexp
+
 	Class  Class // empty: that of the reason
 	Reason Reason
+
+	Last bool // of an operator's rule: asked only where no shipped rule fits
 
 	// Examples are texts that this rule wins on, without any other evidence.
 	// They are tested.
@@ -43,14 +50,16 @@ type Table struct {
 }
 
 // NewTable gives the table that is shipped, with rules of the operator before
-// it. The shipped rules stand from the particular to the general.
-func NewTable(first ...Rule) *Table {
+// it and, where they say Last, after it. The shipped rules stand from the
+// particular to the general.
+func NewTable(own ...Rule) *Table {
+	first, last := places(own)
 	t := &Table{}
 	for _, list := range []struct {
 		rules []Rule
 		links bool
 	}{{first, true}, {providerRules, true}, {senderRules, false}, {personRules, false}, {nearRules, false},
-		{generalRules, false}, {linkRules, true}, {statusRules, false}, {codeRules, false}} {
+		{generalRules, false}, {linkRules, true}, {statusRules, false}, {codeRules, false}, {last, true}} {
 		for _, r := range list.rules {
 			c := compile(r)
 			c.links = list.links
@@ -64,6 +73,19 @@ func NewTable(first ...Rule) *Table {
 	}
 	t.index = indexPhrases(words)
 	return t
+}
+
+// places says which of an operator's rules come before the shipped ones, and
+// which after them.
+func places(own []Rule) (first, last []Rule) {
+	for _, r := range own {
+		if r.Last {
+			last = append(last, r)
+		} else {
+			first = append(first, r)
+		}
+	}
+	return first, last
 }
 
 // Rules gives the rules in the order in which they are tried.
@@ -175,13 +197,18 @@ func (s *said) verdict(m Match) Verdict {
 	if m.Class == Hard && s.temporary() {
 		m.Class = Soft
 	}
-	return Verdict{Class: m.Class, Reason: m.Reason, CiviCRM: meanings[m.Reason].civicrm, Rule: m.Rule, Matched: m.Matched}
+	v := Verdict{Class: m.Class, Reason: m.Reason, CiviCRM: meanings[m.Reason].civicrm, Rule: m.Rule, Matched: m.Matched}
+	if v.Class == None && meanings[m.Reason].class != None { // an operator's rule says that it is no failure
+		v.CiviCRM = ""
+	}
+	return v
 }
 
 // A compiled Rule has its phrases in pieces.
 type compiled struct {
 	Rule
 	words, near, not []phrase
+	patterns         []pattern
 	first            int  // number of the first phrase of words in the table's index
 	links            bool // words may stand in links: the rule knows whose they are
 }
@@ -191,12 +218,13 @@ func compile(r Rule) compiled {
 	if c.Class == "" {
 		c.Class = meanings[r.Reason].class
 	}
+	c.patterns = newPatterns(r.Patterns)
 	c.words, c.near, c.not = newPhrases(r.Words), newPhrases(r.Near), newPhrases(r.Not)
 	return c
 }
 
 // match reports whether all conditions hold, and what was found: the words
-// before the status, the status before the code.
+// before the pattern, that before the status, the status before the code.
 func (c *compiled) match(s *said) (Match, bool) {
 	m := Match{Rule: c.Name, Class: c.Class, Reason: c.Reason}
 	if len(c.Stages) > 0 && !slices.Contains(c.Stages, s.stage) {
@@ -229,6 +257,16 @@ func (c *compiled) match(s *said) (Match, bool) {
 			return m, false
 		}
 	}
+	if len(c.patterns) > 0 { // last, because they take longest
+		got := s.find(c.patterns)
+		if got == "" {
+			return m, false
+		}
+		if len(c.words) == 0 {
+			m.Matched = got
+		}
+	}
+	m.Matched = cmp.Or(m.Matched, s.remote, string(s.stage))
 	return m, true
 }
 
