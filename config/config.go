@@ -40,7 +40,7 @@ type Config struct {
 	DNS          DNS           `toml:"dns" reload:"restart"`
 	Check        Check         `toml:"check"`
 	Notify       Notify        `toml:"notify"`
-	Bounce       Bounce        `toml:"bounce" reload:"restart"`
+	Bounce       Bounce        `toml:"bounce"`
 	Limits       Limits        `toml:"limits" reload:"restart"`
 	Retention    Retention     `toml:"retention"`
 	Log          Log           `toml:"log" reload:"restart"`
@@ -208,9 +208,9 @@ type Notify struct {
 }
 
 // Bounce is about understanding bounces. An empty RulesFile is the shipped
-// table alone.
+// table alone; what stands in it, package bounce reads.
 type Bounce struct {
-	RulesFile string `toml:"rules_file,file"`
+	RulesFile string `toml:"rules_file,path"`
 }
 
 // Limits bound what others can make us do. Sizes are in octets.

@@ -415,6 +415,26 @@ func TestFindDataDir(t *testing.T) {
 	}
 }
 
+func TestFindRulesFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "homing.toml")
+	tests := []struct{ name, text, want string }{
+		{"an absolute one", "[bounce]\nrules_file = '/etc/rules.toml'", "/etc/rules.toml"},
+		{"one beside the file", "bounce.rules_file = 'rules.toml'", filepath.Join(dir, "rules.toml")},
+		{"none", "[bounce]\n", ""},
+		{"no table", "bounce = 7", ""},
+		{"in a file that is wrong otherwise", "mode = 7\n[bounce]\nrules_file = '/etc/rules.toml'\nrule = 1", "/etc/rules.toml"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			write(t, path, []byte(tt.text))
+			if got, err := config.FindRulesFile(path); got != tt.want || err != nil {
+				t.Errorf("FindRulesFile = %q, %v, want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
 func TestRestartFor(t *testing.T) {
 	old := mustParse(t, smallest, "/etc/homing")
 	tests := []struct {

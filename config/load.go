@@ -78,26 +78,38 @@ func parseTree(data []byte) (*tomltree.Value, *Problem) {
 
 // FindDataDir gives the data_dir of a file that may be wrong otherwise: whoever
 // only wants to ask the running server can do so while the file is edited.
-func FindDataDir(path string) (string, error) {
-	data, err := os.ReadFile(path)
+func FindDataDir(path string) (string, error) { return findPath(path, DefaultDataDir, "data_dir") }
+
+// FindRulesFile gives the bounce.rules_file of a file that may be wrong
+// otherwise; "" where it names none.
+func FindRulesFile(path string) (string, error) { return findPath(path, "", "bounce", "rules_file") }
+
+// findPath gives the path at a key of a file, absolute, or otherwise.
+func findPath(file, otherwise string, key ...string) (string, error) {
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("reading the configuration: %w", err)
 	}
-	base, err := filepath.Abs(filepath.Dir(path))
+	base, err := filepath.Abs(filepath.Dir(file))
 	if err != nil {
 		return "", fmt.Errorf("finding the directory of the configuration: %w", err)
 	}
-	tree, problem := parseTree(data)
+	v, problem := parseTree(data)
 	if problem != nil {
-		problem.File = path
+		problem.File = file
 		return "", Problems{*problem}
 	}
-	dir := DefaultDataDir
-	if v := tree.In["data_dir"]; v != nil && v.Kind == tomltree.Text && v.Text != "" {
-		dir = v.Text
+	for _, step := range key {
+		if v != nil {
+			v = v.In[step]
+		}
 	}
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(base, dir)
+	found := otherwise
+	if v != nil && v.Kind == tomltree.Text && v.Text != "" {
+		found = v.Text
 	}
-	return dir, nil
+	if found != "" && !filepath.IsAbs(found) {
+		found = filepath.Join(base, found)
+	}
+	return found, nil
 }

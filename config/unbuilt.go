@@ -27,7 +27,6 @@ var gaps = []gap{
 	{"sink.type", string(SinkCiviCRM), false, "the civicrm sink is not built yet, so CiviCRM would hear of nothing; write a sink of type maildir, and let CiviCRM's Email Processor read it"},
 	{"delivery.smarthost.max_per_hour", "", false, `this limit is not built yet, so mail would go out faster than the provider takes it; write allow_rate = "500/h" at the application instead`},
 	{"delivery.smarthost.rewrites_sender", "", false, "finding the tag in a header is not built yet, so bounces would be lost; use a provider that keeps the envelope sender"},
-	{"bounce.rules_file", "", false, "rules of your own are not built yet, so bounces would be understood without them; leave it out"},
 	{"check", "", true, "the self-check does not run by itself yet, so nothing here has an effect"},
 	{"notify", "", true, "notices are not sent by mail yet, so nobody will hear of incidents this way; look at `homing status`"},
 	{"store.engine", string(Postgres), false, `the postgres engine is not built yet; write engine = "embedded", or leave it out`},

@@ -11,21 +11,28 @@ import (
 	"homing/internal/terminal"
 )
 
-// newClassify makes `homing classify`: what a message means, without a server
-// and without a configuration.
+// newClassify makes `homing classify`: what a message means, without a server.
+// Of a configuration it wants no more than the name of the rules.
 func newClassify() *cobra.Command {
 	var asJSON bool
+	var rules string
 	c := &cobra.Command{
 		Use:   "classify [FILE…]",
 		Short: "Say what a message (a bounce, a reply, anything) means and why",
 		Long: "Says what each message means: what kind it is, of whom it speaks, and which rule decided.\n" +
 			"A bare reply (\"550 5.1.1 …\"), or a line of a log that quotes one, is understood as well.\n" +
-			"\"-\" or no file reads a message from standard input. The exit code is 2 when a file could not be read.",
+			"\"-\" or no file reads a message from standard input. The exit code is 2 when a file could not be read.\n\n" +
+			"Where there is a configuration that names rules of your own, they decide as they do in the server;\n" +
+			"--rules tries others.",
 		RunE: func(c *cobra.Command, files []string) error {
 			if len(files) == 0 {
 				files = []string{"-"}
 			}
-			k := classifier{reader: bounce.NewReader(bounce.NewTable()), stdin: c.InOrStdin(), out: c.OutOrStdout(), json: asJSON, many: len(files) > 1}
+			table, err := tableFor(c, rules)
+			if err != nil {
+				return &exitError{exitUnable, err}
+			}
+			k := classifier{reader: bounce.NewReader(table), stdin: c.InOrStdin(), out: c.OutOrStdout(), json: asJSON, many: len(files) > 1}
 			failed := false
 			for _, name := range files {
 				if err := c.Context().Err(); err != nil {
@@ -43,6 +50,7 @@ func newClassify() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	c.Flags().StringVar(&rules, "rules", "", "the `FILE` with rules of your own (default: bounce.rules_file of the configuration)")
 	return c
 }
 

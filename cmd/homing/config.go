@@ -44,6 +44,7 @@ func checkConfig(c *cobra.Command, path string, asJSON bool) error {
 	case !errors.As(err, &problems):
 		return explainConfig(err)
 	}
+	problems = append(problems, ruleProblems(path)...)
 	out := c.OutOrStdout()
 	switch {
 	case asJSON:

@@ -128,6 +128,10 @@ func (h *house) reload() error {
 	if err != nil {
 		return err
 	}
+	table, err := tableOf(live)
+	if err != nil {
+		return err
+	}
 	sinks, err := h.sinks(live)
 	if err != nil {
 		return err
@@ -135,6 +139,7 @@ func (h *house) reload() error {
 	if err := h.teller.Use(sinks...); err != nil {
 		return err
 	}
+	h.rules.Use(table)
 	h.server.SetPolicy(policy)
 	h.queue.SetOptions(queueOptions(live))
 	h.delivery.SetOptions(deliveryOptions(live))

@@ -39,6 +39,7 @@ type house struct {
 	server    *server.Server
 	teller    *event.Teller
 	delivery  *delivery.Delivery
+	rules     *bounce.Live
 	reader    *bounce.Reader
 	smtpd     *smtpd.Metrics
 	listeners []listener
@@ -51,6 +52,11 @@ type house struct {
 func build(ctx context.Context, j job) (h *house, err error) {
 	h = &house{job: j, started: time.Now(), metrics: prometheus.NewRegistry(), open: make(chan struct{}), stopping: make(chan struct{})}
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	table, err := tableOf(h.cfg)
+	if err != nil {
+		return nil, explainConfig(err)
+	}
+	h.rules = bounce.NewLive(table)
 	if err := makeDataDir(h.cfg.DataDir, h.log); err != nil {
 		return nil, err
 	}
@@ -88,9 +94,8 @@ func (h *house) furnish(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dns.server: %w", err)
 	}
-	table := bounce.NewTable()
-	h.reader = bounce.NewReader(table)
-	h.queue = queue.New(queue.Config{Store: h.store, Table: table, Log: h.log, Metrics: queue.NewMetrics(h.metrics), Options: queueOptions(h.cfg)})
+	h.reader = bounce.NewReader(h.rules)
+	h.queue = queue.New(queue.Config{Store: h.store, Table: h.rules, Log: h.log, Metrics: queue.NewMetrics(h.metrics), Options: queueOptions(h.cfg)})
 	if h.smtpd, err = smtpd.NewMetrics(h.metrics); err != nil {
 		return err
 	}
