@@ -265,10 +265,13 @@ func CompilePattern(text string) (*regexp.Regexp, error) {
 	}
 	re, err := regexp.Compile("(?im)" + text)
 	var wrong *syntax.Error
+	if errors.As(err, &wrong) && (strings.HasPrefix(wrong.Expr, "(?<!") || strings.HasPrefix(wrong.Expr, "(?<=")) {
+		wrong = &syntax.Error{Code: syntax.ErrInvalidPerlOp, Expr: wrong.Expr[:4]} // it looks like a broken name
+	}
 	switch {
-	case errors.As(err, &wrong) && (wrong.Code == syntax.ErrInvalidPerlOp || wrong.Code == syntax.ErrInvalidEscape):
+	case wrong != nil && (wrong.Code == syntax.ErrInvalidPerlOp || wrong.Code == syntax.ErrInvalidEscape):
 		return nil, fmt.Errorf("%s cannot be used, because RE2 has no %q; write it without look-around, back references and the like", quote(text), wrong.Expr)
-	case errors.As(err, &wrong):
+	case wrong != nil:
 		return nil, fmt.Errorf("%s is not a regular expression (%s: %q); correct it (https://github.com/google/re2/wiki/Syntax)", quote(text), wrong.Code, wrong.Expr)
 	case err != nil:
 		return nil, err

@@ -118,6 +118,7 @@ func TestParseRulesNamesWhatIsWrong(t *testing.T) {
 		{"an address", ruleText("not = ['to ann@example.com']\n"), []string{`line 6: rule.not: "to ann@example.com" has an address in it, and addresses are taken out of the text before; use pattern for them`}},
 		{"a broken pattern", ruleText("pattern = ['a(b']\n"), []string{"line 6: rule.pattern: \"a(b\" is not a regular expression (missing closing ): \"(?im)a(b\"); correct it (https://github.com/google/re2/wiki/Syntax)"}},
 		{"look-around", ruleText("pattern = ['a(?!b)']\n"), []string{`line 6: rule.pattern: "a(?!b)" cannot be used, because RE2 has no "(?!"; write it without look-around, back references and the like`}},
+		{"looking back", ruleText("pattern = ['(?<=a)b']\n"), []string{`line 6: rule.pattern: "(?<=a)b" cannot be used, because RE2 has no "(?<="; write it without look-around, back references and the like`}},
 		{"a back reference", ruleText(`pattern = ['(a)\1']` + "\n"), []string{`line 6: rule.pattern: "(a)\\1" cannot be used, because RE2 has no "\\1"; write it without look-around, back references and the like`}},
 		{"a pattern that fits everything", ruleText("pattern = ['(?:vol)?']\n"), []string{`line 6: rule.pattern: "(?:vol)?" fits every text, because it matches the empty one; take the ? or * from a part of it`}},
 		{"too long a pattern", ruleText("pattern = ['" + strings.Repeat("a", 1001) + "']\n"), []string{`line 6: rule.pattern: "` + strings.Repeat("a", 80) + `…" has 1001 octets, and a pattern may have 1000; make several of it`}},

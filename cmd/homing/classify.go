@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -8,14 +9,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"homing/bounce"
+	"homing/bounce/civicrm"
 	"homing/internal/terminal"
 )
+
+// A classify is what was typed behind `homing classify`.
+type classify struct {
+	json   bool
+	rules  string
+	export string // of CiviCRM's patterns
+	place  string
+}
 
 // newClassify makes `homing classify`: what a message means, without a server.
 // Of a configuration it wants no more than the name of the rules.
 func newClassify() *cobra.Command {
-	var asJSON bool
-	var rules string
+	var typed classify
 	c := &cobra.Command{
 		Use:   "classify [FILE…]",
 		Short: "Say what a message (a bounce, a reply, anything) means and why",
@@ -23,35 +32,89 @@ func newClassify() *cobra.Command {
 			"A bare reply (\"550 5.1.1 …\"), or a line of a log that quotes one, is understood as well.\n" +
 			"\"-\" or no file reads a message from standard input. The exit code is 2 when a file could not be read.\n\n" +
 			"Where there is a configuration that names rules of your own, they decide as they do in the server;\n" +
-			"--rules tries others.",
+			"--rules tries others.\n\n" +
+			"--import-civicrm reads no message. It prints rules made from an export of CiviCRM's table\n" +
+			"civicrm_mailing_bounce_pattern; the exit code is 1 when a pattern had to be left out.",
 		RunE: func(c *cobra.Command, files []string) error {
-			if len(files) == 0 {
-				files = []string{"-"}
+			switch {
+			case typed.export != "" && (len(files) > 0 || typed.json || typed.rules != ""):
+				return usage(c, errors.New("--import-civicrm stands alone, or with --place"))
+			case typed.place != "first" && typed.place != "last":
+				return usage(c, fmt.Errorf("--place is first or last, not %q", typed.place))
+			case typed.export != "":
+				return importCiviCRM(c, typed.export, typed.place == "last")
+			case c.Flags().Changed("place"):
+				return usage(c, errors.New("--place belongs to --import-civicrm"))
 			}
-			table, err := tableFor(c, rules)
-			if err != nil {
-				return &exitError{exitUnable, err}
-			}
-			k := classifier{reader: bounce.NewReader(table), stdin: c.InOrStdin(), out: c.OutOrStdout(), json: asJSON, many: len(files) > 1}
-			failed := false
-			for _, name := range files {
-				if err := c.Context().Err(); err != nil {
-					return err
-				}
-				if err := k.file(name); err != nil {
-					fmt.Fprintf(c.ErrOrStderr(), "homing: cannot classify %s: %v\n", name, err)
-					failed = true
-				}
-			}
-			if failed {
-				return &exitError{code: exitUnable}
-			}
-			return nil
+			return typed.run(c, files)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
-	c.Flags().StringVar(&rules, "rules", "", "the `FILE` with rules of your own (default: bounce.rules_file of the configuration)")
+	c.Flags().BoolVar(&typed.json, "json", false, "print one JSON object a line")
+	c.Flags().StringVar(&typed.rules, "rules", "", "the `FILE` with rules of your own (default: bounce.rules_file of the configuration)")
+	c.Flags().StringVar(&typed.export, "import-civicrm", "", "print rules made from this `FILE.csv` of CiviCRM's bounce patterns")
+	c.Flags().StringVar(&typed.place, "place", "last", "where the imported rules stand: first, before the shipped ones, or last")
 	return c
+}
+
+func (k *classify) run(c *cobra.Command, files []string) error {
+	if len(files) == 0 {
+		files = []string{"-"}
+	}
+	table, err := tableFor(c, k.rules)
+	if err != nil {
+		return &exitError{exitUnable, err}
+	}
+	one := classifier{reader: bounce.NewReader(table), stdin: c.InOrStdin(), out: c.OutOrStdout(), json: k.json, many: len(files) > 1}
+	failed := false
+	for _, name := range files {
+		if err := c.Context().Err(); err != nil {
+			return err
+		}
+		if err := one.file(name); err != nil {
+			fmt.Fprintf(c.ErrOrStderr(), "homing: cannot classify %s: %v\n", name, err)
+			failed = true
+		}
+	}
+	if failed {
+		return &exitError{code: exitUnable}
+	}
+	return nil
+}
+
+// importCiviCRM prints the rules that an export of CiviCRM makes, and says what
+// it had to leave out.
+func importCiviCRM(c *cobra.Command, name string, last bool) error {
+	export, err := readStart(name, civicrm.MaxOctets+1)
+	if name == "-" {
+		export, err = io.ReadAll(io.LimitReader(c.InOrStdin(), civicrm.MaxOctets+1))
+	}
+	if err != nil {
+		return &exitError{exitUnable, fmt.Errorf("reading the patterns: %w", err)}
+	}
+	file, err := civicrm.Import(export, last)
+	if err != nil {
+		return &exitError{exitUnable, fmt.Errorf("%s: %w", name, err)}
+	}
+	if _, err := c.OutOrStdout().Write(file.Text); err != nil {
+		return err
+	}
+	for _, l := range file.LeftOut {
+		fmt.Fprintf(c.ErrOrStderr(), "homing: %s:%d: left out: %s\n", name, l.Line, l.Why)
+	}
+	if len(file.LeftOut) > 0 {
+		return &exitError{code: exitFailed}
+	}
+	return nil
+}
+
+// readStart reads at most so many octets of a file.
+func readStart(name string, octets int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, octets))
 }
 
 // A classifier classifies one file after the other.

@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -29,12 +27,7 @@ const maxRulesOctets = 1<<20 + 1
 // readTable gives the table that a file of rules makes. What is wrong with the
 // file is config.Problems; anything else says why it could not be read.
 func readTable(path string) (*bounce.Table, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the rules: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxRulesOctets))
+	data, err := readStart(path, maxRulesOctets)
 	if err != nil {
 		return nil, fmt.Errorf("reading the rules: %w", err)
 	}
