@@ -302,10 +302,11 @@ const maxNear = 8
 func (c *compiled) besides(text string, start, end int) string {
 	from, to := max(start-gap, 0), min(end+gap, len(text))
 	for _, p := range c.near {
-		if a, b := p.next(text[:to], end); b > 0 {
-			return text[start:b]
-		} else if a, b = p.next(text[:start], from); b > 0 {
-			return text[a:end]
+		if _, behind := p.next(text[:to], end); behind > 0 {
+			return text[start:behind]
+		}
+		if before, found := p.next(text[:start], from); found > 0 {
+			return text[before:end]
 		}
 	}
 	return ""

@@ -69,12 +69,13 @@ func TestTheSameTextMeansTheSameInAReplyAndInAReport(t *testing.T) {
 // A report that carries a reply means what the reply means: there is one table,
 // and what stands around it does not change the answer.
 func TestAReplyMeansTheSameInsideAReport(t *testing.T) {
-	rd := bounce.NewReader(bounce.NewTable())
-	for r, text := range examples(rd.Table) {
+	table := bounce.NewTable()
+	rd := bounce.NewReader(table)
+	for r, text := range examples(table) {
 		if len(r.Stages) > 0 || strings.Contains(text, "in reply to") || r.Reason == bounce.Greylisted {
 			continue
 		}
-		want := rd.Table.Classify(bounce.Evidence{Stage: reply.RCPT, Text: text})
+		want := table.Classify(bounce.Evidence{Stage: reply.RCPT, Text: text})
 		report, err := rd.Read(strings.NewReader("From: MAILER-DAEMON@mx.example.net\nReturn-Path: <>\nSubject: failure notice\n" +
 			"Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n" +
 			"Reporting-MTA: dns; mx.example.net\n\nFinal-Recipient: rfc822; bob@example.net\nAction: failed\n" +
