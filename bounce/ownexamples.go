@@ -72,15 +72,12 @@ func (d *draft) trials(text string) []Evidence {
 // misses says which condition keeps the rule from fitting; "" when it fits.
 func (d *draft) misses(e Evidence) string {
 	s := read(e)
-	whole := compile(d.Rule)
-	found := func(p phrase) bool { return p.in(s.text) != "" }
-	if len(whole.words) > 0 && !slices.ContainsFunc(whole.words, found) {
-		return "none of its words is in it; take them from the example"
-	}
 	for _, condition := range []struct {
 		only Rule
 		why  string
 	}{
+		{Rule{Words: d.Words}, "none of its words is in it; take them from the example"},
+		{Rule{Words: d.Words, Near: d.Near}, "no phrase of near is within 80 octets of its words; bring them together in the example"},
 		{Rule{Patterns: d.Patterns}, "none of its patterns matches it; try them one by one"},
 		{Rule{Codes: d.Codes}, "it has none of its reply codes; begin the example with the code"},
 		{Rule{Status: d.Status}, "it has none of its enhanced codes; put one behind the reply code of the example"},
@@ -88,6 +85,9 @@ func (d *draft) misses(e Evidence) string {
 		{Rule{Not: d.Not}, "a phrase of not is in it; leave one of the two out"},
 	} {
 		c := compile(condition.only)
+		c.links = true
+		index := indexPhrases(c.words)
+		s.marks = index.mark(s.text)
 		if _, fits := c.match(&s); !fits {
 			return condition.why
 		}

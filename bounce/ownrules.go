@@ -143,6 +143,7 @@ func (f *ruleFile) rules(v *tomltree.Value) {
 var ruleKeys = map[string]func(*draft, *tomltree.Value){
 	"name":     (*draft).readName,
 	"words":    func(d *draft, v *tomltree.Value) { d.Words = d.phrases(v, "words") },
+	"near":     (*draft).readNear,
 	"not":      func(d *draft, v *tomltree.Value) { d.Not = d.phrases(v, "not") },
 	"pattern":  (*draft).readPatterns,
 	"status":   (*draft).readStatus,
@@ -156,7 +157,7 @@ var ruleKeys = map[string]func(*draft, *tomltree.Value){
 }
 
 // keyNames are the keys of a rule, in the order in which they are explained.
-var keyNames = []string{"name", "words", "not", "pattern", "status", "code", "remote", "stage", "reason", "class", "place", "examples"}
+var keyNames = []string{"name", "words", "near", "not", "pattern", "status", "code", "remote", "stage", "reason", "class", "place", "examples"}
 
 // conditionKeys are those of which a rule needs one.
 var conditionKeys = []string{"words", "pattern", "status", "code", "remote", "stage"}
@@ -239,6 +240,13 @@ func (d *draft) phrases(v *tomltree.Value, key string) []string {
 		}
 	}
 	return all
+}
+
+func (d *draft) readNear(v *tomltree.Value) {
+	d.Near = d.phrases(v, "near")
+	if d.table.In["words"] == nil {
+		d.errorf(v, "near", "stands near the words of a rule, and this one has none; write words as well")
+	}
 }
 
 func (d *draft) readPatterns(v *tomltree.Value) {

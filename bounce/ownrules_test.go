@@ -55,6 +55,7 @@ func TestParseRulesReadsEachKey(t *testing.T) {
 [[rule]]
 name = "all-keys"
 words = ["quux * zork", "Büro geschlossen"]
+near = ["corge", "grault"]
 not = ["spam"]
 pattern = ['(?:corge|garply) .{1,40} waldo']
 status = ["5.2.*"]
@@ -67,8 +68,8 @@ place = "last"
 examples = ["550 5.2.99 Quux grault zork\nyour corge is now waldo"]
 `)
 	r := rules[0]
-	got := fmt.Sprintf("%d %s %q %q %s %q %d %q %v %s %s %v %q", len(rules), r.Name, r.Words, r.Not, r.Patterns, r.Status, r.Codes, r.Remote, r.Stages, r.Reason, r.Class, r.Last, r.Examples)
-	want := `1 all-keys ["quux * zork" "Büro geschlossen"] ["spam"] [(?im)(?:corge|garply) .{1,40} waldo] ["5.2.*"] [550 55 5] ["mx.example.net"] [rcpt dot dsn] mailbox_full hard true ["550 5.2.99 Quux grault zork\nyour corge is now waldo"]`
+	got := fmt.Sprintf("%d %s %q %q %q %s %q %d %q %v %s %s %v %q", len(rules), r.Name, r.Words, r.Near, r.Not, r.Patterns, r.Status, r.Codes, r.Remote, r.Stages, r.Reason, r.Class, r.Last, r.Examples)
+	want := `1 all-keys ["quux * zork" "Büro geschlossen"] ["corge" "grault"] ["spam"] [(?im)(?:corge|garply) .{1,40} waldo] ["5.2.*"] [550 55 5] ["mx.example.net"] [rcpt dot dsn] mailbox_full hard true ["550 5.2.99 Quux grault zork\nyour corge is now waldo"]`
 	if got != want {
 		t.Errorf("rule\n%s, want\n%s", got, want)
 	}
@@ -101,7 +102,7 @@ func TestParseRulesNamesWhatIsWrong(t *testing.T) {
 			`line 2: rule.examples: is missing; write at least one text that this rule is for, like examples = ["550 5.2.2 mailbox full"]`,
 			"line 2: rule: fits every text; say what it looks for with one of words, pattern, status, code, remote, stage"}},
 		{"an unknown key", ruleText("wards = 1\n"), []string{`line 6: rule.wards: there is no such key; did you mean "words"?`}},
-		{"a key that is like no other", ruleText("priority = 1\n"), []string{"line 6: rule.priority: there is no such key; remove it, or write one of name, words, not, pattern, status, code, remote, stage, reason, class, place, examples"}},
+		{"a key that is like no other", ruleText("priority = 1\n"), []string{"line 6: rule.priority: there is no such key; remove it, or write one of name, words, near, not, pattern, status, code, remote, stage, reason, class, place, examples"}},
 		{"a name that is no text", name("7"), []string{`line 2: rule.name: must be text, not a number; write it in quotes, like name = "village-isp-full"`}},
 		{"no name in it", name("''"), []string{`line 2: rule.name: is empty; write it like name = "village-isp-full"`}},
 		{"a name with a space", name("'a b'"), []string{`line 2: rule.name: "a b" is not a name; use at most 64 letters, digits and "-"`}},
@@ -145,6 +146,8 @@ func TestParseRulesNamesWhatIsWrong(t *testing.T) {
 		{"an example without the status", ruleText("status = ['5.2.2']\n"), []string{`line 5: rule.examples: this rule does not fit its example "550 Postvak zit vol": it has none of its enhanced codes; put one behind the reply code of the example`}},
 		{"an example of another stage", "[[rule]]\nname = 'a'\nreason = 'loop'\nstage = ['dsn']\nexamples = ['550 no (in reply to MAIL FROM command)']\n", []string{
 			`line 5: rule.examples: this rule does not fit its example "550 no (in reply to MAIL FROM command)": it names another stage of the dialogue; leave that out of the example`}},
+		{"near without words", "[[rule]]\nname = 'a'\nreason = 'loop'\ncode = [550]\nnear = ['round']\nexamples = ['550 round']\n", []string{"line 5: rule.near: stands near the words of a rule, and this one has none; write words as well"}},
+		{"an example whose words stand apart", ruleText("near = ['zork']\n"), []string{`line 5: rule.examples: this rule does not fit its example "550 Postvak zit vol": no phrase of near is within 80 octets of its words; bring them together in the example`}},
 		{"an example that not forbids", ruleText("not = ['vol']\n"), []string{`line 5: rule.examples: this rule does not fit its example "550 Postvak zit vol": a phrase of not is in it; leave one of the two out`}},
 		{"an example that a shipped rule wins", ruleText("[[rule]]\nname = 'b'\nplace = 'last'\nreason = 'loop'\npattern = ['mailbox full']\nexamples = ['552 mailbox full']\n"), []string{
 			"line 11: rule.examples: the shipped rule words-full wins on this text; place it first, or say more"}},
