@@ -5,76 +5,88 @@ package bounce
 // them all.
 var (
 	mailboxes = []string{
-		"user", "username", "userid", "recipient", "mailbox", "mail box", "inbox", "account", "address", "mailaddress", "mail address", "addressee", "o/r name", "orname",
-		"email", "e-mail", "member", "subscriber", "local part", "person", "customer", "rcpt",
-		"benutzer", "empfanger", "postfach", "konto", "adresse", "adressat",
+		"user", "username", "userid", "recipient", "mailbox", "mail box", "inbox", "account", "address", "mailaddress",
+		"mail address", "addressee", "o/r name", "orname", "email", "e-mail", "member", "subscriber", "local part",
+		"person", "customer", "rcpt", "benutzer", "empfanger", "postfach", "konto", "adresse", "adressat",
 		"utilisateur", "destinataire", "compte", "boite", "usuario", "destinatario", "cuenta", "buzon", "casilla",
-		"direccion", "utente", "casella", "indirizzo", "conta", "caixa", "endereco", "utilizador",
-		"gebruiker", "ontvanger", "postvak", "adres", "uzytkownik", "odbiorca", "skrzynka", "uzivatel", "prijemce",
-		"schranka", "anvandare", "mottagare", "brevlada", "bruger", "modtager", "postkasse", "bruker", "mottaker",
-		"postboks", "kayttaja", "vastaanottaja", "postilaatikko", "felhasznalo", "cimzett", "postafiok",
-		"utilizator", "destinatar", "casuta", "kullanici", "alici", "posta kutusu", "χρηστης", "παραληπτης",
-		"пользовател", "получател", "адресат", "ящик", "аккаунт", "учетная запись",
-		"ユーザ", "受信者", "宛先", "アドレス", "メールボックス", "アカウント", "用户", "收件人", "郵箱", "邮箱", "帐号", "사용자", "수신자", "메일함",
+		"direccion", "utente", "casella", "indirizzo", "conta", "caixa", "endereco", "utilizador", "gebruiker",
+		"ontvanger", "postvak", "adres", "uzytkownik", "odbiorca", "skrzynka", "uzivatel", "prijemce", "schranka",
+		"anvandare", "mottagare", "brevlada", "bruger", "modtager", "postkasse", "bruker", "mottaker", "postboks",
+		"kayttaja", "vastaanottaja", "postilaatikko", "felhasznalo", "cimzett", "postafiok", "utilizator",
+		"destinatar", "casuta", "kullanici", "alici", "posta kutusu", "χρηστης", "παραληπτης", "пользовател",
+		"получател", "адресат", "ящик", "аккаунт", "учетная запись", "ユーザ", "受信者", "宛先", "アドレス", "メールボックス", "アカウント",
+		"用户", "收件人", "郵箱", "邮箱", "帐号", "사용자", "수신자", "메일함",
 	}
 	hosts = []string{
-		"host", "domain", "hostname", "domain name", "server name", "mail server", "mail exchanger", "mx", "nameserver",
-		"zieldomain", "domane", "domaine", "hote", "dominio", "servidor", "domein", "domena", "serwer", "doman",
-		"alan adi", "домен", "сервер", "ドメイン", "域名", "도메인",
+		"host", "domain", "hostname", "domain name", "server name", "mail server", "mail exchanger", "mx",
+		"nameserver", "zieldomain", "domane", "domaine", "hote", "dominio", "servidor", "domein", "domena", "serwer",
+		"doman", "alan adi", "домен", "сервер", "ドメイン", "域名", "도메인",
 	}
 
 	nobody = []string{
-		"unknown", "not known", "isn't known", "not found", "no such", "does not exist", "doesn't exist", "do not exist", "not exist",
-		"doesnt exist", "non-existent", "nonexistent", "non existing", "non-existing", "unrecognized", "unrecognised", "not recognized", "invalid",
-		"not valid", "undefined", "not defined", "can not find", "cannot find", "can't find", "could not find", "couldn't find",
-		"unable to find", "not listed", "no longer exist", "misspelled", "incorrect", "wrong", "undeliverable", "no record of",
-		"unbekannt", "existiert nicht", "nicht gefunden", "nicht vorhanden", "ungultig", "gibt es nicht", "kein gultig",
-		"inconnu", "n'existe pas", "inexistant", "introuvable", "invalide", "non valide",
-		"desconocid", "no existe", "inexistente", "no encontrad", "no valid", "no se encuentra",
-		"sconosciut", "non esiste", "non trovat", "non valid", "desconhecid", "nao existe", "nao encontrad", "invalid",
-		"onbekend", "bestaat niet", "niet gevonden", "ongeldig", "nieznan", "nie istnieje", "nie znalezion", "neznam",
-		"neexist", "nenalezen", "okand", "finns inte", "hittades inte", "ukendt", "findes ikke", "ukjent", "finnes ikke",
-		"tuntematon", "ei ole olemassa", "ei loydy", "ismeretlen", "nem letez", "nem talal", "necunoscut", "nu exista", "bilinm",
-		"bulunamad", "mevcut degil", "yok", "δεν υπαρχει", "αγνωστος", "неизвест", "не найден", "не существ", "отсутствует", "нет такого",
-		"存在しま", "見つかりま", "不明", "ありません", "不存在", "找不到", "无效", "존재하지", "찾을 수 없", "없습니다",
+		"unknown", "not known", "isn't known", "not found", "no such", "does not exist", "doesn't exist",
+		"do not exist", "not exist", "doesnt exist", "non-existent", "nonexistent", "non existing", "non-existing",
+		"unrecognized", "unrecognised", "not recognized", "invalid", "not valid", "undefined", "not defined",
+		"can not find", "cannot find", "can't find", "could not find", "couldn't find", "unable to find", "not listed",
+		"no longer exist", "misspelled", "incorrect", "wrong", "undeliverable", "no record of", "unbekannt",
+		"existiert nicht", "nicht gefunden", "nicht vorhanden", "ungultig", "gibt es nicht", "kein gultig", "inconnu",
+		"n'existe pas", "inexistant", "introuvable", "invalide", "non valide", "desconocid", "no existe",
+		"inexistente", "no encontrad", "no valid", "no se encuentra", "sconosciut", "non esiste", "non trovat",
+		"non valid", "desconhecid", "nao existe", "nao encontrad", "invalid", "onbekend", "bestaat niet",
+		"niet gevonden", "ongeldig", "nieznan", "nie istnieje", "nie znalezion", "neznam", "neexist", "nenalezen",
+		"okand", "finns inte", "hittades inte", "ukendt", "findes ikke", "ukjent", "finnes ikke", "tuntematon",
+		"ei ole olemassa", "ei loydy", "ismeretlen", "nem letez", "nem talal", "necunoscut", "nu exista", "bilinm",
+		"bulunamad", "mevcut degil", "yok", "δεν υπαρχει", "αγνωστος", "неизвест", "не найден", "не существ",
+		"отсутствует", "нет такого", "存在しま", "見つかりま", "不明", "ありません", "不存在", "找不到", "无效", "존재하지", "찾을 수 없", "없습니다",
 	}
 	full = []string{
-		"full", "quota", "exceeded", "exceeds", "exceeding", "storage", "out of space", "no space", "too full", "limit reached",
-		"voll", "uberschritten", "erschopft", "plein", "satur", "depasse", "llen", "excedid", "superad", "pien", "esaurit",
-		"superat", "cheia", "excedeu", "esgotad", "is vol", "zit vol", "overvol", "overschreden", "peln", "przepeln", "przekrocz", "plna", "plny", "prekroc", "fulla",
-		"fullt", "fuld", "overskred", "taynna", "ylitt", "megtelt", "betelt", "plin", "depasit", "dolu", "doldu", "asild",
-		"πληρες", "γεματο", "переполн", "превыш", "заполнен", "いっぱい", "容量", "超え", "已满", "已滿", "超出", "가득", "초과",
+		"full", "quota", "exceeded", "exceeds", "exceeding", "storage", "out of space", "no space", "too full",
+		"limit reached", "voll", "uberschritten", "erschopft", "plein", "satur", "depasse", "llen", "excedid",
+		"superad", "pien", "esaurit", "superat", "cheia", "excedeu", "esgotad", "is vol", "zit vol", "overvol",
+		"overschreden", "peln", "przepeln", "przekrocz", "plna", "plny", "prekroc", "fulla", "fullt", "fuld",
+		"overskred", "taynna", "ylitt", "megtelt", "betelt", "plin", "depasit", "dolu", "doldu", "asild", "πληρες",
+		"γεματο", "переполн", "превыш", "заполнен", "いっぱい", "容量", "超え", "已满", "已滿", "超出", "가득", "초과",
 	}
 	closed = []string{
-		"cancellat", "geloscht", "supprim", "eliminad", "usuniet", "smazan", "verwijderd", "slettet", "borttag", "torolt", "silin", "sters",
-		"disabled", "deactivated", "suspended", "inactive", "not active", "not activated", "locked", "closed", "cancelled",
-		"canceled", "terminated", "expired", "frozen", "dormant", "discontinued", "retired", "revoked", "archived", "decommissioned",
-		"no longer active", "no longer in service", "no longer in use", "no longer monitored", "shut down", "switched off", "abandoned",
-		"deaktiviert", "gesperrt", "inaktiv", "geschlossen", "abgeschaltet", "stillgelegt", "desactiv", "suspendu", "ferme", "cloture",
-		"desactivad", "suspendid", "inactiv", "cerrad", "disattivat", "sospes", "chius", "disabilitat", "desativad", "suspens", "inativ",
-		"encerrad", "uitgeschakeld", "opgeheven", "geblokkeerd", "zablokowan", "nieaktywn", "zawieszon", "wylaczon", "zablokovan",
-		"zrusen", "deaktivovan", "avstangd", "inaktiverad", "lukket", "deaktivert", "suljettu", "poistettu", "letiltott", "felfuggeszt",
-		"megszunt", "dezactivat", "devre disi", "askiya", "kapatil", "отключен", "заблокирован", "неактив", "удален", "закрыт",
-		"無効", "停止", "解約", "停用", "禁用", "冻结", "정지", "비활성",
+		"cancellat", "geloscht", "supprim", "eliminad", "usuniet", "smazan", "verwijderd", "slettet", "borttag",
+		"torolt", "silin", "sters", "disabled", "deactivated", "suspended", "inactive", "not active", "not activated",
+		"locked", "closed", "cancelled", "canceled", "terminated", "expired", "frozen", "dormant", "discontinued",
+		"retired", "revoked", "archived", "decommissioned", "no longer active", "no longer in service",
+		"no longer in use", "no longer monitored", "shut down", "switched off", "abandoned", "deaktiviert", "gesperrt",
+		"inaktiv", "geschlossen", "abgeschaltet", "stillgelegt", "desactiv", "suspendu", "ferme", "cloture",
+		"desactivad", "suspendid", "inactiv", "cerrad", "disattivat", "sospes", "chius", "disabilitat", "desativad",
+		"suspens", "inativ", "encerrad", "uitgeschakeld", "opgeheven", "geblokkeerd", "zablokowan", "nieaktywn",
+		"zawieszon", "wylaczon", "zablokovan", "zrusen", "deaktivovan", "avstangd", "inaktiverad", "lukket",
+		"deaktivert", "suljettu", "poistettu", "letiltott", "felfuggeszt", "megszunt", "dezactivat", "devre disi",
+		"askiya", "kapatil", "отключен", "заблокирован", "неактив", "удален", "закрыт", "無効", "停止", "解約", "停用", "禁用",
+		"冻结", "정지", "비활성",
 	}
 )
 
 // ours are words that turn such a sentence into one about us.
 var ours = []string{
-	"sender", "your address", "your domain", "your email", "your e-mail", "your account", "from address", "return path", "envelope from",
-	"reply address", "mail from", "helo", "ehlo", "procmail", "couldn't create", "ldap", "database", "lookup", "not allowed", "policy", "your ip", "ip address", "your host", "your server", "relay", "spam", "blocked",
-	"blacklist", "message-id", "message id", "header", "command", "signature", "dkim", "spf", "dmarc", "reverse", "ptr", "charset", "too many",
-	"absender", "expediteur", "emetteur", "remitente", "mittente", "remetente", "afzender", "nadawc", "odesilatel", "avsandar", "afsender",
-	"avsender", "lahettaj", "felado", "expeditor", "gonderen", "отправител", "送信者", "发件人", "보낸",
+	"sender", "your address", "your domain", "your email", "your e-mail", "your account", "from address",
+	"return path", "envelope from", "reply address", "mail from", "helo", "ehlo", "procmail", "couldn't create",
+	"ldap", "database", "lookup", "not allowed", "policy", "your ip", "ip address", "your host", "your server",
+	"relay", "spam", "blocked", "blacklist", "message-id", "message id", "header", "command", "signature", "dkim",
+	"spf", "dmarc", "reverse", "ptr", "charset", "too many", "absender", "expediteur", "emetteur", "remitente",
+	"mittente", "remetente", "afzender", "nadawc", "odesilatel", "avsandar", "afsender", "avsender", "lahettaj",
+	"felado", "expeditor", "gonderen", "отправител", "送信者", "发件人", "보낸",
 }
 
 // messages and large make the sentence that a message is too large.
 var (
-	messages = []string{"message", "mail", "email", "e-mail", "nachricht", "courriel", "mensaje", "correo", "messaggio", "mensagem", "bericht", "meddelande",
-		"besked", "melding", "viesti", "wiadomosc", "zprava", "uzenet", "mesaj", "сообщение", "письмо", "メール", "メッセージ", "邮件", "郵件", "메일"}
-	large = []string{"too large", "too big", "oversize", "zu gross", "zu groß", "trop gros", "trop volumineux", "trop grand", "demasiado grande",
-		"troppo grande", "muito grande", "te groot", "for stor", "liian suuri", "za duz", "zbyt duz", "prilis velk", "tul nagy", "prea mare",
-		"cok buyuk", "слишком больш", "大きすぎ", "过大", "過大", "太大", "너무 큽"}
+	messages = []string{
+		"message", "mail", "email", "e-mail", "nachricht", "courriel", "mensaje", "correo", "messaggio", "mensagem",
+		"bericht", "meddelande", "besked", "melding", "viesti", "wiadomosc", "zprava", "uzenet", "mesaj", "сообщение",
+		"письмо", "メール", "メッセージ", "邮件", "郵件", "메일",
+	}
+	large = []string{
+		"too large", "too big", "oversize", "zu gross", "zu groß", "trop gros", "trop volumineux", "trop grand",
+		"demasiado grande", "troppo grande", "muito grande", "te groot", "for stor", "liian suuri", "za duz",
+		"zbyt duz", "prilis velk", "tul nagy", "prea mare", "cok buyuk", "слишком больш", "大きすぎ", "过大", "過大", "太大",
+		"너무 큽",
+	}
 )
 
 // nearRules make sentences of a word for a thing and a word for what is wrong

@@ -7,8 +7,8 @@ package bounce
 var robots = []string{
 	"mailer-daemon", "mailerdaemon", "mailer_daemon", "mail-daemon", "postmaster", "post_master", "mdaemon", "ndr",
 	"bounce", "bounces", "mail.delivery.system", "mail-delivery", "mailsystem", "mail-system", "mail_system",
-	"delivery", "posta-certificata", "symantec_antivirus_for_smtp_gateways", "e500_smtp_mail_service", "mailadmin", "sysadmin",
-	"maildelivery", "dsn", "double-bounce", "administrator", "mailadministrator",
+	"delivery", "posta-certificata", "symantec_antivirus_for_smtp_gateways", "e500_smtp_mail_service", "mailadmin",
+	"sysadmin", "maildelivery", "dsn", "double-bounce", "administrator", "mailadministrator",
 }
 
 // robotNames are in the names that mail systems give themselves, folded.
@@ -55,12 +55,20 @@ var failures = newLexicon(
 var delays = newLexicon(
 	"has not yet been delivered", "not yet been delivered", "warning: message", "delayed", "delivery is delayed",
 	"delivery delay", "will be retried", "still being retried", "warning message only", "warning only",
-	"this is a warning", "has been postponed", "will continue to try", "delay reason:", "will be attempted", "attempts will be made", "we will retry", "will retry", "not been able to deliver * yet", "still trying", "keep trying", "transient non-fatal", "temporarily unable", "warning: could not send", "could not be sent yet", "delivery delayed", "noch nicht zugestellt", "noch nicht ausgeliefert", "wird weiter versucht", "weitere zustellversuche", "pas encore", "nouvelles tentatives", "aun no se ha", "todavia no", "non e ancora", "non ancora", "ainda nao", "nog niet", "annu inte", "endnu ikke", "enna ikke", "jeszcze nie", "dosud nebyl", "meg nem", "nu a fost inca", "henuz", "пока не доставлено", "еще не доставлено", "до сих пор не", "будет повторена", "попытки доставки будут", "продолжит попытки", "задержка", "задержк", "まだ配信", "再送を試み", "再送いたし", "再送します", "遅れて", "延迟", "延遲", "지연", "will keep trying", "attempts will continue",
-	"delivery attempts will continue", "temporary failure report", "delivery incomplete", "advisory-only",
-	"could not send message for", "do not need to resend", "not need to resend", "queued for",
-	"has been enqueued and undeliverable", "still undelivered", "delivery temporarily suspended", "we will keep trying",
-	"is still in the queue", "verzogert", "verzogerung", "retarde", "retrasado", "demora en la entrega",
-	"ritardo nella consegna", "atrasada", "vertraagd", "opoznion", "задержан", "遅延",
+	"this is a warning", "has been postponed", "will continue to try", "delay reason:", "will be attempted",
+	"attempts will be made", "we will retry", "will retry", "not been able to deliver * yet", "still trying",
+	"keep trying", "transient non-fatal", "temporarily unable", "warning: could not send", "could not be sent yet",
+	"delivery delayed", "noch nicht zugestellt", "noch nicht ausgeliefert", "wird weiter versucht",
+	"weitere zustellversuche", "pas encore", "nouvelles tentatives", "aun no se ha", "todavia no", "non e ancora",
+	"non ancora", "ainda nao", "nog niet", "annu inte", "endnu ikke", "enna ikke", "jeszcze nie", "dosud nebyl",
+	"meg nem", "nu a fost inca", "henuz", "пока не доставлено", "еще не доставлено", "до сих пор не",
+	"будет повторена", "попытки доставки будут", "продолжит попытки", "задержка", "задержк", "まだ配信", "再送を試み", "再送いたし",
+	"再送します", "遅れて", "延迟", "延遲", "지연", "will keep trying", "attempts will continue", "delivery attempts will continue",
+	"temporary failure report", "delivery incomplete", "advisory-only", "could not send message for",
+	"do not need to resend", "not need to resend", "queued for", "has been enqueued and undeliverable",
+	"still undelivered", "delivery temporarily suspended", "we will keep trying", "is still in the queue", "verzogert",
+	"verzogerung", "retarde", "retrasado", "demora en la entrega", "ritardo nella consegna", "atrasada", "vertraagd",
+	"opoznion", "задержан", "遅延",
 )
 
 // finals take a notice of delay back: it was the last.
@@ -97,36 +105,45 @@ var formats = []struct{ name, in string }{
 
 // successes are what reports of a delivery say, folded.
 var successes = newLexicon(
-	"was delivered to the following", "were delivered to the following", "has been delivered to the following", "successfully delivered",
-	"delivered successfully", "successfully relayed", "delivery was successful", "has been successfully", "was successfully",
-	"erfolgreich zugestellt", "wurde zugestellt", "a ete remis", "a bien ete remis", "ha sido entregado", "se ha entregado", "e stato consegnato",
-	"avvenuta consegna", "e stato accettato dal sistema", "foi entregue", "is afgeleverd", "is bezorgd", "har levererats", "er leveret", "er levert",
-	"on toimitettu", "zostala dostarczona", "byla dorucena", "kezbesitve", "a fost livrat", "teslim edildi", "успешно доставлено", "配信されました", "配信完了",
+	"was delivered to the following", "were delivered to the following", "has been delivered to the following",
+	"successfully delivered", "delivered successfully", "successfully relayed", "delivery was successful",
+	"has been successfully", "was successfully", "erfolgreich zugestellt", "wurde zugestellt", "a ete remis",
+	"a bien ete remis", "ha sido entregado", "se ha entregado", "e stato consegnato", "avvenuta consegna",
+	"e stato accettato dal sistema", "foi entregue", "is afgeleverd", "is bezorgd", "har levererats", "er leveret",
+	"er levert", "on toimitettu", "zostala dostarczona", "byla dorucena", "kezbesitve", "a fost livrat",
+	"teslim edildi", "успешно доставлено", "配信されました", "配信完了",
 )
 
 // expiries say of a report that its writer has given up.
 var expiries = newLexicon(
-	"expired", "retry timeout exceeded", "retry time not reached", "too long in the queue", "in the queue too long", "in queue too long", "queue too long",
-	"giving up", "given up", "gave up", "could not be delivered for", "for the last", "failed after", "been failing for", "no longer be retried",
-	"maximum retr", "retries exceeded", "attempts have failed", "delivery attempts", "cannot send message for", "could not send message for", "timed out",
-	"lifetime", "over the last", "after trying for", "delai * depasse", "zeitraum", "aufgegeben", "abgelaufen", "expire", "scadut", "caducad", "verlopen", "истек",
+	"expired", "retry timeout exceeded", "retry time not reached", "too long in the queue", "in the queue too long",
+	"in queue too long", "queue too long", "giving up", "given up", "gave up", "could not be delivered for",
+	"for the last", "failed after", "been failing for", "no longer be retried", "maximum retr", "retries exceeded",
+	"attempts have failed", "delivery attempts", "cannot send message for", "could not send message for", "timed out",
+	"lifetime", "over the last", "after trying for", "delai * depasse", "zeitraum", "aufgegeben", "abgelaufen",
+	"expire", "scadut", "caducad", "verlopen", "истек",
 )
 
 // clients are in the names that programs for people give themselves, folded.
 var clients = newLexicon(
-	"phpmailer", "outlook express", "microsoft office outlook", "microsoft outlook 1", "thunderbird", "apple mail", "iphone mail", "ipad mail", "foxmail", "the bat!",
-	"pegasus mail", "evolution", "kmail", "claws mail", "sylpheed", "mutt", "alpine", "roundcube", "squirrelmail", "horde", "swiftmailer", "symfony mailer",
-	"wordpress", "drupal", "joomla", "typo3", "zammad", "otrs", "osticket", "request tracker", "redmine", "jira", "zendesk", "freshdesk", "helpscout", "civicrm",
-	"mailchimp", "mautic", "listmonk", "phplist", "sendy", "becky!", "shuriken", "eudora", "incredimail", "airmail", "spark", "mailspring", "em client",
+	"phpmailer", "outlook express", "microsoft office outlook", "microsoft outlook 1", "thunderbird", "apple mail",
+	"iphone mail", "ipad mail", "foxmail", "the bat!", "pegasus mail", "evolution", "kmail", "claws mail", "sylpheed",
+	"mutt", "alpine", "roundcube", "squirrelmail", "horde", "swiftmailer", "symfony mailer", "wordpress", "drupal",
+	"joomla", "typo3", "zammad", "otrs", "osticket", "request tracker", "redmine", "jira", "zendesk", "freshdesk",
+	"helpscout", "civicrm", "mailchimp", "mautic", "listmonk", "phplist", "sendy", "becky!", "shuriken", "eudora",
+	"incredimail", "airmail", "spark", "mailspring", "em client",
 )
 
 // refusals are what list software and delivery agents say to those whose mail
 // they do not take, folded.
 var refusals = newLexicon(
-	"not allowed to post", "not permitted to post", "not authorized to send mail to", "not authorized to post", "has been automatically rejected",
-	"was automatically rejected", "been rejected by", "was rejected by", "rejected posting", "request to mailing list * rejected", "rejected by the list",
-	"posting * rejected", "was not posted to the list", "mailing list was denied", "has been denied", "was denied for", "not a member of this", "not a member of the",
-	"are not member", "non-member", "nonmember", "only members", "only subscribers", "restricted to subscribers", "was refused by", "message was refused", "has been refused",
-	"rejet de votre message", "a ete rejete", "n'etes pas autorise", "ihre nachricht * abgelehnt", "wurde abgelehnt", "nicht berechtigt", "ha sido rechazado",
-	"no esta autorizado", "e stato rifiutato", "non e autorizzato", "foi rejeitada", "geweigerd", "メンバーではありません", "投稿できません",
+	"not allowed to post", "not permitted to post", "not authorized to send mail to", "not authorized to post",
+	"has been automatically rejected", "was automatically rejected", "been rejected by", "was rejected by",
+	"rejected posting", "request to mailing list * rejected", "rejected by the list", "posting * rejected",
+	"was not posted to the list", "mailing list was denied", "has been denied", "was denied for",
+	"not a member of this", "not a member of the", "are not member", "non-member", "nonmember", "only members",
+	"only subscribers", "restricted to subscribers", "was refused by", "message was refused", "has been refused",
+	"rejet de votre message", "a ete rejete", "n'etes pas autorise", "ihre nachricht * abgelehnt", "wurde abgelehnt",
+	"nicht berechtigt", "ha sido rechazado", "no esta autorizado", "e stato rifiutato", "non e autorizzato",
+	"foi rejeitada", "geweigerd", "メンバーではありません", "投稿できません",
 )
