@@ -250,7 +250,7 @@ func transcript(text string) string {
 			break
 		}
 		line := text[pos:end]
-		if strings.Contains(line, "ranscript of session") || strings.Contains(line, "RANSCRIPT OF SESSION") || strings.Contains(line,
+		if strings.Contains(line, "text was generated during the delivery attempt") || strings.Contains(line, "ranscript of session") || strings.Contains(line, "RANSCRIPT OF SESSION") || strings.Contains(line,
 			"Message log follows") || strings.Contains(line, "server message") || strings.HasPrefix(line,
 			"Technical report") {
 			return text[end:]

@@ -243,9 +243,10 @@ func hasWords(text string) bool {
 	return false
 }
 
-// weak reports whether a verdict rests on a code that says little.
+// weak reports whether a verdict rests on a code that says little, or on the
+// failure of a program whose own words may say more.
 func weak(v Verdict) bool {
-	return v.Reason == Unknown || v.Rule == "" || strings.HasPrefix(v.Rule, "status-") && v.Rule != "status-5.1.1" || strings.HasPrefix(v.Rule, "code-")
+	return v.Reason == Unknown || v.Rule == "" || v.Rule == "words-mailer" || strings.HasPrefix(v.Rule, "status-") && v.Rule != "status-5.1.1" || strings.HasPrefix(v.Rule, "code-")
 }
 
 // consult looks into the text for people for what was said of a recipient,

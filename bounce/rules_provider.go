@@ -7,6 +7,10 @@ import "homing/internal/reply"
 var providerRules = []Rule{
 	{Name: "stage-auth", Reason: Policy, Stages: []reply.Stage{reply.AUTH}, Codes: []int{4, 5},
 		Examples: []string{"535 5.7.8 credentials refused"}},
+	{Name: "exim-unknown", Reason: UserUnknown, Codes: []int{550}, Words: []string{"unrouteable address"},
+		Examples: []string{"550 Unrouteable address"}}, // without a code it is what the sender's own Exim says of a host
+	{Name: "opensmtpd-unknown", Reason: UserUnknown, Codes: []int{524}, Words: []string{"mailing list expansion problem"},
+		Examples: []string{"524 5.2.4 Mailing list expansion problem: <ann@example.com>"}},
 	{Name: "qmail-bare-lf", Reason: NotCompliant, Words: []string{"docs/smtplf.html"},
 		Examples: []string{"451 See http://pobox.com/~djb/docs/smtplf.html."}},
 
