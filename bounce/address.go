@@ -3,6 +3,7 @@ package bounce
 import (
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -11,10 +12,7 @@ import (
 // RFC 5321 section 4.1.2 allows. An empty address means that there is none.
 func addressAt(s string, at int) (address string, start, end int) {
 	start = localStart(s, at)
-	end = at + 1
-	for end < len(s) && domainByte(s[end]) && (s[end] != '.' || s[end-1] != '.') { // "…" is no domain's
-		end++
-	}
+	end = domainEnd(s, at+1)
 	for end > at+1 && (s[end-1] == '.' || s[end-1] == '-') {
 		end--
 	}
@@ -30,6 +28,28 @@ func addressAt(s string, at int) (address string, start, end int) {
 		return "", start, end
 	}
 	return address, start, end
+}
+
+// domainEnd gives where the domain that begins at start ends. Three dots are no
+// domain's, nor is what follows it without a space in a script that has none.
+func domainEnd(s string, start int) int {
+	end := start
+	for end < len(s) {
+		if s[end] < utf8.RuneSelf {
+			if !domainByte(s[end]) || s[end] == '.' && s[end-1] == '.' {
+				break
+			}
+			end++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[end:])
+		glued := alpha(s[end-1]) && !unicode.In(r, unicode.Latin, unicode.Mn)
+		if glued || !unicode.In(r, unicode.L, unicode.M, unicode.N) && r != utf8.RuneError {
+			break
+		}
+		end += size
+	}
+	return end
 }
 
 // localStart gives where the local part before the "@" at position at begins.

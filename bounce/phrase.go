@@ -56,6 +56,9 @@ func (p phrase) next(text string, from int) (start, end int) {
 // end gives where the last piece ends when the first one ends at end, or -1.
 func (p phrase) end(text string, end int) int {
 	for _, piece := range p[1:] {
+		if end > 0 && text[end-1] == ' ' && piece[0] == ' ' {
+			end-- // "user * unknown" is in "user unknown" as well
+		}
 		window := text[end:min(len(text), end+gap+len(piece))]
 		j := strings.Index(window, piece)
 		if j < 0 {

@@ -275,6 +275,9 @@ func (rd *Reader) compare(r *Recipient, section string) {
 		r.Diagnostic = cmp.Or(r.Diagnostic, better.Diagnostic)
 		return
 	}
+	if r.Verdict.Rule == "words-mailer" && better.Verdict.Class == Sender { // it spoke of itself, not of us
+		return
+	}
 	if better.Verdict.Reason == Unknown || weak(better.Verdict) && !weak(r.Verdict) || r.Verdict.Reason != Unknown && better.Verdict.Reason != r.Verdict.Reason && weak(better.Verdict) {
 		return
 	}

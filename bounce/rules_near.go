@@ -5,7 +5,8 @@ package bounce
 // them all.
 var (
 	mailboxes = []string{
-		"user", "username", "userid", "recipient", "mailbox", "mail box", "inbox", "account", "address", "mailaddress",
+		"empfaenger", "e-postadress", "e-post", "адрес", "γραμματοκιβωτιο", "θυριδα", "ηλεκτρονικη διευθυνση", "user",
+		"username", "userid", "recipient", "mailbox", "mail box", "inbox", "account", "address", "mailaddress",
 		"mail address", "addressee", "o/r name", "orname", "email", "e-mail", "member", "subscriber", "local part",
 		"person", "customer", "rcpt", "benutzer", "empfanger", "postfach", "konto", "adresse", "adressat",
 		"utilisateur", "destinataire", "compte", "boite", "usuario", "destinatario", "cuenta", "buzon", "casilla",
@@ -24,20 +25,25 @@ var (
 	}
 
 	nobody = []string{
-		"unknown", "not known", "isn't known", "not found", "no such", "does not exist", "doesn't exist",
-		"do not exist", "not exist", "doesnt exist", "non-existent", "nonexistent", "non existing", "non-existing",
-		"unrecognized", "unrecognised", "not recognized", "invalid", "not valid", "undefined", "not defined",
-		"can not find", "cannot find", "can't find", "could not find", "couldn't find", "unable to find", "not listed",
-		"no longer exist", "misspelled", "incorrect", "wrong", "undeliverable", "no record of", "unbekannt",
-		"existiert nicht", "nicht gefunden", "nicht vorhanden", "ungultig", "gibt es nicht", "kein gultig", "inconnu",
-		"n'existe pas", "inexistant", "introuvable", "invalide", "non valide", "desconocid", "no existe",
-		"inexistente", "no encontrad", "no valid", "no se encuentra", "sconosciut", "non esiste", "non trovat",
-		"non valid", "desconhecid", "nao existe", "nao encontrad", "invalid", "onbekend", "bestaat niet",
-		"niet gevonden", "ongeldig", "nieznan", "nie istnieje", "nie znalezion", "neznam", "neexist", "nenalezen",
-		"okand", "finns inte", "hittades inte", "ukendt", "findes ikke", "ukjent", "finnes ikke", "tuntematon",
-		"ei ole olemassa", "ei loydy", "ismeretlen", "nem letez", "nem talal", "necunoscut", "nu exista", "bilinm",
-		"bulunamad", "mevcut degil", "yok", "δεν υπαρχει", "αγνωστος", "неизвест", "не найден", "не существ",
-		"отсутствует", "нет такого", "存在しま", "見つかりま", "不明", "ありません", "不存在", "找不到", "无效", "존재하지", "찾을 수 없", "없습니다",
+		"nie mozna odnalez", "finner ikke", "kunne ikke finne", "kan ikke finne", "kunde inte hitta", "kan inte hitta",
+		"konnte nicht gefunden", "introuvable", "impossible de trouver", "no se encontro", "no se pudo encontrar",
+		"non e stato possibile trovare", "impossibile trovare", "nao foi encontrad", "nao foi possivel encontrar",
+		"kan niet worden gevonden", "nelze najit", "nie je mozne najst", "ei loytynyt", "nem talalhato",
+		"nu a fost gasit", "bulunamiyor", "δεν βρεθηκε", "unknown", "not known", "isn't known", "not found", "no such",
+		"does not exist", "doesn't exist", "do not exist", "not exist", "doesnt exist", "non-existent", "nonexistent",
+		"non existing", "non-existing", "unrecognized", "unrecognised", "not recognized", "invalid", "not valid",
+		"undefined", "not defined", "can not find", "cannot find", "can't find", "could not find", "couldn't find",
+		"unable to find", "not listed", "no longer exist", "misspelled", "incorrect", "wrong", "undeliverable",
+		"no record of", "unbekannt", "existiert nicht", "nicht gefunden", "nicht vorhanden", "ungultig",
+		"gibt es nicht", "kein gultig", "inconnu", "n'existe pas", "inexistant", "introuvable", "invalide",
+		"non valide", "desconocid", "no existe", "inexistente", "no encontrad", "no valid", "no se encuentra",
+		"sconosciut", "non esiste", "non trovat", "non valid", "desconhecid", "nao existe", "nao encontrad", "invalid",
+		"onbekend", "bestaat niet", "niet gevonden", "ongeldig", "nieznan", "nie istnieje", "nie znalezion", "neznam",
+		"neexist", "nenalezen", "okand", "finns inte", "hittades inte", "ukendt", "findes ikke", "ukjent",
+		"finnes ikke", "tuntematon", "ei ole olemassa", "ei loydy", "ismeretlen", "nem letez", "nem talal",
+		"necunoscut", "nu exista", "bilinm", "bulunamad", "mevcut degil", "yok", "δεν υπαρχει", "αγνωστος", "неизвест",
+		"не найден", "не существ", "отсутствует", "нет такого", "存在しま", "見つかりま", "不明", "ありません", "不存在", "找不到", "无效",
+		"존재하지", "찾을 수 없", "없습니다",
 	}
 	full = []string{
 		"full", "quota", "exceeded", "exceeds", "exceeding", "storage", "out of space", "no space", "too full",
@@ -48,18 +54,18 @@ var (
 		"γεματο", "переполн", "превыш", "заполнен", "いっぱい", "容量", "超え", "已满", "已滿", "超出", "가득", "초과",
 	}
 	closed = []string{
-		"cancellat", "geloscht", "supprim", "eliminad", "usuniet", "smazan", "verwijderd", "slettet", "borttag",
-		"torolt", "silin", "sters", "disabled", "deactivated", "suspended", "inactive", "not active", "not activated",
-		"locked", "closed", "cancelled", "canceled", "terminated", "expired", "frozen", "dormant", "discontinued",
-		"retired", "revoked", "archived", "decommissioned", "no longer active", "no longer in service",
-		"no longer in use", "no longer monitored", "shut down", "switched off", "abandoned", "deaktiviert", "gesperrt",
-		"inaktiv", "geschlossen", "abgeschaltet", "stillgelegt", "desactiv", "suspendu", "ferme", "cloture",
-		"desactivad", "suspendid", "inactiv", "cerrad", "disattivat", "sospes", "chius", "disabilitat", "desativad",
-		"suspens", "inativ", "encerrad", "uitgeschakeld", "opgeheven", "geblokkeerd", "zablokowan", "nieaktywn",
-		"zawieszon", "wylaczon", "zablokovan", "zrusen", "deaktivovan", "avstangd", "inaktiverad", "lukket",
-		"deaktivert", "suljettu", "poistettu", "letiltott", "felfuggeszt", "megszunt", "dezactivat", "devre disi",
-		"askiya", "kapatil", "отключен", "заблокирован", "неактив", "удален", "закрыт", "無効", "停止", "解約", "停用", "禁用",
-		"冻结", "정지", "비활성",
+		"bloquead", "bloccat", "bloque", "dada de baja", "dado de baja", "de baja", "cancellat", "geloscht", "supprim",
+		"eliminad", "usuniet", "smazan", "verwijderd", "slettet", "borttag", "torolt", "silin", "sters", "disabled",
+		"deactivated", "suspended", "inactive", "not active", "not activated", "locked", "closed", "cancelled",
+		"canceled", "terminated", "expired", "frozen", "dormant", "discontinued", "retired", "revoked", "archived",
+		"decommissioned", "no longer active", "no longer in service", "no longer in use", "no longer monitored",
+		"shut down", "switched off", "abandoned", "deaktiviert", "gesperrt", "inaktiv", "geschlossen", "abgeschaltet",
+		"stillgelegt", "desactiv", "suspendu", "ferme", "cloture", "desactivad", "suspendid", "inactiv", "cerrad",
+		"disattivat", "sospes", "chius", "disabilitat", "desativad", "suspens", "inativ", "encerrad", "uitgeschakeld",
+		"opgeheven", "geblokkeerd", "zablokowan", "nieaktywn", "zawieszon", "wylaczon", "zablokovan", "zrusen",
+		"deaktivovan", "avstangd", "inaktiverad", "lukket", "deaktivert", "suljettu", "poistettu", "letiltott",
+		"felfuggeszt", "megszunt", "dezactivat", "devre disi", "askiya", "kapatil", "отключен", "заблокирован",
+		"неактив", "удален", "закрыт", "無効", "停止", "解約", "停用", "禁用", "冻结", "정지", "비활성",
 	}
 )
 
@@ -67,11 +73,11 @@ var (
 var ours = []string{
 	"sender", "your address", "your domain", "your email", "your e-mail", "your account", "from address",
 	"return path", "envelope from", "reply address", "mail from", "helo", "ehlo", "procmail", "couldn't create",
-	"ldap", "database", "lookup", "not allowed", "policy", "your ip", "ip address", "your host", "your server",
-	"relay", "spam", "blocked", "blacklist", "message-id", "message id", "header", "command", "signature", "dkim",
-	"spf", "dmarc", "reverse", "ptr", "charset", "too many", "absender", "expediteur", "emetteur", "remitente",
-	"mittente", "remetente", "afzender", "nadawc", "odesilatel", "avsandar", "afsender", "avsender", "lahettaj",
-	"felado", "expeditor", "gonderen", "отправител", "送信者", "发件人", "보낸",
+	"ldap server", "ldap lookup", "ldap error", "ldap_", "database", "lookup", "not allowed", "policy", "your ip",
+	"ip address", "your host", "your server", "relay", "spam", "blocked", "blacklist", "message-id", "message id",
+	"header", "command", "signature", "dkim", "spf", "dmarc", "reverse", "ptr", "charset", "too many", "absender",
+	"expediteur", "emetteur", "remitente", "mittente", "remetente", "afzender", "nadawc", "odesilatel", "avsandar",
+	"afsender", "avsender", "lahettaj", "felado", "expeditor", "gonderen", "отправител", "送信者", "发件人", "보낸",
 }
 
 // messages and large make the sentence that a message is too large.
@@ -82,10 +88,10 @@ var (
 		"письмо", "メール", "メッセージ", "邮件", "郵件", "메일",
 	}
 	large = []string{
-		"too large", "too big", "oversize", "zu gross", "zu groß", "trop gros", "trop volumineux", "trop grand",
-		"demasiado grande", "troppo grande", "muito grande", "te groot", "for stor", "liian suuri", "za duz",
-		"zbyt duz", "prilis velk", "tul nagy", "prea mare", "cok buyuk", "слишком больш", "大きすぎ", "过大", "過大", "太大",
-		"너무 큽",
+		"制限値を超え", "制限を超え", "サイズ制限", "too large", "too big", "oversize", "zu gross", "zu groß", "trop gros",
+		"trop volumineux", "trop grand", "demasiado grande", "troppo grande", "muito grande", "te groot", "for stor",
+		"liian suuri", "za duz", "zbyt duz", "prilis velk", "tul nagy", "prea mare", "cok buyuk", "слишком больш",
+		"大きすぎ", "过大", "過大", "太大", "너무 큽",
 	}
 )
 
@@ -98,7 +104,7 @@ var nearRules = []Rule{
 		Not:      append([]string{"message size", "message too", "size limit", "mails per", "messages per", "rate", "recipients", "hop", "attempts", "retry", "connection", "fully"}, ours...),
 		Examples: []string{"550 Het postvak van ann is overvol: limiet overschreden", "552 the storage of this account is used up"}},
 	{Name: "near-disabled", Reason: Disabled, Words: mailboxes, Near: closed,
-		Not:      append([]string{"temporar", "message expired", "timeout", "locked by another"}, ours...),
+		Not:      append([]string{"closed list", "mailing list", "posting", "temporar", "message expired", "timeout", "locked by another"}, ours...),
 		Examples: []string{"550 This account (ann) was retired", "550 De mailbox is opgeheven"}},
 	{Name: "near-user", Reason: UserUnknown, Words: mailboxes, Near: nobody,
 		Not:      append([]string{"unknown error", "unknown reason", "domain", "host"}, ours...),

@@ -7,6 +7,8 @@ import "homing/internal/reply"
 var providerRules = []Rule{
 	{Name: "stage-auth", Reason: Policy, Stages: []reply.Stage{reply.AUTH}, Codes: []int{4, 5},
 		Examples: []string{"535 5.7.8 credentials refused"}},
+	{Name: "unix-no-user", Reason: UserUnknown, Words: []string{"x-unix; 67"}, Examples: []string{"x-unix; 67"}}, // EX_NOUSER
+	{Name: "unix-no-host", Reason: HostUnknown, Words: []string{"x-unix; 68"}, Examples: []string{"x-unix; 68"}}, // EX_NOHOST
 	{Name: "exim-unknown", Reason: UserUnknown, Codes: []int{550}, Words: []string{"unrouteable address"},
 		Examples: []string{"550 Unrouteable address"}}, // without a code it is what the sender's own Exim says of a host
 	{Name: "opensmtpd-unknown", Reason: UserUnknown, Codes: []int{524}, Words: []string{"mailing list expansion problem"},
@@ -148,7 +150,7 @@ var providerRules = []Rule{
 		"storedrv.deliver", "storedrv.submit", "mapiexception", "resolver.fwd",
 		"queue.expired; message expired due to storedrv",
 	},
-		Not:      []string{"quota", "full", "disabled"},
+		Not:      []string{"loop", "corrupt message content", "invalid recipient", "quota", "full", "disabled"},
 		Examples: []string{"554 5.6.0 STOREDRV.Deliver.Exception:ConversionFailedException.MapiExceptionCorruptData"}},
 	{Name: "exchange-mailbox-disabled", Reason: Disabled, Words: []string{"mailboxdisabled", "mapiexceptionmailboxdisabled"},
 		Examples: []string{"550 5.2.1 STOREDRV.Deliver; mailbox disabled, MapiExceptionMailboxDisabled"}},
@@ -198,6 +200,7 @@ var providerRules = []Rule{
 	{Name: "aol-content", Reason: Spam, Words: []string{"hvu:b"},
 		Examples: []string{"554 5.7.1 :  (HVU:B2) http://postmaster.info.aol.com/errors/554hvub2.html"}},
 	{Name: "aol-refused", Reason: Policy, Words: []string{"will not accept delivery of this message"},
+		Not:      []string{"rdns"},
 		Examples: []string{"521 5.2.1 :  AOL will not accept delivery of this message."}},
 	{Name: "aol-unused", Reason: Disabled, Words: []string{"never logged onto", "is not accepting any mail"},
 		Examples: []string{"550 ann IS NOT ACCEPTING ANY MAIL"}},
@@ -227,6 +230,7 @@ var providerRules = []Rule{
 	},
 		Examples: []string{"550 5.5.0 Adresse destinataire invalide. Invalid recipient. LPN007_416"}},
 	{Name: "orange-full", Reason: MailboxFull, Words: []string{"ofr*_417", "lpn*_417", "boite du destinataire pleine", "boite aux lettres pleine"},
+		Not:      []string{"archiv"},
 		Examples: []string{"552 5.1.1 Boite du destinataire pleine. Recipient overquota. OFR_417 [417]"}},
 	{Name: "orange-disabled", Reason: Disabled, Words: []string{"ofr*_418", "lpn*_418", "ofr*_420", "lpn*_420", "ofr*_426", "lpn*_426", "archived recipient", "boite du destinataire archivee"},
 		Examples: []string{"550 5.2.1 Boite du destinataire archivee. Archived recipient. LPN_426 [426]"}},
@@ -241,6 +245,7 @@ var providerRules = []Rule{
 	},
 		Examples: []string{"421 mwinf5c04 ME Trop de connexions, veuillez verifier votre configuration. Too many connections, slow down. OFR004_104 [104]"}},
 	{Name: "orange-spam", Reason: Spam, Words: []string{"ofr*_506", "lpn*_506", "mail rejete"},
+		Not:      []string{"spf/dkim", "authentification"},
 		Examples: []string{"554 5.7.1 Mail rejete. Mail rejected. OFR_506 [506]"}},
 	{Name: "orange-ptr", Reason: NoPTR, Words: []string{"ofr*_413", "lpn*_413"},
 		Examples: []string{"550 5.5.0 Emetteur invalide. LPN007_413"}},
@@ -386,8 +391,9 @@ var providerRules = []Rule{
 	{Name: "domino-ambiguous", Reason: UserUnknown, Class: Soft, Words: []string{"not unique. several matches found"},
 		Examples: []string{"Recipient user name ann (ann@example.com) not unique. Several matches found in Domino Directory."}},
 	{Name: "domino-unknown", Reason: UserUnknown, Words: []string{
-		"not listed in domino directory", "not listed in public name & address book",
-		"no match found in domino directory", "not listed in the domino directory",
+		"domino-verzeichnis", "valid notes mail file", "not listed in domino directory",
+		"not listed in public name & address book", "no match found in domino directory",
+		"not listed in the domino directory",
 	},
 		Examples: []string{"User ann (ann@example.com) not listed in Domino Directory"}},
 }

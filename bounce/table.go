@@ -186,7 +186,7 @@ var aboutHosts = []Reason{NoMailHost, HostUnknown, SystemFull, SystemError, Netw
 func (s *said) verdict(m Match) Verdict {
 	if instead, early := before[s.stage]; early && (m.Class == Hard || m.Class == Soft) {
 		switch {
-		case m.Reason == Unknown:
+		case m.Reason == Unknown, m.Reason == RelayDenied:
 			m.Class = Sender
 		case !slices.Contains(aboutHosts, m.Reason):
 			m.Class, m.Reason = Sender, instead
