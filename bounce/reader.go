@@ -198,12 +198,16 @@ func (r *Recipient) settle(l *letter) {
 	case "delivered", "relayed", "expanded":
 		r.Verdict = Verdict{Class: None, Rule: "action", Matched: r.Action}
 	case "failed":
-		putOff := r.Verdict.Reason == Greylisted
-		vague := r.Verdict.Reason == SystemError || r.Verdict.Reason == Unknown
-		if putOff || vague && r.Code/100 == 4 && expiries.in(l.text()) {
+		if r.Verdict.Reason == Greylisted || r.Verdict.vague() && r.Code/100 == 4 && expiries.in(l.text()) {
 			r.Verdict.Class, r.Verdict.Reason, r.Verdict.CiviCRM = Soft, Expired, meanings[Expired].civicrm
 		}
 	}
+}
+
+// vague reports whether a verdict says no more than that somebody should come
+// back later.
+func (v Verdict) vague() bool {
+	return v.Reason == Unknown || v.Reason == SystemError && (v.Rule == "words-later" || strings.HasPrefix(v.Rule, "code-") || strings.HasPrefix(v.Rule, "status-"))
 }
 
 // maxDiagnostic is how much of a diagnostic a Recipient keeps, in octets.
