@@ -25,6 +25,7 @@ type Event struct {
 	Message     string    `json:"message"`
 	Recipient   string    `json:"recipient"`
 	Sender      string    `json:"sender"`
+	ReturnPath  string    `json:"return_path"`
 	Application string    `json:"application"`
 	Campaign    string    `json:"campaign"`
 	Attempt     int       `json:"attempt"`
