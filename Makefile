@@ -26,7 +26,7 @@ check:
 	CGO_ENABLED=1 go test -race ./...
 	./scripts/fuzz $(FUZZTIME)
 
-# Against mail software of others; Postfix wants root.
+# Against mail software of others, which wants root; scripts/peers fetches some of it.
 test-peers:
 	HOMING_PEERS=1 go test -count=1 ./integration/peers
 	HOMING_PEERS=1 go test -count=1 -run Peer ./integration

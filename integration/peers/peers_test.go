@@ -2,10 +2,11 @@
 // clients that submit, servers that it delivers to, and readers of what it
 // tells. What they make of it is what the world will make of it.
 //
-// The tests need Debian's packages and root, which Postfix insists on; they
+// The tests need Debian's packages and root, which mail servers insist on; they
 // run where HOMING_PEERS=1 says so (make test-peers), and there a program that
 // is missing is a failure. Everything happens on loopback addresses of its
-// own, in directories of its own.
+// own, in directories of its own; where a server has paths compiled in, in a
+// mount namespace of its own.
 package peers
 
 import (
@@ -32,7 +33,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // install is how the programs that are tested against come onto a machine.
-const install = "apt-get install postfix swaks libnet-ssleay-perl php-cli php-net-smtp php-mail php-mail-mime python3-dkim opendkim-tools"
+const install = "apt-get install postfix swaks libnet-ssleay-perl php-cli php-net-smtp php-mail php-mail-mime python3-dkim opendkim-tools && scripts/peers"
 
 // begin skips a test where no peers are wanted, and lets it run beside others.
 func begin(t *testing.T) {
@@ -44,13 +45,13 @@ func begin(t *testing.T) {
 }
 
 // program gives the path of a peer, and fails the test where there is none.
-// Some live where only root looks.
+// Some live where only root looks, and some are not installed.
 func program(t testing.TB, name string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil {
 		return path
 	}
-	for _, dir := range []string{"/usr/sbin", "/sbin"} {
+	for _, dir := range []string{"/usr/sbin", "/sbin", filepath.Join(unpacked(), "usr/sbin")} {
 		path := filepath.Join(dir, name)
 		if found, err := os.Stat(path); err == nil && found.Mode()&0o111 != 0 {
 			return path
@@ -58,6 +59,15 @@ func program(t testing.TB, name string) string {
 	}
 	t.Fatalf("there is no %s here; %s", name, install)
 	return ""
+}
+
+// unpacked is where scripts/peers puts the mail servers that Debian does not
+// let be installed beside Postfix.
+func unpacked() string {
+	if dir := os.Getenv("HOMING_PEERS_DIR"); dir != "" {
+		return dir
+	}
+	return "/var/cache/homing-peers"
 }
 
 const (
@@ -229,8 +239,15 @@ func publicDir(t testing.TB) string {
 // recipient, and gives it.
 func heard(t testing.TB, st *harness.Stage, to, kind string) toynet.Event {
 	t.Helper()
+	return heardUntil(harness.Within(t, 30*time.Second), t, st, to, kind)
+}
+
+// heardUntil is heard for a test that waits for many facts and has a deadline
+// for all of them.
+func heardUntil(ctx context.Context, t testing.TB, st *harness.Stage, to, kind string) toynet.Event {
+	t.Helper()
 	var got toynet.Event
-	err := st.Net.Hook.Calls.Wait(harness.Within(t, 30*time.Second), func(calls []toynet.Call) bool {
+	err := st.Net.Hook.Calls.Wait(ctx, func(calls []toynet.Call) bool {
 		for _, c := range calls {
 			if c.Taken() && c.Event.Recipient == to && c.Event.Type == kind {
 				got = c.Event
