@@ -20,6 +20,7 @@ import (
 // A postfix is one with directories and addresses of its own.
 type postfix struct {
 	*daemon
+	*tap
 	dir string
 }
 
@@ -57,13 +58,13 @@ queue_run_delay = 1s
 var service = regexp.MustCompile(`^[a-z0-9-]+\s+(inet|unix|unix-dgram|fifo)\s`)
 
 // startPostfix starts one as MX at addresses of one port, which sends
-// everything on to the MX of the server under test.
+// everything on to the MX of the server under test, through a tap.
 func startPostfix(t *testing.T, st *harness.Stage, name string, at []string, config, services string) *postfix {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Fatal("Postfix runs as root only: sudo make test-peers")
 	}
-	p := &postfix{dir: publicDir(t)}
+	p := &postfix{tap: newTap(t, st), dir: publicDir(t)}
 	etc := filepath.Join(p.dir, "etc")
 	for _, dir := range []string{etc, p.dir + "/spool", p.dir + "/data", p.dir + "/mail"} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -79,7 +80,7 @@ func startPostfix(t *testing.T, st *harness.Stage, name string, at []string, con
 	if err != nil {
 		t.Fatal(err)
 	}
-	toHost, toPort, err := net.SplitHostPort(st.MX)
+	toHost, toPort, err := net.SplitHostPort(tapAddr(st))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +176,7 @@ mydestination = later.test, far.test
 virtual_mailbox_domains = box.test, full.test, dead.test, slow.test
 virtual_mailbox_base = $DIR/mail
 virtual_mailbox_maps = inline:{ ann@box.test=ann, grey@box.test=grey, ann@full.test=full/ann, ann@dead.test=dead/ann, ann@slow.test=slow/ann }
+virtual_alias_maps = inline:{ { team@box.test = ghost@later.test, ghost@far.test } }
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
 transport_maps = inline:{ full.test=full:, dead.test=dead:, slow.test=slow: }
@@ -197,49 +199,27 @@ blocked@box.test 554 5.7.1 Service unavailable; Client host [127.0.0.2] blocked 
 func TestPostfixIsTheRemoteMX(t *testing.T) {
 	begin(t)
 	world := toynet.World{Domains: map[string]toynet.Domain{"later.test": elsewhere, "far.test": elsewhere}}
-	for _, name := range []string{"box.test", "full.test", "dead.test", "slow.test"} {
+	for _, name := range []string{"box.test", "full.test", "dead.test", "slow.test", "other.test"} {
 		world.Domains[name] = toynet.Domain{MX: []string{"mx.later.test"}}
 	}
 	st := harness.NewStage(t, harness.Settings{World: world})
 	p := startPostfix(t, st, "mx.later.test", []string{mx(st, "later.test"), mx(st, "far.test")}, remote, failing)
 	p.write(t, "etc/access", access)
-	tests := []struct {
-		to, kind, want string // class, reason, sync, hold
-	}{
-		{"ann@box.test", "delivered", "  none "},
-		{"nobody@box.test", "bounced", "hard user_unknown now held"},
-		{"blocked@box.test", "bounced", "sender blocked now free"},
-		{"grey@box.test", "deferred", "none greylisted now "},
-		{"ghost@later.test", "bounced", "hard user_unknown later held"},
-		{"ghost@far.test", "bounced", "hard user_unknown later provisional"},
-		{"ann@full.test", "bounced", "soft mailbox_full later counting"},
-		{"ann@dead.test", "bounced", "hard disabled later held"},
-		{"ann@slow.test", "deferred", "none system_error later "},
+	verdicts := []verdict{
+		{"ann@box.test", "delivered", "  none ", ""},
+		{"nobody@box.test", "bounced", "hard user_unknown now held", ""},
+		{"blocked@box.test", "bounced", "sender blocked now free", ""},
+		{"grey@box.test", "deferred", "none greylisted now ", ""},
+		{"ann@other.test", "bounced", "soft relay_denied now counting", ""},
+		{"ghost@later.test", "bounced", "hard user_unknown later held", "bounce rfc3464 ghost@later.test failed user_unknown"},
+		{"ghost@far.test", "bounced", "hard user_unknown later provisional", "bounce rfc3464 ghost@far.test failed user_unknown"},
+		{"team@box.test", "bounced", "hard user_unknown later held", "bounce rfc3464 ghost@far.test failed user_unknown ghost@later.test failed user_unknown"},
+		{"ann@full.test", "bounced", "soft mailbox_full later counting", "bounce rfc3464 ann@full.test failed mailbox_full"},
+		{"ann@dead.test", "bounced", "hard disabled later held", "bounce rfc3464 ann@dead.test failed disabled"},
+		{"ann@slow.test", "deferred", "none system_error later ", "delayed rfc3464 ann@slow.test delayed system_error"},
 	}
-	m := toynet.Mailing{Job: 1, FirstQueue: 1, Subject: "Grüße", Text: "Hello\n"}
-	for _, tt := range tests {
-		m.To = append(m.To, tt.to)
-	}
-	if _, err := st.Client.Send(harness.Within(t, time.Minute), m); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range tests {
-		t.Run(tt.to, func(t *testing.T) {
-			e := heard(t, st, tt.to, tt.kind)
-			sync, hold := "none", ""
-			if e.Sync != nil && *e.Sync {
-				sync = "now"
-			} else if e.Sync != nil {
-				sync = "later"
-			}
-			if e.Hold != nil {
-				hold = e.Hold.State
-			}
-			if got := strings.Join([]string{e.Class, e.Reason, sync, hold}, " "); got != tt.want {
-				t.Errorf("%s %q, want %q: %s", e.Type, got, tt.want, told(st, tt.to))
-			}
-		})
-	}
+	send(t, st, verdicts, "Hello\n")
+	check(t, st, p.tap, verdicts)
 	if box, err := os.ReadFile(filepath.Join(p.dir, "mail", "ann")); err != nil || !strings.Contains(string(box), "Return-Path: <return+") {
 		t.Errorf("ann's mailbox: %v\n%s\nwant the mail, with our return address", err, box)
 	}
@@ -267,4 +247,33 @@ func TestPostfixSaysThatAMessageIsTooBig(t *testing.T) {
 	if e.Class != "sender" || e.Reason != "message_too_big" || e.Hold == nil || e.Hold.State != "free" {
 		t.Errorf("event %+v, want a bounce that is ours to mend", e)
 	}
+}
+
+// tired is what a Postfix does that has no patience: what cannot be delivered
+// is returned when it has waited for two seconds.
+const tired = `
+mydestination =
+relay_domains = busy.test, down.test, front.test
+relay_recipient_maps =
+transport_maps = inline:{ busy.test=busy:, { down.test = smtp:[{{.Down}}]:{{.Port}} }, { front.test = smtp:[{{.Store}}]:{{.Port}} } }
+maximal_queue_lifetime = 2s
+bounce_queue_lifetime = 10s
+smtp_tls_security_level = none
+`
+
+func TestPostfixGivesUp(t *testing.T) {
+	begin(t)
+	st := harness.NewStage(t, harness.Settings{World: peerWorld([]string{"busy.test", "down.test"}, []string{"front.test"})})
+	config := siteOf(st).fill(t, tired)
+	p := startPostfix(t, st, "mx.peer.test", []string{mx(st, "peer.test")}, config,
+		"busy unix - n n - - pipe user=nobody argv=/bin/sh -c {echo \"4.2.0 mail store is busy\"; exit 75}\n")
+	verdicts := []verdict{
+		{"ann@busy.test", "bounced", "soft system_error later counting", "bounce rfc3464 ann@busy.test failed system_error"},
+		{"ann@down.test", "bounced", "soft network_error later counting", "bounce rfc3464 ann@down.test failed network_error"},
+		{"busy@front.test", "bounced", "soft system_error later counting", "bounce rfc3464 busy@front.test failed system_error"},
+		{"unsure@front.test", "bounced", "soft system_error later counting", "bounce rfc3464 unsure@front.test failed system_error"},
+		{"stuffed@front.test", "bounced", "soft mailbox_full later counting", "bounce rfc3464 stuffed@front.test failed mailbox_full"},
+	}
+	send(t, st, verdicts, "Hello\n")
+	check(t, st, p.tap, verdicts)
 }
