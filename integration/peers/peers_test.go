@@ -108,6 +108,7 @@ type daemon struct {
 	cmd    *exec.Cmd
 	log    string
 	exited chan struct{}
+	group  bool // it is its process group that is asked to end
 }
 
 // serve starts a server and waits until it listens at address. At the end of
@@ -165,6 +166,9 @@ func (d *daemon) awaitOpen(address string) {
 func (d *daemon) stop() {
 	if d.t.Failed() {
 		d.t.Logf("%s:\n%s", strings.Join(d.cmd.Args, " "), tail(d.said()))
+	}
+	if d.group {
+		_ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGTERM)
 	}
 	_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	deadline := time.NewTimer(openWithin)
