@@ -97,18 +97,19 @@ func TestOpenSMTPDIsTheRemoteMX(t *testing.T) {
 		{"full@later.test", "bounced", "soft mailbox_full later counting", "bounce rfc3464 full@later.test failed mailbox_full"},
 		{"gone@later.test", "bounced", "hard disabled later held", "bounce rfc3464 gone@later.test failed disabled"},
 		{"busy@later.test", "deferred", "none system_error later ", "delayed rfc3464 busy@later.test delayed system_error"},
-		// The report that OpenSMTPD sends when it gives up claims to be of a
-		// delay, of 0 seconds; "Envelope expired" and 4.4.7 say what has happened.
-		{"busy@later.test", "bounced", "soft expired later counting", "bounce rfc3464 busy@later.test failed expired"},
+		// The report that OpenSMTPD sends when it gives up says "Action: delayed",
+		// which is no failure (RFC 3464 section 2.3.3), and "only a temporary
+		// failure report" to people; only the reason tells what has happened.
+		{"busy@later.test", "deferred", "none expired later ", "delayed rfc3464 busy@later.test delayed expired"},
 		{"team@box.test", "bounced", "hard user_unknown later held", "bounce rfc3464 ghost@back.test failed user_unknown ghost@front.test failed user_unknown"},
 		{"ghost@front.test", "bounced", "hard user_unknown later held", "bounce rfc3464 ghost@front.test failed user_unknown"},
 		{"gone@front.test", "bounced", "hard disabled later held", "bounce rfc3464 gone@front.test failed disabled"},
 		{"full@front.test", "bounced", "soft mailbox_full later counting", "bounce rfc3464 full@front.test failed mailbox_full"},
 		{"junk@front.test", "bounced", "sender spam later free", "bounce rfc3464 junk@front.test failed spam"},
 		{"busy@front.test", "deferred", "none system_error later ", "delayed rfc3464 busy@front.test delayed system_error"},
-		{"busy@front.test", "bounced", "soft expired later counting", "bounce rfc3464 busy@front.test failed expired"},
+		{"busy@front.test", "deferred", "none expired later ", "delayed rfc3464 busy@front.test delayed expired"},
 		{"ann@down.test", "deferred", "none network_error later ", "delayed rfc3464 ann@down.test delayed network_error"},
-		{"ann@down.test", "bounced", "soft expired later counting", "bounce rfc3464 ann@down.test failed expired"},
+		{"ann@down.test", "deferred", "none expired later ", "delayed rfc3464 ann@down.test delayed expired"},
 	}
 	send(t, st, verdicts, "Hello\n")
 	check(t, st, p, verdicts)

@@ -243,17 +243,17 @@ func publicDir(t testing.TB) string {
 // recipient, and gives it.
 func heard(t testing.TB, st *harness.Stage, to, kind string) toynet.Event {
 	t.Helper()
-	return heardUntil(harness.Within(t, 30*time.Second), t, st, to, kind)
+	return heardUntil(harness.Within(t, 30*time.Second), t, st, to, kind, func(toynet.Event) bool { return true })
 }
 
-// heardUntil is heard for a test that waits for many facts and has a deadline
-// for all of them.
-func heardUntil(ctx context.Context, t testing.TB, st *harness.Stage, to, kind string) toynet.Event {
+// heardUntil is heard for a test that waits for many facts, has a deadline for
+// all of them, and says which of several of a kind it means.
+func heardUntil(ctx context.Context, t testing.TB, st *harness.Stage, to, kind string, wanted func(toynet.Event) bool) toynet.Event {
 	t.Helper()
 	var got toynet.Event
 	err := st.Net.Hook.Calls.Wait(ctx, func(calls []toynet.Call) bool {
 		for _, c := range calls {
-			if c.Taken() && c.Event.Recipient == to && c.Event.Type == kind {
+			if c.Taken() && c.Event.Recipient == to && c.Event.Type == kind && wanted(c.Event) {
 				got = c.Event
 				return true
 			}

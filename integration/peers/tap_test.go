@@ -180,24 +180,26 @@ func classify(t testing.TB, message string) reading {
 	return r
 }
 
-// reported waits for the message of a kind that a peer sent to a return
-// address, and gives what is made of it. Of what else it sent there, such as a
-// warning before a failure, nothing is asked.
-func (p *tap) reported(t testing.TB, returnPath, kind string) (reading, string) {
+// reported waits for a message that a peer sent to a return address and that
+// is read as wanted. Of what else it sent there, such as a warning before a
+// failure, nothing is asked.
+func (p *tap) reported(t testing.TB, returnPath, want string) {
 	t.Helper()
-	var got reading
-	var message string
+	var read []string
 	seen := 0
 	err := p.letters.Wait(harness.Within(t, 10*time.Second), func(all []letter) bool {
-		for ; seen < len(all) && got.Kind != kind; seen++ {
+		for ; seen < len(all); seen++ {
 			if l := all[seen]; strings.EqualFold(l.to, "<"+returnPath+">") {
-				got, message = classify(t, l.message), l.message
+				r := classify(t, l.message).String()
+				if r == want {
+					return true
+				}
+				read = append(read, r+"\n"+l.message)
 			}
 		}
-		return got.Kind == kind
+		return false
 	})
 	if err != nil {
-		t.Errorf("no %s was sent to %s; the last that was: %s\n%s", kind, returnPath, got, message)
+		t.Errorf("nothing that was sent to %s is read as %q; read was:\n%s", returnPath, want, strings.Join(read, "\n"))
 	}
-	return got, message
 }
