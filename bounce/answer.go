@@ -54,6 +54,9 @@ func (l *letter) declaredInHeader(s *signs) {
 			}
 		}
 	}
+	if name, value := fieldSaying(l.Fields, autoValues); name != "" {
+		s.add(proof, "header-"+strings.ToLower(name), value)
+	}
 	if name, value := fieldNamed(l.Fields, autoNames); name != "" && !strings.HasSuffix(strings.ToLower(name), "suppress") && !strings.EqualFold(value, "no") {
 		s.add(proof, "header-"+strings.ToLower(name), name)
 	}
@@ -95,14 +98,19 @@ func (l *letter) hintsOfAuto(s *signs) {
 	opening := l.opening()
 	s.add(proof, ruleText, autoDeclarations.find(opening))
 	absent := absences.find(opening)
-	ack := acknowledgements.find(bareSubject(l.subject))
+	subject := bareSubject(l.subject)
+	ack := acknowledgements.find(subject)
 	if ack == "" {
 		ack = acknowledgements.find(opening)
 	}
 	s.add(hint, ruleText, absent)
 	s.add(hint, ruleText, ack)
-	if i := strings.LastIndexByte(l.subject, '('); i > 0 {
-		s.add(hint, ruleSubject, absences.find(l.subject[i:]))
+	if i := strings.LastIndexByte(l.subject, '('); i > 0 || !l.answers() {
+		s.add(hint, ruleSubject, absences.find(l.subject[max(i, 0):]))
+	}
+	if ack != "" {
+		s.add(hint, ruleSubject, ticketIn(subject))
+		s.add(hint, "from-auto-reply", noReaders.begins(localOf(l.from)))
 	}
 	if strings.HasPrefix(strings.ToLower(f.Get("Auto-Submitted")), "auto-") {
 		s.add(hint, "header-auto-submitted", f.Get("Auto-Submitted"))
@@ -116,7 +124,27 @@ func (l *letter) hintsOfAuto(s *signs) {
 	if ack != "" && (f.Has("In-Reply-To") || f.Has("References")) { // whoever writes so answers a letter, or a machine does
 		s.add(hint, "header-in-reply-to", "In-Reply-To")
 	}
-	s.add(hint, "header-x-loop", f.Get("X-Loop"))
+	if loop := f.Get("X-Loop"); strings.EqualFold(loop, l.from) && l.answers() { // only programs expect to meet their own mail again
+		s.add(proof, "header-x-loop", loop)
+	} else {
+		s.add(hint, "header-x-loop", loop)
+	}
+}
+
+// ticketIn gives the number that a ticket system gave a case, in a folded
+// subject, or "".
+func ticketIn(subject string) string {
+	run := 0
+	for i := 0; i < len(subject); i++ {
+		if !digit(subject[i]) {
+			run = 0
+			continue
+		}
+		if run++; run == 4 && i >= 4 && (strings.IndexByte("#-_:", subject[i-4]) >= 0 || alpha(subject[i-4]) || ticketWords.in(subject[:i])) {
+			return subject[i-3 : i+1]
+		}
+	}
+	return ""
 }
 
 // null reports whether nobody wants an answer: the reverse-path is empty.
@@ -172,13 +200,39 @@ func (rd *Reader) unsubscribe(l *letter) (Report, bool) {
 	}
 	var s signs
 	s.add(proof, "subject-unsubscribe", wish(l.subject))
-	for line := range strings.Lines(clip(l.notice, 1000)) {
+	own := ownWords(clip(l.notice, 2000))
+	for line := range strings.Lines(own) {
 		if line = strings.TrimSpace(line); line != "" {
 			s.add(proof, "text-unsubscribe", wish(Fold(line)))
 			break
 		}
 	}
+	if len(own) <= maxWish { // who writes more wants more than that
+		s.add(proof, "text-unsubscribe", wishes.find(Fold(own)))
+	}
 	return l.answer(Unsubscribe, s), s.enough()
+}
+
+// maxWish is the longest text that asks for nothing but to get no more, in
+// octets.
+const maxWish = 450
+
+// ownWords gives what somebody wrote himself, above what he quotes.
+func ownWords(text string) string {
+	pos := 0
+	for line := range strings.Lines(text) {
+		trimmed := strings.TrimSpace(line)
+		quoted := strings.HasPrefix(trimmed, ">") || strings.HasPrefix(trimmed, "----") || strings.HasPrefix(trimmed, "____") || strings.HasSuffix(trimmed, "wrote:")
+		folded := Fold(clip(trimmed, 40))
+		for _, name := range []string{"from:", "von:", "de :", "de:", "da:", "van:", "fra:", "fran:", "od:", "on "} {
+			quoted = quoted || strings.HasPrefix(folded, name) && (name != "on " || strings.Contains(trimmed, "wrote:"))
+		}
+		if quoted && pos > 0 {
+			return text[:pos]
+		}
+		pos += len(line)
+	}
+	return text
 }
 
 // wish gives the wish to get no more mail that a folded line is, or "".

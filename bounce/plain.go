@@ -119,7 +119,7 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 	}
 	about := failures.in(l.subject) || late && delays.in(l.subject)
 	switch {
-	case len(hits) == 0 && code == 0 && (points < 3 || !about): // of nobody, with nothing that was said: statistics, parcels
+	case len(hits) == 0 && code == 0 && (points < 3 || !about || !l.daemon() && !l.isBack): // of nobody, with nothing that was said: statistics, parcels, banks
 		return Report{}, false
 	case points < 3 && (len(hits) == 0 || hits[0].rank < rankSaid) && !about:
 		return Report{}, false

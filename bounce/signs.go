@@ -48,3 +48,18 @@ func fieldNamed(f message.Fields, names *lexicon) (name, value string) {
 	}
 	return "", ""
 }
+
+// fieldSaying gives the first header field of somebody's own ("X-…") that has a
+// phrase of values in its value.
+func fieldSaying(f message.Fields, values *lexicon) (name, value string) {
+	for i := range f.Len() {
+		name = f.Name(i)
+		if !hasPrefixFold(name, "x-") || hasPrefixFold(name, "x-auto-response-suppress") || hasPrefixFold(name, "x-spam") {
+			continue
+		}
+		if _, value = f.At(i); len(value) < 100 && values.in(Fold(value)) {
+			return name, value
+		}
+	}
+	return "", ""
+}

@@ -18,8 +18,10 @@ var autoFields = []struct{ name, value string }{
 
 // autoSubjects begin the subject of an answer that nobody wrote, folded.
 var autoSubjects = newLexicon(
-	"out of office", "out of the office", "out-of-office", "out of town", "auto:", "auto reply", "auto-reply",
-	"autoreply", "autoreply:", "auto response", "auto-response", "autoresponse", "automatic reply",
+	"я в отпуске", "в отпуске до", "je suis en conge", "je suis absent", "estoy de vacaciones", "estou de ferias",
+	"sono in ferie", "jestem na urlopie", "jag ar pa semester", "jeg er pa ferie", "ik ben op vakantie",
+	"ik ben afwezig", "out of office", "out of the office", "out-of-office", "out of town", "auto:", "auto reply",
+	"auto-reply", "autoreply", "autoreply:", "auto response", "auto-response", "autoresponse", "automatic reply",
 	"automatic response", "automated reply", "automated response", "automated message:", "automatische antwort",
 	"automatische abwesenheit", "away until", "away from", "i am away", "i'm away", "i am out of", "i'm out of",
 	"on vacation", "vacation", "on leave", "annual leave", "maternity leave", "on holiday", "holiday until", "away:",
@@ -55,7 +57,7 @@ var autoNames = newLexicon(
 var autoWords = newLexicon(
 	"autoreply", "auto-reply", "auto reply", "autoresponse", "auto-response", "auto response", "autoresponder",
 	"automatic reply", "automatic response", "automated reply", "automated response", "automatic answer",
-	"out of office reply", "out of office autoreply", "out-of-office reply", "vacation reply", "vacation message",
+	"out of office reply", "out of office autoreply", "out-of-office reply", "vacation reply",
 	"vacation response", "automatische antwort", "abwesenheitsnotiz", "abwesenheitsmeldung", "abwesenheitsnachricht",
 	"automatisch antwoord", "afwezigheidsbericht", "afwezigheidsassistent", "reponse automatique", "message d'absence",
 	"respuesta automatica", "risposta automatica", "resposta automatica", "autosvar", "automatiskt svar",
@@ -69,9 +71,10 @@ var autoWords = newLexicon(
 
 // autoDeclarations say in the first lines of a text that nobody wrote it.
 var autoDeclarations = newLexicon(
-	"this is an automatic reply", "this is an automated reply", "this is an automatic response",
-	"this is an automated response", "this is an auto-reply", "this is an autoreply", "this is an auto reply",
-	"this is an auto-response", "this is an automatically generated response",
+	"auto reply:", "auto-reply:", "autoreply:", "automatic reply:", "automatic reply to your",
+	"this is an automatic message", "送信専用", "自動送信", "this is an automatic reply", "this is an automated reply",
+	"this is an automatic response", "this is an automated response", "this is an auto-reply", "this is an autoreply",
+	"this is an auto reply", "this is an auto-response", "this is an automatically generated response",
 	"this is an automatically generated reply", "this is an automated acknowledgement",
 	"this is an automatic acknowledgement", "this is an autoresponder", "this is a robot",
 	"this is an automated message to", "this message is automatically generated in response",
@@ -123,6 +126,8 @@ var absences = newLexicon(
 // acknowledgements say that something has arrived and that somebody will look
 // at it.
 var acknowledgements = newLexicon(
+	"your request has been logged", "opened on your behalf", "created on your behalf", "thanks for getting in touch",
+	"thank you for getting in touch", "your case number", "your reference number", "your ticket number",
 	"request received", "ticket received", "ticket created", "ticket opened", "case created", "case received",
 	"we have received your", "we've received your", "we received your", "your request has been received",
 	"your message has been received", "your email has been received", "your enquiry has been received",
@@ -150,21 +155,24 @@ var acknowledgements = newLexicon(
 
 // challengers are domains and programs that ask senders to prove themselves.
 var challengers = newLexicon(
-	"boxbe.com", "spamarrest.com", "bluebottle.com", "mailblocks.com", "knowspam.net", "spamblocker-challenge",
-	"antispam.uol.com.br", "antispam-msg", "0spam.com", "sendio", "choicemail", "vanquish.com", "mailinblack",
-	"challenge@", "tmda", "spamlion", "qurb.com", "active-challenge", "cleanmail.ch", "spamfence", "spamblocker",
-	"bitbounce", "mailwasher", "spamcap", "digiportal", "spambarrier", "altospam", "sav-", "-confirm-", "confirm-",
+	"qconfirm", "choicemail", "boxbe.com", "spamarrest.com", "bluebottle.com", "mailblocks.com", "knowspam.net",
+	"spamblocker-challenge", "antispam.uol.com.br", "antispam-msg", "0spam.com", "sendio", "choicemail",
+	"vanquish.com", "mailinblack", "challenge@", "tmda", "spamlion", "qurb.com", "active-challenge", "cleanmail.ch",
+	"spamfence", "spamblocker", "bitbounce", "mailwasher", "spamcap", "digiportal", "spambarrier", "altospam", "sav-",
+	"-confirm-", "confirm-",
 )
 
 // challengeNames are in the names of header fields that they add, "-" written
 // as a space.
 var challengeNames = newLexicon(
-	"challenge", "tmda", "boxbe", "spam arrest", "spamarrest", "mailinblack", "sendio", "uol as", "askversion",
-	"elnk auto", "choicemail", "bluebottle", "spamlion", "verification request", "sender verification",
+	"eln autoreply", "qconfirm", "cm registration", "registration request", "challenge", "tmda", "boxbe",
+	"spam arrest", "spamarrest", "mailinblack", "sendio", "uol as", "askversion", "elnk auto", "choicemail",
+	"bluebottle", "spamlion", "verification request", "sender verification",
 )
 
 // challengeSubjects and challengeTexts are what they say, folded.
 var challengeSubjects = newLexicon(
+	"delivery confirmation", "awaits approval", "awaiting approval", "please reply to confirm", "registration",
 	"please confirm your message", "confirm your message", "please confirm your email", "please confirm that you sent",
 	"please verify your message", "please verify your email to", "requires verification", "verification required",
 	"needs verification", "confirmation required", "sender verification", "sender address verification", "verify#",
@@ -179,18 +187,21 @@ var challengeSubjects = newLexicon(
 )
 
 var challengeTexts = newLexicon(
-	"to confirm that you", "confirm that you are a", "confirm you are human", "prove you are human", "you are a human",
-	"are a real person", "prove that you are", "not on my approved", "approved senders", "approved sender",
-	"senders i have approved", "guest list", "allowed senders list", "challenge/response", "challenge-response",
-	"to have your message delivered", "to deliver your message", "so your message can be delivered",
-	"so i can receive your", "so that i can receive", "verify that you", "verify your address",
-	"verify your email address", "verify themselves", "verify yourself", "you're verified", "release your message",
-	"reply to this message to confirm", "reply to this message once", "simply reply to this", "just reply to this",
-	"authenticate yourself", "complete the verification", "will be deleted unless you", "click the link below so",
-	"click the link below to fill", "click the link below to have", "click the link below to verify",
-	"click the link below to confirm", "before your message can be delivered", "before your message is delivered",
-	"has not been delivered yet", "is being held until", "held until you", "spam arrest", "boxbe", "mailinblack",
-	"tmda", "sendio", "noch nicht zugestellt, weil", "um sie freizugeben", "um ihre nachricht zuzustellen",
+	"list of allowed senders", "allowed senders", "my approved list", "not yet on my", "once i approve",
+	"permission-based", "are being held because", "to release your pending", "pending message",
+	"your address was not recognized", "confirmation verifies that", "to confirm that you", "confirm that you are a",
+	"confirm you are human", "prove you are human", "you are a human", "are a real person", "prove that you are",
+	"not on my approved", "approved senders", "approved sender", "senders i have approved", "guest list",
+	"allowed senders list", "challenge/response", "challenge-response", "to have your message delivered",
+	"to deliver your message", "so your message can be delivered", "so i can receive your", "so that i can receive",
+	"verify that you", "verify your address", "verify your email address", "verify themselves", "verify yourself",
+	"you're verified", "release your message", "reply to this message to confirm", "reply to this message once",
+	"simply reply to this", "just reply to this", "authenticate yourself", "complete the verification",
+	"will be deleted unless you", "click the link below so", "click the link below to fill",
+	"click the link below to have", "click the link below to verify", "click the link below to confirm",
+	"before your message can be delivered", "before your message is delivered", "has not been delivered yet",
+	"is being held until", "held until you", "spam arrest", "boxbe", "mailinblack", "tmda", "sendio",
+	"noch nicht zugestellt, weil", "um sie freizugeben", "um ihre nachricht zuzustellen",
 	"bestatigen sie bitte, dass sie", "diese mail beantworten", "afin que votre message", "pour que votre message",
 	"jusqu'a votre authentification", "je confirme l'envoi", "recopier le", "para que su mensaje",
 	"para que sua mensagem", "esta confirmacao", "esta confirmacion", "tira-teima", "affinche il suo messaggio",
@@ -219,19 +230,22 @@ var complaintSubjects = newLexicon(
 
 // complainers are in the addresses of those who pass complaints on.
 var complainers = newLexicon(
-	"scomp", "staff@hotmail.com", "feedback", "fbl", "complaint", "abuse", "reports.spamcop.net", "arf@", "spamreport",
-	"spam-report", "spamfeedback", "postmaster",
+	"denuncia", "beschwerde", "plainte", "klacht", "reclamacao", "segnalazion", "scomp", "staff@hotmail.com",
+	"feedback", "fbl", "complaint", "abuse", "reports.spamcop.net", "arf@", "spamreport", "spam-report",
+	"spamfeedback", "postmaster",
 )
 
 // complaintWords are what such a notice says, folded.
 var complaintWords = newLexicon(
-	"spam complaint", "reported as spam", "reported * as spam", "marked as spam", "marked * as spam",
-	"flagged as spam", "reported as unsolicited", "reported * as unwanted", "reported as junk", "marked as junk",
-	"reported as abusive", "spamcop v", "[spamcop", "feedback loop", "has complained", "complained about",
-	"this is a spam report", "abuse report", "als spam gemeldet", "als spam markiert", "spam-beschwerde",
-	"signale comme spam", "signale * comme indesirable", "plainte pour spam", "marcado como spam",
-	"reportado como spam", "denunciado como spam", "segnalato come spam", "marcada como spam", "gemeld als spam",
-	"als spam gemeld", "zgloszona jako spam", "пометил * как спам", "жалоба на спам", "スパムとして報告", "迷惑メールとして報告",
+	"denuncia de spam", "denuncia * spam", "denunciou", "reclamacao de spam", "segnalazione di spam",
+	"klacht over spam", "spam-klacht", "plainte * spam", "skargi na spam", "spam complaint", "reported as spam",
+	"reported * as spam", "marked as spam", "marked * as spam", "flagged as spam", "reported as unsolicited",
+	"reported * as unwanted", "reported as junk", "marked as junk", "reported as abusive", "spamcop v", "[spamcop",
+	"feedback loop", "has complained", "complained about", "this is a spam report", "abuse report",
+	"als spam gemeldet", "als spam markiert", "spam-beschwerde", "signale comme spam", "signale * comme indesirable",
+	"plainte pour spam", "marcado como spam", "reportado como spam", "denunciado como spam", "segnalato come spam",
+	"marcada como spam", "gemeld als spam", "als spam gemeld", "zgloszona jako spam", "пометил * как спам",
+	"жалоба на спам", "スパムとして報告", "迷惑メールとして報告",
 )
 
 // dispositionSubjects begin the subjects, and dispositionTexts the texts, of
@@ -255,4 +269,42 @@ var dispositionTexts = newLexicon(
 	"is gelezen", "verwijderd zonder", "lastes", "ble lest", "blev læst", "luettiin", "zostala przeczytana",
 	"byla prectena", "elolvas", "a fost citit", "okundu", "было прочитано", "прочитано", "удалено без", "開封され", "已被阅读",
 	"已阅读", "읽었습니다",
+)
+
+// noReaders begin the local parts of addresses that nobody reads.
+var noReaders = newLexicon(
+	"noreply", "no-reply", "no_reply", "no.reply", "donotreply", "do-not-reply", "do_not_reply", "dontreply",
+	"nepasrepondre", "ne-pas-repondre", "noresponder", "no-responder", "nao-responda", "naoresponda", "keine-antwort",
+	"nichtantworten", "autoreply", "auto-reply", "autoresponder", "auto-responder",
+)
+
+// wishes say in a short text that somebody wants no more mail, folded.
+var wishes = newLexicon(
+	"unsubscribe me", "unsubscribe this", "asked to be unsubscribed", "wish to unsubscribe", "want to unsubscribe",
+	"like to unsubscribe", "take me off", "take us off", "remove me from", "remove us from", "remove my email",
+	"remove my e-mail", "remove my address", "delete me from", "delete my email", "stop sending me",
+	"stop emailing me", "stop mailing me", "do not send me any more", "don't send me any more",
+	"no longer wish to receive", "do not wish to receive", "streichen sie mich", "nehmen sie mich aus",
+	"nehmen sie mich von", "nehmt mich aus", "tragen sie mich aus", "loschen sie mich", "keine weiteren mails",
+	"keine weiteren e-mails", "keine newsletter mehr", "mochte keine", "abbestellen", "vom verteiler",
+	"aus ihrem verteiler", "aus dem verteiler", "me retirer de votre liste", "me desabonner", "me desinscrire",
+	"retirez-moi", "retirer mon adresse", "ne plus recevoir", "ne souhaite plus recevoir", "eliminenme", "elimineme",
+	"eliminarme de", "borrenme", "borreme", "darme de baja", "denme de baja", "deme de baja", "no deseo recibir",
+	"no quiero recibir mas", "cancellatemi", "cancellami", "toglietemi", "rimuovetemi", "disiscrivetemi",
+	"non desidero ricevere", "remova-me", "retirem-me", "remover meu", "remover o meu", "nao desejo receber",
+	"nao quero receber", "haal mij van", "haal me van", "schrijf mij uit", "schrijf me uit", "geen mails meer",
+	"ta bort mig", "avregistrera mig", "fjern meg", "fjern mig", "afmeld mig", "poistakaa minut", "prosze o usuniecie",
+	"prosze mnie wypisac", "wypiszcie mnie", "odhlaste me", "vyradte me", "toroljenek", "iratkoznak le",
+	"dezabonati-ma", "listeden cikarin", "отпишите меня", "удалите меня", "исключите меня", "配信を停止", "配信停止", "退会",
+	"请退订", "取消订阅", "구독 취소", "수신 거부",
+)
+
+// autoValues are in the values of header fields of programs that answer.
+var autoValues = newLexicon("autoresponse", "auto-response", "caseautoresponse", "autoreply", "auto-reply", "auto reply", "vacation response")
+
+// ticketWords stand before the number of a case, folded.
+var ticketWords = newLexicon(
+	"case", "ticket", "incident", "request", "reference", "vorgang", "anfrage", "fall", "demande", "dossier", "caso",
+	"solicitud", "richiesta", "pedido", "chamado", "melding", "arende", "sag", "sak", "zgloszenie", "pozadavek",
+	"обращение", "заявка", "запрос",
 )
