@@ -69,7 +69,13 @@ func (l *letter) declaredInHeader(s *signs) {
 func (l *letter) declaredInSubject(s *signs) {
 	subject := bareSubject(l.subject)
 	s.add(proof, ruleSubject, autoWords.find(subject))
-	if w := autoSubjects.begins(subject); !l.daemon() && (!l.list() || strings.Contains(w, "office")) { // lists speak of holidays
+	w := autoSubjects.begins(subject)
+	if l.daemon() || l.list() && !strings.Contains(w, "office") { // lists speak of holidays
+		return
+	}
+	if l.answers() { // perhaps to mail about holidays
+		s.add(hint, ruleSubject, w)
+	} else {
 		s.add(proof, ruleSubject, w)
 	}
 }
