@@ -79,6 +79,19 @@ type Event struct {
 	// EnvelopeID and OriginalRecipient are ENVID and ORCPT of RFC 3461,
 	// decoded; ReturnContent is RET: "", "FULL" or "HDRS".
 	EnvelopeID, OriginalRecipient, ReturnContent string `json:"-"`
+	// Basis is there where something was said about a delivery that did not
+	// succeed. Nil also for facts of versions that kept none.
+	Basis *Basis `json:"-"`
+}
+
+// A Basis is what a verdict and the hold rules went by besides the Outcome, so
+// that other rules can judge the same later.
+type Basis struct {
+	Accepted  time.Time // when the message was
+	Ours      bool      // nobody said it: we did in the place of a peer
+	Smarthost bool      // it was said by, or of, our smarthost
+	Related   bool      // the peer that reported it is related to the recipient's MX
+	Offline   bool      // nobody else could be reached just then
 }
 
 // An Outcome is what the other side said and what we made of it.

@@ -37,6 +37,8 @@ type finding struct {
 	positive bool
 	failed   bool // for good
 	handed   bool // the next hop sends the reports that were asked for
+	ours     bool // nobody said it: we did in the place of a peer
+	relayed  bool // it was said by, or of, our smarthost
 	related  bool // the reporting peer is related to the recipient's MX
 	offline  bool // nobody else can be reached just now
 	early    bool // a reply to what came before RCPT
@@ -66,7 +68,7 @@ func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
 
 // weigh turns the result of an attempt into a finding.
 func (q *Queue) weigh(it Item, r Result) finding {
-	f := finding{now: q.now(), sync: true, positive: r.Reply.Positive(), failed: r.Reply.Permanent(), handed: r.DSN}
+	f := finding{now: q.now(), sync: true, positive: r.Reply.Positive(), failed: r.Reply.Permanent(), handed: r.DSN, ours: r.Ours, relayed: r.Smarthost}
 	if !r.Ours && !r.Smarthost {
 		q.reach.answered(it.Recipient.Key.Domain, f.now)
 	}
@@ -233,7 +235,7 @@ func (q *Queue) deferred(c *store.Case, f finding) error {
 	}
 	c.Recipient.Due = next
 	e := fact(event.Deferred, c.Message, c.Recipient, f.now)
-	e.Outcome, e.Sync = f.outcome, &f.sync
+	e.Outcome, e.Sync, e.Basis = f.outcome, &f.sync, f.basis(c.Message)
 	c.Events = append(c.Events, e)
 	return nil
 }
@@ -259,7 +261,7 @@ func (q *Queue) ended(c *store.Case, f finding, to store.State, as event.Type) e
 		return err
 	}
 	e := fact(as, c.Message, c.Recipient, f.now)
-	e.Outcome, e.Raw, e.Sync = f.outcome, c.Raw, &f.sync
+	e.Outcome, e.Raw, e.Sync, e.Basis = f.outcome, c.Raw, &f.sync, f.basis(c.Message)
 	held := q.holdFor(c, f, false)
 	e.Hold = held.Hold
 	c.Events = append(c.Events, e)
@@ -304,6 +306,11 @@ func (f finding) mark(r store.Recipient) hold.Mark {
 	return hold.Mark{Time: f.now, Message: uint64(r.Message), Delivery: uint64(r.ID), Class: o.Class, Reason: o.Reason,
 		CiviCRM: o.CiviCRM, Sync: f.sync, Related: f.related, Code: o.Code, Status: o.Status,
 		Diagnostic: o.Diagnostic, RemoteMTA: o.RemoteMTA, Rule: o.Rule, Matched: o.Matched}
+}
+
+// basis is what else is kept of the finding, for whoever judges it again.
+func (f finding) basis(m store.Message) *event.Basis {
+	return &event.Basis{Accepted: m.Accepted.UTC(), Ours: f.ours, Smarthost: f.relayed, Related: f.related, Offline: f.offline}
 }
 
 // suppress ends a recipient whose address was put on hold.

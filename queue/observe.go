@@ -122,7 +122,7 @@ func (q *Queue) failedLater(c *store.Case, f finding) error {
 // note tells of something that changes neither the delivery nor a hold.
 func (q *Queue) note(c *store.Case, f finding, as event.Type) error {
 	e := fact(as, c.Message, c.Recipient, f.now)
-	e.Outcome, e.Raw, e.Sync = f.outcome, c.Raw, &f.sync
+	e.Outcome, e.Raw, e.Sync, e.Basis = f.outcome, c.Raw, &f.sync, f.basis(c.Message)
 	c.Events = append(c.Events, e)
 	return nil
 }
@@ -141,7 +141,7 @@ func (q *Queue) unsubscribed(c *store.Case, f finding) error {
 func (q *Queue) stopBulk(c *store.Case, f finding, as event.Type) error {
 	held := q.holdFor(c, f, true)
 	e := fact(as, c.Message, c.Recipient, f.now)
-	e.Outcome, e.Raw, e.Hold = f.outcome, c.Raw, held.Hold
+	e.Outcome, e.Raw, e.Hold, e.Basis = f.outcome, c.Raw, held.Hold, f.basis(c.Message)
 	c.Events = append(c.Events, e)
 	if held.Type != "" {
 		c.Events = append(c.Events, held)

@@ -43,6 +43,15 @@ func encodeEvent(e *event.Event) []byte {
 	f.text(21, e.EnvelopeID)
 	f.text(22, e.OriginalRecipient)
 	f.text(23, e.ReturnContent)
+	if e.Basis != nil {
+		var part fields
+		part.time(1, e.Basis.Accepted)
+		part.flag(2, e.Basis.Ours)
+		part.flag(3, e.Basis.Smarthost)
+		part.flag(4, e.Basis.Related)
+		part.flag(5, e.Basis.Offline)
+		f.sub(24, part)
+	}
 	return f
 }
 
@@ -118,8 +127,30 @@ func decodeEventPrivate(e *event.Event, f field) (err error) {
 		e.OriginalRecipient = f.text()
 	case 23:
 		e.ReturnContent = f.text()
+	case 24:
+		e.Basis, err = decodeBasis(f.b)
 	}
 	return err
+}
+
+func decodeBasis(b []byte) (*event.Basis, error) {
+	basis := new(event.Basis)
+	err := eachPart(b, func(f field) error {
+		switch f.n {
+		case 1:
+			basis.Accepted = f.time()
+		case 2:
+			basis.Ours = f.flag()
+		case 3:
+			basis.Smarthost = f.flag()
+		case 4:
+			basis.Related = f.flag()
+		case 5:
+			basis.Offline = f.flag()
+		}
+		return nil
+	})
+	return basis, err
 }
 
 func decodeHoldState(b []byte) (*event.HoldState, error) {

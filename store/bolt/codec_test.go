@@ -91,6 +91,14 @@ func TestRowsWithUnknownFieldsAreReadAndNewerVersionsRefused(t *testing.T) {
 	}
 }
 
+func TestAnEventOfAVersionThatKeptNoBasisHasNone(t *testing.T) {
+	old := event.Event{Type: event.Bounced, Time: moment, Outcome: event.Outcome{Class: "hard"}}
+	got, err := decodeEvent(0, encodeEvent(&old))
+	if diff := cmp.Diff(old, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
 // rowCodecs decode a row and encode what they understood.
 func rowCodecs() map[string]func(row []byte) ([]byte, error) {
 	return map[string]func([]byte) ([]byte, error){
@@ -113,7 +121,7 @@ func rowCodecs() map[string]func(row []byte) ([]byte, error) {
 func FuzzRows(f *testing.F) {
 	r, m := fullRecipient(), fullMessage()
 	until := moment
-	e := event.Event{Type: event.Held, Sync: new(true), Hold: &event.HoldState{State: "held", Until: &until}, To: []string{"", "a"}}
+	e := event.Event{Type: event.Held, Sync: new(true), Hold: &event.HoldState{State: "held", Until: &until}, To: []string{"", "a"}, Basis: &event.Basis{Accepted: moment, Related: true}}
 	h := hold.Record{Address: "a@example.net", Scopes: []hold.Scope{{Holds: []hold.Hold{{Marks: []hold.Mark{{Code: 5}}}}}}}
 	b := bodyRow{segment: 1, heads: []uint64{1, 2}}
 	for _, row := range [][]byte{
