@@ -72,7 +72,7 @@ func (q *Queue) weigh(it Item, r Result) finding {
 	if !r.Ours && !r.Smarthost {
 		q.reach.answered(it.Recipient.Key.Domain, f.now)
 	}
-	f.early = !r.Ours && slices.Contains(beforeRcpt, r.Stage)
+	f.early = r.early()
 	f.offline = r.Ours && !q.reach.others(it.Recipient.Key.Domain, f.now)
 	f.outcome = event.Outcome{Stage: string(r.Stage), Code: r.Reply.Code, Status: r.Reply.Enhanced.String(),
 		Diagnostic: r.Reply.String(), RemoteMTA: r.RemoteMTA}
@@ -80,20 +80,20 @@ func (q *Queue) weigh(it Item, r Result) finding {
 		f.outcome = f.outcome.Tidy()
 		return f
 	}
-	f.verdict = q.verdict(r)
+	f.verdict = r.verdict(q.table)
 	f.outcome = judged(f.outcome, f.verdict)
 	return f
 }
 
-// verdict says what a reply means, or what we say in its place. That has no
-// stage, because it is no reply to what we did, and no text, because ours
-// names hosts, and what a host is called means nothing.
-func (q *Queue) verdict(r Result) bounce.Verdict {
+// verdict says what a reply means by a table, or what we say in its place. That
+// has no stage, because it is no reply to what we did, and no text, because
+// ours names hosts, and what a host is called means nothing.
+func (r Result) verdict(table Classifier) bounce.Verdict {
 	said := bounce.Evidence{Code: r.Reply.Code, Status: r.Reply.Enhanced.String()}
 	if !r.Ours {
 		said.Stage, said.Text, said.RemoteMTA = r.Stage, r.Reply.Text, r.RemoteMTA
 	}
-	v := q.table.Classify(said)
+	v := table.Classify(said)
 	if v.Class == bounce.Soft && r.aboutUs(v.Reason) {
 		v.Class = bounce.Sender
 	}
@@ -119,6 +119,9 @@ func (r Result) aboutUs(why bounce.Reason) bool {
 
 // ofSmarthost are the reasons that speak of the smarthost where it gives them.
 var ofSmarthost = []bounce.Reason{bounce.RelayDenied, bounce.SystemError, bounce.SystemFull, bounce.NetworkError, bounce.Loop, bounce.Expired}
+
+// early reports whether a peer said it before it knew the person.
+func (r Result) early() bool { return !r.Ours && slices.Contains(beforeRcpt, r.Stage) }
 
 // beforeRcpt are the stages at which a peer does not know the person yet.
 var beforeRcpt = []reply.Stage{reply.Connect, reply.EHLO, reply.STARTTLS, reply.AUTH, reply.MAIL}
@@ -219,7 +222,21 @@ func (q *Queue) delivered(c *store.Case, f finding) error {
 // deferred lets a recipient wait for its next attempt, or ends it where there
 // is none within its lifetime.
 func (q *Queue) deferred(c *store.Case, f finding) error {
-	d := &c.Recipient.Deferrals
+	f.count(&c.Recipient.Deferrals)
+	retry := q.options.Load().Retry
+	next := f.now.Add(retry[min(c.Recipient.Attempt, len(retry))-1])
+	if next.After(c.Recipient.Expires) {
+		return q.ended(c, f.expired(c.Recipient.Deferrals), store.Expired, event.Expired)
+	}
+	c.Recipient.Due = next
+	e := fact(event.Deferred, c.Message, c.Recipient, f.now)
+	e.Outcome, e.Sync, e.Basis = f.outcome, &f.sync, f.basis(c.Message)
+	c.Events = append(c.Events, e)
+	return nil
+}
+
+// count counts a deferral by its class.
+func (f finding) count(d *store.Deferrals) {
 	switch {
 	case f.verdict.Class == bounce.None:
 		d.None++
@@ -228,16 +245,6 @@ func (q *Queue) deferred(c *store.Case, f finding) error {
 	default:
 		d.Soft++
 	}
-	retry := q.options.Load().Retry
-	next := f.now.Add(retry[min(c.Recipient.Attempt, len(retry))-1])
-	if next.After(c.Recipient.Expires) {
-		return q.ended(c, f.expired(*d), store.Expired, event.Expired)
-	}
-	c.Recipient.Due = next
-	e := fact(event.Deferred, c.Message, c.Recipient, f.now)
-	e.Outcome, e.Sync, e.Basis = f.outcome, &f.sync, f.basis(c.Message)
-	c.Events = append(c.Events, e)
-	return nil
 }
 
 // expired is what mail that was put off to its end comes to: the class of the

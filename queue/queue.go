@@ -43,6 +43,7 @@ type Queue struct {
 	metrics *Metrics
 	options atomic.Pointer[Options]
 	reach   reach
+	reading sync.Mutex // held while the whole log is read for somebody
 
 	mu     sync.Mutex
 	shaper *shape.Shaper
