@@ -23,6 +23,9 @@ func NewLive(t *Table) *Live {
 // Use makes t the table of whatever is classified from now on.
 func (l *Live) Use(t *Table) { l.table.Store(t) }
 
+// Table is the present Table, for whoever must go by one all along.
+func (l *Live) Table() *Table { return l.table.Load() }
+
 // Classify is that of the present Table.
 func (l *Live) Classify(e Evidence) Verdict { return l.table.Load().Classify(e) }
 

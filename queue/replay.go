@@ -100,20 +100,8 @@ func (q *Queue) Replay(ctx context.Context, now, then bounce.Rules) (Replay, err
 			break
 		}
 	}
-	r.out.Changes = slices.SortedFunc(values(r.turns), func(a, b Turn) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Now.Rule, b.Now.Rule), cmp.Compare(a.Then.Rule, b.Then.Rule), b.Example.Time.Compare(a.Example.Time))
-	})
+	r.sortTurns()
 	return r.out, nil
-}
-
-func values(turns map[turn]*Turn) func(func(Turn) bool) {
-	return func(yield func(Turn) bool) {
-		for _, t := range turns {
-			if !yield(*t) {
-				return
-			}
-		}
-	}
 }
 
 // A replayer is a Replay while it is made.
@@ -129,6 +117,17 @@ type replayer struct {
 
 // A turn is what failures that change alike have in common.
 type turn struct{ now, then Meaning }
+
+// sortTurns notes the changes of verdicts, the most frequent first.
+func (r *replayer) sortTurns() {
+	r.out.Changes = make([]Turn, 0, len(r.turns))
+	for _, t := range r.turns {
+		r.out.Changes = append(r.out.Changes, *t)
+	}
+	slices.SortFunc(r.out.Changes, func(a, b Turn) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Now.Rule, b.Now.Rule), cmp.Compare(a.Then.Rule, b.Then.Rule), b.Example.Time.Compare(a.Example.Time))
+	})
+}
 
 // compare is the first pass: which verdicts change, and for whom.
 func (r *replayer) compare(ctx context.Context, e event.Event) error {

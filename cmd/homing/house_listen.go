@@ -154,7 +154,7 @@ func (h *house) smtp(b smtpd.Backend, o smtpd.Options) func(context.Context, net
 
 func (h *house) web() *web.Web {
 	return &web.Web{
-		Store: h.store, Queue: h.queue, Reader: h.reader, Log: h.log, Now: time.Now,
+		Store: h.store, Queue: h.queue, Reader: h.reader, Rules: h.rules.Table, Log: h.log, Now: time.Now,
 		Ready: h.isReady, Status: h.status, Reload: func(context.Context) error { return h.reload() },
 		Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
 		Knows: func(application string) bool {

@@ -49,9 +49,7 @@ func problem(rw http.ResponseWriter, status int, detail string) {
 // decode reads a body that is one JSON object with the fields of into. It
 // reports whether it could; if not, it has answered.
 func decode(rw http.ResponseWriter, r *http.Request, into any) bool {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		rw.Header().Set("Accept", "application/json")
-		problem(rw, http.StatusUnsupportedMediaType, "the body must be JSON, with Content-Type: application/json")
+	if !isA(rw, r, "application/json", "JSON") {
 		return false
 	}
 	d := json.NewDecoder(http.MaxBytesReader(rw, r.Body, maxRequest))
@@ -65,6 +63,16 @@ func decode(rw http.ResponseWriter, r *http.Request, into any) bool {
 		return false
 	}
 	return true
+}
+
+// isA reports whether the body is of a type. If not, it has answered.
+func isA(rw http.ResponseWriter, r *http.Request, kind, name string) bool {
+	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && got == kind {
+		return true
+	}
+	rw.Header().Set("Accept", kind)
+	problem(rw, http.StatusUnsupportedMediaType, fmt.Sprintf("the body must be %s, with Content-Type: %s", name, kind))
+	return false
 }
 
 // badBody answers an error of reading a body.

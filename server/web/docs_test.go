@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"homing/bounce"
+	"homing/queue"
 )
 
 // reference is docs/API.md.
@@ -47,7 +50,8 @@ func TestTheReferenceHasEveryRoute(t *testing.T) {
 func TestTheReferenceHasEveryField(t *testing.T) {
 	text := reference(t)
 	fields := map[string]bool{}
-	for _, typ := range []reflect.Type{reflect.TypeFor[Status](), reflect.TypeFor[Recipients](), reflect.TypeFor[Holds](), reflect.TypeFor[AddHold](), reflect.TypeFor[Problem]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[Status](), reflect.TypeFor[Recipients](), reflect.TypeFor[Holds](), reflect.TypeFor[AddHold](), reflect.TypeFor[Problem](),
+		reflect.TypeFor[queue.Replay](), reflect.TypeFor[bounce.UnknownList]()} {
 		fieldsOf(typ, fields)
 	}
 	if len(fields) < 40 {

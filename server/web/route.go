@@ -43,6 +43,8 @@ func (w *Web) routes() []route {
 		{http.MethodDelete, "/api/v1/holds/{address}", known, w.releaseHold},
 		{http.MethodGet, "/api/v1/events", known, w.events},
 		{http.MethodPost, "/api/v1/classify", known, w.classify},
+		{http.MethodPost, "/api/v1/classify/replay", known, w.replay},
+		{http.MethodGet, "/api/v1/classify/unknown", known, w.unknown},
 		{http.MethodPost, "/api/v1/reload", known, w.reload},
 	}
 }

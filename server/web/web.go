@@ -15,6 +15,7 @@ import (
 	"homing/bounce"
 	"homing/event"
 	"homing/hold"
+	"homing/queue"
 	"homing/store"
 )
 
@@ -23,6 +24,7 @@ type Web struct {
 	Store   Store
 	Queue   Queue
 	Reader  Reader
+	Rules   func() *bounce.Table // those that the server goes by now
 	Metrics http.Handler
 	Ready   func() error                // nil: everything that listens does so
 	Reload  func(context.Context) error // reads the configuration again
@@ -43,8 +45,10 @@ type Store interface {
 	Events(ctx context.Context, after event.ID, limit int) ([]event.Event, error)
 }
 
-// Queue is where holds are changed.
+// Queue is where holds are changed, and where it is known what a failure means.
 type Queue interface {
+	Replay(ctx context.Context, now, then bounce.Rules) (queue.Replay, error)
+	Unknown(ctx context.Context, since time.Time, rules bounce.Rules) (bounce.UnknownList, error)
 	AddHold(ctx context.Context, address, application string, h hold.Hold) error
 	Release(ctx context.Context, address, application string) (bool, error)
 }
@@ -56,6 +60,7 @@ type Reader interface {
 
 const (
 	maxMessage = 25 << 20
+	maxRules   = 1 << 20
 	maxRequest = 64 << 10 // octets of any other body
 )
 
@@ -103,6 +108,8 @@ func (w *Web) failed(rw http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		problem(rw, http.StatusNotFound, "nothing is known of this")
+	case errors.Is(err, queue.ErrBusy):
+		problem(rw, http.StatusConflict, "the event log is being read for another replay or list of unknown replies, and one at a time is enough: try again when that is done")
 	case errors.Is(err, store.ErrFull):
 		problem(rw, http.StatusInsufficientStorage, "there is no room on the disk: free some, and try again")
 	case errors.Is(err, store.ErrFailed):

@@ -7,9 +7,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"homing/bounce"
 	"homing/event"
 	"homing/hold"
+	"homing/queue"
 	"homing/store"
 )
 
@@ -26,6 +29,12 @@ func (f failing) Events(context.Context, event.ID, int) ([]event.Event, error) {
 }
 func (f failing) AddHold(context.Context, string, string, hold.Hold) error { return f.err }
 func (f failing) Release(context.Context, string, string) (bool, error)    { return false, f.err }
+func (f failing) Replay(context.Context, bounce.Rules, bounce.Rules) (queue.Replay, error) {
+	return queue.Replay{}, f.err
+}
+func (f failing) Unknown(context.Context, time.Time, bounce.Rules) (bounce.UnknownList, error) {
+	return bounce.UnknownList{}, f.err
+}
 
 func TestWhenTheStoreFails(t *testing.T) {
 	tests := []struct {
@@ -46,7 +55,8 @@ func TestWhenTheStoreFails(t *testing.T) {
 			})
 			for _, r := range []request{{path: "/api/v1/queue"}, {path: "/api/v1/messages/01KAQ3V5Z8001"}, {path: "/api/v1/deliveries/01KAQ3V5Z8001"},
 				{path: "/api/v1/recipients/a@b"}, {path: "/api/v1/holds"}, {path: "/api/v1/holds/a@b"}, {path: "/api/v1/events"}, {path: "/api/v1/status"},
-				{"POST", "/api/v1/holds", `{"address":"a@b.test"}`, jsonBody}, {method: "DELETE", path: "/api/v1/holds/a@b"}} {
+				{"POST", "/api/v1/holds", `{"address":"a@b.test"}`, jsonBody}, {method: "DELETE", path: "/api/v1/holds/a@b"},
+				{"POST", "/api/v1/classify/replay", "", tomlBody}, {path: "/api/v1/classify/unknown"}} {
 				wantProblem(t, do(t, w.url, r), tt.status, tt.want)
 			}
 			if logged := strings.Contains(w.log.String(), "secret reason"); logged != (tt.status == 500) {

@@ -71,7 +71,8 @@ func open(t *testing.T, change func(w *Web)) *world {
 	w.queue = queue.New(queue.Config{Store: w.store, Table: table, Log: quiet, Options: queue.Options{
 		Retry: []time.Duration{time.Hour}, Lifetime: 24 * time.Hour, Limits: shape.Limits{Total: 1, PerSite: 1, Batch: 1}}})
 	w.Web = &Web{
-		Store: w.store, Queue: w.queue, Reader: bounce.NewReader(table), Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: time.Now,
+		Store: w.store, Queue: w.queue, Reader: bounce.NewReader(table), Rules: bounce.NewLive(table).Table,
+		Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: time.Now,
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { io.WriteString(rw, "homing_up 1\n") }),
 		Ready:   func() error { return nil },
 		Reload:  func(context.Context) error { return nil },
