@@ -15,14 +15,17 @@ import (
 
 // A classify is what was typed behind `homing classify`.
 type classify struct {
-	json   bool
-	rules  string
-	export string // of CiviCRM's patterns
-	place  string
+	json    bool
+	rules   string
+	unknown bool
+	replay  bool
+	export  string // of CiviCRM's patterns
+	place   string
 }
 
 // newClassify makes `homing classify`: what a message means, without a server.
-// Of a configuration it wants no more than the name of the rules.
+// Of a configuration it wants no more than the name of the rules. About what
+// the server has been told it asks the server.
 func newClassify() *cobra.Command {
 	var typed classify
 	c := &cobra.Command{
@@ -33,11 +36,15 @@ func newClassify() *cobra.Command {
 			"\"-\" or no file reads a message from standard input. The exit code is 2 when a file could not be read.\n\n" +
 			"Where there is a configuration that names rules of your own, they decide as they do in the server;\n" +
 			"--rules tries others.\n\n" +
+			"--unknown groups what no rule understands by its shape: of the files, or else of the running server's event log.\n" +
+			"--replay says what the rules, as they are in the file now, would make of the failures in the running server's\n" +
+			"event log: which verdicts they change, whom they would hold and whom not. It changes nothing.\n\n" +
 			"--import-civicrm reads no message. It prints rules made from an export of CiviCRM's table\n" +
 			"civicrm_mailing_bounce_pattern; the exit code is 1 when a pattern had to be left out.",
+		Example: "  homing classify bounce.eml\n  homing classify --unknown --since 7d\n  homing classify --replay --rules bounce-rules.toml",
 		RunE: func(c *cobra.Command, files []string) error {
 			switch {
-			case typed.export != "" && (len(files) > 0 || typed.json || typed.rules != ""):
+			case typed.export != "" && (len(files) > 0 || typed.json || typed.rules != "" || typed.unknown || typed.replay):
 				return usage(c, errors.New("--import-civicrm stands alone, or with --place"))
 			case typed.place != "first" && typed.place != "last":
 				return usage(c, fmt.Errorf("--place is first or last, not %q", typed.place))
@@ -46,11 +53,23 @@ func newClassify() *cobra.Command {
 			case c.Flags().Changed("place"):
 				return usage(c, errors.New("--place belongs to --import-civicrm"))
 			}
+			if err := typed.checkLog(c, files); err != nil {
+				return usage(c, err)
+			}
+			switch {
+			case typed.replay:
+				return typed.replayRules(c)
+			case typed.unknown && len(files) == 0:
+				return typed.unknownToServer(c)
+			}
 			return typed.run(c, files)
 		},
 	}
-	c.Flags().BoolVar(&typed.json, "json", false, "print one JSON object a line")
+	c.Flags().BoolVar(&typed.json, "json", false, "print JSON for programs: of messages, one object a line")
 	c.Flags().StringVar(&typed.rules, "rules", "", "the `FILE` with rules of your own (default: bounce.rules_file of the configuration)")
+	c.Flags().BoolVar(&typed.unknown, "unknown", false, "group by its shape what no rule understands")
+	c.Flags().BoolVar(&typed.replay, "replay", false, "say what the rules would make of the failures in the server's event log")
+	periodFlag(c, "since", "with --unknown, of the server: only what is not older than this, such as 12h or 7d")
 	c.Flags().StringVar(&typed.export, "import-civicrm", "", "print rules made from this `FILE.csv` of CiviCRM's bounce patterns")
 	c.Flags().StringVar(&typed.place, "place", "last", "where the imported rules stand: first, before the shipped ones, or last")
 	return c
@@ -65,20 +84,26 @@ func (k *classify) run(c *cobra.Command, files []string) error {
 		return &exitError{exitUnable, err}
 	}
 	one := classifier{reader: bounce.NewReader(table), stdin: c.InOrStdin(), out: c.OutOrStdout(), json: k.json, many: len(files) > 1}
-	failed := false
+	do, failed := one.file, false
+	if k.unknown {
+		do = one.unknown
+	}
 	for _, name := range files {
 		if err := c.Context().Err(); err != nil {
 			return err
 		}
-		if err := one.file(name); err != nil {
+		if err := do(name); err != nil {
 			fmt.Fprintf(c.ErrOrStderr(), "homing: cannot classify %s: %v\n", name, err)
 			failed = true
 		}
 	}
-	if failed {
-		return &exitError{code: exitUnable}
+	if k.unknown {
+		err = printUnknown(one.out, one.unknowns.List(), k.json)
 	}
-	return nil
+	if failed && err == nil {
+		err = &exitError{code: exitUnable}
+	}
+	return err
 }
 
 // importCiviCRM prints the rules that an export of CiviCRM makes, and says what
@@ -124,19 +149,24 @@ type classifier struct {
 	out    io.Writer
 	json   bool
 	many   bool // several files: each needs a heading
+
+	unknowns bounce.Unknowns
+}
+
+func (k *classifier) read(name string) (bounce.Report, error) {
+	if name == "-" {
+		return k.reader.ReadAny(k.stdin)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return bounce.Report{}, err
+	}
+	defer f.Close()
+	return k.reader.ReadAny(f)
 }
 
 func (k *classifier) file(name string) error {
-	in := k.stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
-	}
-	report, err := k.reader.ReadAny(in)
+	report, err := k.read(name)
 	if err != nil {
 		return err
 	}

@@ -74,21 +74,17 @@ func (s *control) call(ctx context.Context, method, path string, query url.Value
 }
 
 func (s *control) open(ctx context.Context, method, path string, query url.Values, body any, accept string) (*http.Response, error) {
-	var in io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		in = bytes.NewReader(b)
+	text, kind, err := encodeBody(body)
+	if err != nil {
+		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://homing"+path+"?"+query.Encode(), in)
+	req, err := http.NewRequestWithContext(ctx, method, "http://homing"+path+"?"+query.Encode(), bytes.NewReader(text))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", accept)
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {
@@ -99,6 +95,21 @@ func (s *control) open(ctx context.Context, method, path string, query url.Value
 		return nil, refusal(resp)
 	}
 	return resp, nil
+}
+
+// A tomlBody is a body of a request that is TOML already.
+type tomlBody []byte
+
+// encodeBody gives the octets and the type of a body, which may be nil.
+func encodeBody(body any) (text []byte, kind string, err error) {
+	switch b := body.(type) {
+	case nil:
+		return nil, "", nil
+	case tomlBody:
+		return b, "application/toml", nil
+	}
+	text, err = json.Marshal(body)
+	return text, "application/json", err
 }
 
 // refusal is the error in an answer.

@@ -27,9 +27,19 @@ const maxRulesOctets = 1<<20 + 1
 // readTable gives the table that a file of rules makes. What is wrong with the
 // file is config.Problems; anything else says why it could not be read.
 func readTable(path string) (*bounce.Table, error) {
+	_, rules, err := readRules(path)
+	if err != nil {
+		return nil, err
+	}
+	return bounce.NewTable(rules...), nil
+}
+
+// readRules gives a file of rules and what it says, with the errors of
+// readTable.
+func readRules(path string) ([]byte, []bounce.Rule, error) {
 	data, err := readStart(path, maxRulesOctets)
 	if err != nil {
-		return nil, fmt.Errorf("reading the rules: %w", err)
+		return nil, nil, fmt.Errorf("reading the rules: %w", err)
 	}
 	rules, err := bounce.ParseRules(data)
 	var wrong bounce.RuleProblems
@@ -38,9 +48,9 @@ func readTable(path string) (*bounce.Table, error) {
 		for i, p := range wrong {
 			problems[i] = config.Problem{File: path, Line: p.Line, Key: p.Key, Message: p.Message}
 		}
-		return nil, problems
+		return nil, nil, problems
 	}
-	return bounce.NewTable(rules...), err
+	return data, rules, err
 }
 
 // ruleProblems gives what is wrong with the rules_file of a configuration,
@@ -65,11 +75,7 @@ func ruleProblems(path string) config.Problems {
 func tableFor(c *cobra.Command, file string) (*bounce.Table, error) {
 	if file != "" {
 		table, err := readTable(file)
-		var problems config.Problems
-		if errors.As(err, &problems) {
-			err = fmt.Errorf("the rules cannot be used:\n%w", problems)
-		}
-		return table, err
+		return table, explainRules(err)
 	}
 	path, err := configPath(c)
 	if err != nil {
@@ -81,6 +87,15 @@ func tableFor(c *cobra.Command, file string) (*bounce.Table, error) {
 		return bounce.NewTable(), nil
 	}
 	return table, nil
+}
+
+// explainRules says of mistakes what they are in.
+func explainRules(err error) error {
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		return fmt.Errorf("the rules cannot be used:\n%w", problems)
+	}
+	return err
 }
 
 // serversTable gives the table that the server of a configuration works with.

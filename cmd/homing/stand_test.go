@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"homing/config"
+	smtpreply "homing/internal/reply"
 	"homing/internal/toynet"
 )
 
@@ -119,7 +120,10 @@ disk_reserve = "1MiB"
 
 // setStand opens a toy internet and writes the configuration into a directory.
 func setStand(dir string) (*stand, error) {
-	world := toynet.Everyday(10 * time.Millisecond)
+	world := toynet.Everyday(10 * time.Millisecond).And(toynet.World{Domains: map[string]toynet.Domain{
+		"odd.test": {About: "says what no rule understands", Behaviour: toynet.Behaviour{
+			RCPT: smtpreply.Reply{Code: 550, Enhanced: smtpreply.Enhanced{5, 9, 9}, Text: "<{rcpt}>: frobnicated"}}},
+	}})
 	world.HookSecret = demoSecret
 	world.Server = toynet.Server{Name: "mail.example.org", Returns: []string{"bounce.example.org"}, Senders: []string{"example.org"}}
 	net, err := world.Open()
