@@ -70,9 +70,13 @@ func (l *letter) recipients() []hit {
 	return out
 }
 
-// addressee falls back to the sender's own address where a report names no
-// other, then to the only one that the returned message was for.
+// addressee falls back to the address in the subject, then to the sender's own
+// where a report names no other, then to the only one that the returned message
+// was for.
 func (l *letter) addressee(hits []hit) []hit {
+	if in := allAddresses(l.Fields.Text("Subject"), 2); len(in) == 1 && !l.own(in[0]) {
+		return []hit{{address: in[0], rank: rankOther, start: -1}}
+	}
 	for _, h := range hits {
 		if h.rank >= rankPhrase {
 			return []hit{h}

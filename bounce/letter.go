@@ -42,7 +42,7 @@ func layOut(m message.Mail) *letter {
 	l := &letter{Mail: m, kind: message.ParseContentType(m.Fields.Get("Content-Type"))}
 	from := m.Fields.Text("From")
 	l.from = strings.ToLower(firstAddress(from))
-	l.name = Fold(from)
+	l.name = strings.ReplaceAll(Fold(from), "_", " ")
 	l.to = strings.ToLower(m.Fields.Get("To") + " " + m.Fields.Get("Delivered-To") + " " + m.Fields.Get("X-Original-To"))
 	l.subject = Fold(m.Fields.Text("Subject"))
 	var plain, markup []string
@@ -181,11 +181,21 @@ func split(text string) (notice, head int) {
 		case strings.HasPrefix(line, "________") && pos > 0: // a footer
 			return pos, len(text)
 		case len(line) > 6 && len(line) < 200 && heading(line) && markers.in(Fold(line)):
-			return pos, afterMarker(text, end)
+			head := afterMarker(text, end)
+			if headerMarkers.in(Fold(line)) && !startsHeader(text[head:]) { // it announces what is attached
+				break
+			}
+			return pos, head
 		}
 		pos = end
 	}
 	return len(text), len(text)
+}
+
+// startsHeader reports whether a text begins with a header field.
+func startsHeader(text string) bool {
+	line, _, _ := strings.Cut(text, "\n")
+	return message.ParseFields([]byte(line)).Len() > 0
 }
 
 // heading reports whether a line announces what follows it.

@@ -199,7 +199,10 @@ func (r *Recipient) settle(l *letter) {
 		r.Verdict = Verdict{Class: None, Rule: "action", Matched: r.Action}
 	case "failed":
 		if r.Verdict.Reason == Greylisted || r.Verdict.vague() && r.Code/100 == 4 && expiries.in(l.text()) {
-			r.Verdict.Class, r.Verdict.Reason, r.Verdict.CiviCRM = Soft, Expired, meanings[Expired].civicrm
+			r.Verdict.Reason, r.Verdict.CiviCRM = Expired, meanings[Expired].civicrm
+			if r.Verdict.Class != Sender { // else it is still us
+				r.Verdict.Class = Soft
+			}
 		}
 	}
 }
@@ -207,7 +210,8 @@ func (r *Recipient) settle(l *letter) {
 // vague reports whether a verdict says no more than that somebody should come
 // back later.
 func (v Verdict) vague() bool {
-	return v.Reason == Unknown || v.Reason == SystemError && (v.Rule == "words-later" || strings.HasPrefix(v.Rule, "code-") || strings.HasPrefix(v.Rule, "status-"))
+	closed := v.Rule == "stage-connect-refused" || v.Rule == "words-closing"
+	return closed || v.Reason == Unknown || v.Reason == SystemError && (v.Rule == "words-later" || strings.HasPrefix(v.Rule, "code-") || strings.HasPrefix(v.Rule, "status-"))
 }
 
 // maxDiagnostic is how much of a diagnostic a Recipient keeps, in octets.

@@ -104,7 +104,7 @@ var nearRules = []Rule{
 		Not:      append([]string{"message size", "message too", "size limit", "mails per", "messages per", "rate", "recipients", "hop", "attempts", "retry", "connection", "fully"}, ours...),
 		Examples: []string{"550 Het postvak van ann is overvol: limiet overschreden", "552 the storage of this account is used up"}},
 	{Name: "near-disabled", Reason: Disabled, Words: mailboxes, Near: closed,
-		Not:      append([]string{"closed list", "mailing list", "posting", "temporar", "message expired", "timeout", "locked by another"}, ours...),
+		Not:      append([]string{"unknown or disabled", "closed list", "mailing list", "posting", "temporar", "message expired", "timeout", "locked by another"}, ours...),
 		Examples: []string{"550 This account (ann) was retired", "550 De mailbox is opgeheven"}},
 	{Name: "near-user", Reason: UserUnknown, Words: mailboxes, Near: nobody,
 		Not:      append([]string{"unknown error", "unknown reason", "domain", "host"}, ours...),

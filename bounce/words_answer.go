@@ -57,8 +57,8 @@ var autoNames = newLexicon(
 var autoWords = newLexicon(
 	"autoreply", "auto-reply", "auto reply", "autoresponse", "auto-response", "auto response", "autoresponder",
 	"automatic reply", "automatic response", "automated reply", "automated response", "automatic answer",
-	"out of office reply", "out of office autoreply", "out-of-office reply", "vacation reply",
-	"vacation response", "automatische antwort", "abwesenheitsnotiz", "abwesenheitsmeldung", "abwesenheitsnachricht",
+	"out of office reply", "out of office autoreply", "out-of-office reply", "vacation reply", "vacation response",
+	"automatische antwort", "abwesenheitsnotiz", "abwesenheitsmeldung", "abwesenheitsnachricht",
 	"automatisch antwoord", "afwezigheidsbericht", "afwezigheidsassistent", "reponse automatique", "message d'absence",
 	"respuesta automatica", "risposta automatica", "resposta automatica", "autosvar", "automatiskt svar",
 	"automatisk svar", "automaattinen vastaus", "poissaoloviesti", "automatyczna odpowiedz", "odpowiedz automatyczna",

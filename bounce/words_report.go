@@ -5,18 +5,19 @@ package bounce
 
 // robots are local parts of mail systems.
 var robots = []string{
-	"mailer-daemon", "mailerdaemon", "mailer_daemon", "mail-daemon", "postmaster", "post_master", "mdaemon", "ndr",
-	"bounce", "bounces", "mail.delivery.system", "mail-delivery", "mailsystem", "mail-system", "mail_system",
-	"delivery", "posta-certificata", "symantec_antivirus_for_smtp_gateways", "e500_smtp_mail_service", "mailadmin",
-	"sysadmin", "maildelivery", "dsn", "double-bounce", "administrator", "mailadministrator",
+	"smtp", "mailagent", "mail-agent", "mail_agent", "mailer-daemon", "mailerdaemon", "mailer_daemon", "mail-daemon",
+	"postmaster", "post_master", "mdaemon", "ndr", "bounce", "bounces", "mail.delivery.system", "mail-delivery",
+	"mailsystem", "mail-system", "mail_system", "delivery", "posta-certificata",
+	"symantec_antivirus_for_smtp_gateways", "e500_smtp_mail_service", "mailadmin", "sysadmin", "maildelivery", "dsn",
+	"double-bounce", "administrator", "mailadministrator",
 }
 
 // robotNames are in the names that mail systems give themselves, folded.
 var robotNames = newLexicon(
-	"mail delivery", "mailer-daemon", "mailer daemon", "delivery subsystem", "mail system", "mail administrator",
-	"system administrator", "postmaster", "delivery system", "delivery service", "mailserver", "mail server",
-	"microsoft exchange", "microsoft outlook", "internet mail delivery", "mail router", "ndr administrator",
-	"mail gateway", "mta daemon", "delivery notification",
+	"mail agent", "mail delivery", "mailer-daemon", "mailer daemon", "delivery subsystem", "mail system",
+	"mail administrator", "system administrator", "postmaster", "delivery system", "delivery service", "mailserver",
+	"mail server", "microsoft exchange", "microsoft outlook", "internet mail delivery", "mail router",
+	"ndr administrator", "mail gateway", "mta daemon", "delivery notification",
 )
 
 // failures are what subjects and texts of failure reports say, folded.
@@ -147,3 +148,6 @@ var refusals = newLexicon(
 	"nicht berechtigt", "ha sido rechazado", "no esta autorizado", "e stato rifiutato", "non e autorizzato",
 	"foi rejeitada", "geweigerd", "メンバーではありません", "投稿できません",
 )
+
+// headerMarkers announce a header rather than a message.
+var headerMarkers = newLexicon("message header follows", "message headers follow", "headers follow", "header of the message", "header of the original")
