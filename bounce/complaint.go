@@ -148,7 +148,7 @@ func (rd *Reader) notification(l *letter) (Report, bool) {
 		for _, p := range n.Bounce.Recipients[:min(len(n.Bounce.Recipients), maxRecipients)] {
 			r := Recipient{Address: typedAddress(p.Address), Action: cmp.Or(action(p.Action), "failed"), Status: p.Status}
 			r.Diagnostic = clip(diagnosticText(p.Diagnostic), maxDiagnostic)
-			rd.judge(&r, cmp.Or(r.Diagnostic, n.Bounce.SubType), nil)
+			rd.judge(l, &r, cmp.Or(r.Diagnostic, n.Bounce.SubType))
 			report.Recipients = append(report.Recipients, r)
 		}
 	case "Complaint":

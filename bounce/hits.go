@@ -28,6 +28,7 @@ const maxHits = 200
 func (l *letter) hits() []hit {
 	if !l.scanned {
 		l.found, l.scanned = scan(l.notice), true
+		l.cut = l.cut || len(l.found) == maxHits
 	}
 	return l.found
 }
@@ -138,7 +139,7 @@ func scan(text string) []hit {
 		}
 		line := text[pos:end]
 		if at := strings.IndexByte(line, '@'); at >= 0 && len(line) < 2000 {
-			for at >= 0 {
+			for at >= 0 && len(hits) < maxHits {
 				a, s, e := addressAt(line, at)
 				if a != "" {
 					if rank := rankIn(line, s, e); rank > 0 {

@@ -28,7 +28,10 @@ type letter struct {
 	folded   string // what text gives, once asked
 	found    []hit  // addresses of the notice
 	scanned  bool
-	cut      bool // what is for programs was too long to be read whole
+	cut      bool // there was more than is read
+	long     bool // of the text for people
+	judged   int  // octets that the table was asked about
+	verdicts map[Evidence]Verdict
 }
 
 // How much text for people is looked at.
@@ -36,6 +39,7 @@ const (
 	maxNotice  = 64 << 10
 	maxTexts   = 4
 	maxOpening = 900
+	maxSubject = 1000
 )
 
 func layOut(m message.Mail) *letter {
@@ -44,7 +48,7 @@ func layOut(m message.Mail) *letter {
 	l.from = strings.ToLower(firstAddress(from))
 	l.name = strings.ReplaceAll(Fold(from), "_", " ")
 	l.to = strings.ToLower(m.Fields.Get("To") + " " + m.Fields.Get("Delivered-To") + " " + m.Fields.Get("X-Original-To"))
-	l.subject = Fold(m.Fields.Text("Subject"))
+	l.subject = Fold(clip(m.Fields.Text("Subject"), maxSubject))
 	var plain, markup []string
 	for i := range m.Parts {
 		p := &m.Parts[i]
@@ -99,7 +103,9 @@ func (l *letter) textOf(p *message.Part) (string, bool) {
 	if l.isBack && p.Depth > 0 { // footers, and what other programs added
 		return "", false
 	}
-	text := clip(p.Text(), maxNotice)
+	text := p.Text()
+	l.long = l.long || len(text) > maxNotice || p.Cut()
+	text = clip(text, maxNotice)
 	switch {
 	case p.Depth == 0:
 	case l.feedback == "" && l.kind.Type == "multipart/report" && lineStarts(text, "feedback-type:") >= 0:

@@ -149,16 +149,16 @@ func (l *letter) delivered(what string, hits []hit) Report {
 // plainRecipient makes a Recipient of an address and the text about it.
 func (rd *Reader) plainRecipient(l *letter, hits []hit, i int, late bool) Recipient {
 	r := Recipient{Address: hits[i].address, Action: "failed"}
-	rd.widen(&r, hits[i].section(l.notice, hits, i))
+	rd.widen(l, &r, hits[i].section(l.notice, hits, i))
 	if weak(r.Verdict) && len(hits) == 1 {
 		rd.consider(l, &r)
 	}
 	if r.Verdict.Rule == "" {
-		rd.judge(&r, "", nil)
+		rd.judge(l, &r, "")
 	}
 	if r.Verdict.Reason == Unknown && len(hits) == 1 && r.Address != "" {
 		if inside := rd.inside(l); inside != nil { // a gateway that has less to say than what it wrapped
-			rd.widen(&r, inside.sectionFor(r.Address, r.Address))
+			rd.widen(l, &r, inside.sectionFor(r.Address, r.Address))
 		}
 	}
 	if r.Code == 0 && r.Status == "" && len(hits) == 1 {
@@ -176,7 +176,7 @@ func (rd *Reader) plainRecipient(l *letter, hits []hit, i int, late bool) Recipi
 func (rd *Reader) consider(l *letter, r *Recipient) {
 	for _, text := range []string{transcript(l.notice), l.notice, l.Fields.Text("Subject")} {
 		trial := *r
-		rd.judge(&trial, clip(text, maxText), nil)
+		rd.judge(l, &trial, text)
 		if better(trial.Verdict, r.Verdict) {
 			trial.Diagnostic = replyIn(clip(text, maxText))
 			*r = trial

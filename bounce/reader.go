@@ -28,7 +28,7 @@ func (rd *Reader) Read(r io.Reader) (Report, error) {
 	m, err := rd.Walker.Walk(r)
 	l := layOut(m)
 	report := rd.understand(l)
-	report.Unparsed = report.Unparsed || m.Limited || l.cut
+	report.Unparsed = report.Unparsed || m.Limited || l.cut || l.long && report.Kind == Bounce
 	report.Returned = returned(l)
 	report.Digest = digest(l, &report)
 	return report, err
@@ -78,7 +78,9 @@ func (rd *Reader) deliveryStatus(l *letter) (Report, bool) {
 		one := parseStatus(text)
 		all.reportingMTA = cmp.Or(all.reportingMTA, one.reportingMTA)
 		all.arrival = cmp.Or(all.arrival, one.arrival)
-		all.recipients = append(all.recipients, one.recipients...)
+		for _, r := range one.recipients {
+			all.add(r)
+		}
 		all.more = all.more || one.more
 	}
 	if len(all.recipients) == 0 {
@@ -86,9 +88,8 @@ func (rd *Reader) deliveryStatus(l *letter) (Report, bool) {
 	}
 	l.arrival = all.reportingMTA + "\n" + all.arrival
 	report := Report{Format: "rfc3464", Unparsed: all.more}
-	memo := map[Evidence]Verdict{}
 	for _, f := range all.recipients {
-		report.Recipients = append(report.Recipients, rd.recipient(l, f, len(all.recipients) == 1, memo))
+		report.Recipients = append(report.Recipients, rd.recipient(l, f, len(all.recipients) == 1))
 	}
 	if len(all.recipients) == 1 && report.Recipients[0].Address == "" { // it names nobody: the text for people may
 		if plain, ok := rd.plainReport(l); ok && len(plain.Recipients) > 0 {
@@ -161,7 +162,7 @@ func kindOf(l *letter, all []Recipient) Kind {
 
 // recipient makes a Recipient of its fields, with the help of the text for
 // people where the fields say too little.
-func (rd *Reader) recipient(l *letter, f recipientFields, alone bool, memo map[Evidence]Verdict) Recipient {
+func (rd *Reader) recipient(l *letter, f recipientFields, alone bool) Recipient {
 	r := Recipient{Original: f.original, Action: f.action, Status: f.status, RemoteMTA: f.remote, Diagnostic: clip(f.diagnostic, maxDiagnostic)}
 	for _, a := range []string{f.final, f.original, f.actual} {
 		if isAddress(a) {
@@ -180,7 +181,7 @@ func (rd *Reader) recipient(l *letter, f recipientFields, alone bool, memo map[E
 		text = strings.TrimSpace(text + " " + f.statusComment)
 	}
 	r.Code = f.code
-	rd.judge(&r, text, memo)
+	rd.judge(l, &r, text)
 	if r.Verdict.Reason == Unknown || !hasWords(f.diagnostic) {
 		rd.consult(l, &r, alone)
 	}
@@ -217,9 +218,14 @@ func (v Verdict) vague() bool {
 // maxDiagnostic is how much of a diagnostic a Recipient keeps, in octets.
 const maxDiagnostic = 2000
 
+// maxJudged bounds what the table is asked about one message, in octets: what
+// says more about more recipients than anybody reads is somebody's experiment.
+const maxJudged = 512 << 10
+
 // judge takes code and status from the text and asks the table. What the
 // reply itself says goes before what a gateway made of it.
-func (rd *Reader) judge(r *Recipient, text string, memo map[Evidence]Verdict) {
+func (rd *Reader) judge(l *letter, r *Recipient, text string) {
+	text = clip(text, maxText)
 	code, status := findReply(text)
 	if code != 0 {
 		r.Code = code
@@ -228,12 +234,17 @@ func (rd *Reader) judge(r *Recipient, text string, memo map[Evidence]Verdict) {
 		r.Status = status
 	}
 	e := Evidence{Stage: reply.DSN, Code: r.Code, Status: r.Status, Text: text, RemoteMTA: r.RemoteMTA}
-	v, ok := memo[e]
-	if !ok {
+	if l.judged > maxJudged {
+		e.Text, l.cut = "", true
+	}
+	v, known := l.verdicts[e]
+	if !known {
+		l.judged += 100 + len(e.Text)
 		v = rd.Table.Classify(e)
-		if memo != nil {
-			memo[e] = v
+		if l.verdicts == nil {
+			l.verdicts = map[Evidence]Verdict{}
 		}
+		l.verdicts[e] = v
 	}
 	r.Verdict, r.judged = v, e
 }
@@ -261,24 +272,24 @@ func weak(v Verdict) bool {
 // and takes it where it says more than the fields did.
 func (rd *Reader) consult(l *letter, r *Recipient, alone bool) {
 	if section := l.sectionFor(cmp.Or(r.Address, "\x00"), cmp.Or(r.Original, "\x00")); section != "" {
-		rd.compare(r, section)
+		rd.compare(l, r, section)
 	}
 	if alone && (weak(r.Verdict) || r.Diagnostic == "") {
-		rd.compare(r, transcript(l.notice))
+		rd.compare(l, r, transcript(l.notice))
 	}
 	if alone && r.Verdict.Reason == Unknown {
-		rd.compare(r, l.notice)
+		rd.compare(l, r, l.notice)
 	}
 }
 
 // compare takes what a text says of a recipient where it says more than what
 // is known.
-func (rd *Reader) compare(r *Recipient, section string) {
+func (rd *Reader) compare(l *letter, r *Recipient, section string) {
 	if section == "" {
 		return
 	}
 	better := *r
-	rd.widen(&better, section)
+	rd.widen(l, &better, section)
 	if !weak(r.Verdict) { // the fields were enough
 		r.Diagnostic = cmp.Or(r.Diagnostic, better.Diagnostic)
 		return
@@ -297,7 +308,8 @@ func (rd *Reader) compare(r *Recipient, section string) {
 
 // widen judges the first paragraph of a text, and more of it as long as what
 // was read says little.
-func (rd *Reader) widen(r *Recipient, text string) {
+func (rd *Reader) widen(l *letter, r *Recipient, text string) {
+	text = clip(text, maxText)
 	const tries = 6
 	for try, end := 0, 0; try < tries && end < len(text); {
 		if i := strings.Index(text[end:], "\n\n"); i >= 0 {
@@ -310,7 +322,7 @@ func (rd *Reader) widen(r *Recipient, text string) {
 			continue
 		}
 		trial := *r
-		rd.judge(&trial, part, nil)
+		rd.judge(l, &trial, part)
 		if try == 0 || !weak(trial.Verdict) || weak(r.Verdict) && trial.Verdict.Reason != Unknown {
 			trial.Diagnostic = replyIn(part)
 			*r = trial

@@ -34,7 +34,23 @@ func hostile() map[string]string {
 		many.WriteString("Final-Recipient: rfc822; r" + n + "@example.net\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: smtp; 550 no " + n + "\n\n")
 		plain.WriteString("<r" + n + "@example.net>:\n550 no\n\n")
 	}
+	words := strings.Repeat("user mailbox account address recipient ", 16) + "\n\n"
+	torn := "Return-Path: <>\nFrom: MAILER-DAEMON\nContent-Type: multipart/report; boundary=b\n\n--b\n\n<a@e.example>: nothing\n\n" + strings.Repeat(words, 8)
+	for range 8 {
+		torn += "--b\nContent-Type: message/delivery-status\n\n"
+		for i := range 1000 {
+			torn += "Final-Recipient: rfc822; a" + strconv.Itoa(i%7) + "@e.example\nAction: failed\n\n"
+		}
+	}
+	crowd := "Return-Path: <>\nFrom: MAILER-DAEMON\nSubject: failure notice\n\n" + strings.Repeat(strings.Repeat("user a@e.example, ", 100)+"\n", 5) + strings.Repeat(words, 8)
+	subject := func(piece string) string {
+		return "Return-Path: <>\nFrom: ann@example.net\nSubject: " + strings.Repeat(piece, 200_000/len(piece)) + "\n\nx\n"
+	}
 	return map[string]string{
+		"reports torn into parts about words":        torn,
+		"a crowd of addresses before words":          crowd,
+		"a subject of answers":                       subject("re: "),
+		"a subject of brackets":                      subject("(re:"),
 		"10,000 multiparts inside each other":        deep.String(),
 		"100,000 parts":                              flat.String(),
 		"100,000 header fields":                      strings.Repeat("X-Failed-Recipients: ann@example.net\n", 100_000) + "\nbody\n",

@@ -29,7 +29,7 @@ func (rd *Reader) refusal(l *letter) (Report, bool) {
 	if to := l.addressee(nil); len(to) == 1 && (r.Address == "" || !isAddress(r.Address)) {
 		r.Address = to[0].address
 	}
-	rd.judge(&r, clip(l.notice, maxText), nil)
+	rd.judge(l, &r, l.notice)
 	switch unknown := r.Verdict.Reason == Unknown; {
 	case l.disposed != "" && (unknown || r.Verdict.Class == Sender): // the recipient's own rule, whatever its words
 		r.Verdict = s.verdict(Filtered)

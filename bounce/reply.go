@@ -49,7 +49,7 @@ func (rd *Reader) reply(text string) Report {
 			r.Address = a
 		}
 	}
-	rd.judge(&r, text, nil)
+	rd.judge(&letter{}, &r, text)
 	report := Report{Kind: Bounce, Format: "reply"}
 	if r.Code/100 == 4 {
 		report.Kind, r.Action = Delayed, "delayed"
