@@ -86,7 +86,7 @@ func (d *draft) misses(e Evidence) string {
 	} {
 		c := compile(condition.only)
 		c.links = true
-		index := indexPhrases(c.words)
+		index := indexPhrases(c.number(nil))
 		s.marks = index.mark(s.text)
 		if _, fits := c.match(&s); !fits {
 			return condition.why

@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"iter"
 	"slices"
 	"strings"
 )
@@ -147,6 +148,41 @@ func (x *phraseIndex) mark(text string) marks {
 		}
 	}
 	return m
+}
+
+// A phraseSet is a list of phrases that an index of many such lists numbers.
+type phraseSet struct {
+	phrases []phrase
+	first   int // number of the first
+}
+
+func newPhraseSet(texts []string) phraseSet { return phraseSet{phrases: newPhrases(texts)} }
+
+// number gives the phrases their numbers behind those of all, and all with them.
+func (s *phraseSet) number(all []phrase) []phrase {
+	s.first = len(all)
+	return append(all, s.phrases...)
+}
+
+// marked gives those of the set that may be in a text.
+func (s *phraseSet) marked(m marks) iter.Seq[phrase] {
+	return func(yield func(phrase) bool) {
+		for i, p := range s.phrases {
+			if m.has(s.first+i) && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// in reports whether one of the set is in a text with these marks.
+func (s *phraseSet) in(text string, m marks) bool {
+	for p := range s.marked(m) {
+		if p.in(text) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // A lexicon is a list of phrases that all say the same thing, in many

@@ -69,7 +69,36 @@ var (
 	}
 )
 
-// ours are words that turn such a sentence into one about us.
+// senders are words for whoever a mail is from.
+var senders = []string{
+	"sender", "from address", "from header", "of from", "return path", "return-path", "reverse-path", "envelope from",
+	"you sent from", "sent from", "absender", "expediteur", "emetteur", "remitente", "mittente", "remetente",
+	"afzender", "nadawc", "odesilatel", "odosielatel", "avsandar", "afsender", "avsender", "lahettaj", "felado",
+	"expeditor", "gonderen", "αποστολε", "отправител", "відправник", "送信者", "差出人", "发件人", "寄件者", "발신자", "보낸 사람",
+}
+
+// aboutUs are words of texts that speak of us: where one is, no shipped rule
+// takes the text for proof of what is wrong with a person's address or mailbox.
+var aboutUs = append([]string{
+	"sending domain", "sending server", "sending host", "sending ip", "sending account", "dkim", "spf", "dmarc",
+	"txt record", "your ip", "client ip", "your server", "your host", "your hostname", "your mail server",
+	"your provider", "your network", "your smtp", "your mail client", "your account", "your domain", "your address",
+	"your email address", "your own", "smarthost", "smtp auth", "reply-to", "callout", "cannot verify", "allow-list",
+	"allowlist", "whitelist", "white list", "since you connected", "mail gateway", "mail client", "quarantine",
+	"smtp server for", "mail server for",
+}, senders...)
+
+// boilerplate is how reports speak of the sender whatever happened.
+var boilerplate = []string{"to sender", "to the sender", "original sender", "message sender", "sender of", "this is a permanent error", "please"}
+
+// aboutUsRules are for texts that speak of us in words that nobody knows.
+var aboutUsRules = []Rule{
+	{Name: "words-about-sender", Reason: Rejected, Codes: []int{4, 5}, Words: senders, Not: boilerplate, Examples: []string{"550 Absender existiert nicht"}},
+	{Name: "words-about-us", Reason: Policy, Codes: []int{4, 5}, Words: aboutUs, Not: boilerplate, Examples: []string{"550 your provider is not known for fighting abuse"}},
+}
+
+// ours are words that turn a sentence of nearRules into one about something
+// else than a person's mailbox.
 var ours = []string{
 	"sender", "your address", "your domain", "your email", "your e-mail", "your account", "from address",
 	"return path", "envelope from", "reply address", "mail from", "helo", "ehlo", "procmail", "couldn't create",

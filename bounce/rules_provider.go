@@ -10,6 +10,7 @@ var providerRules = []Rule{
 	{Name: "unix-no-user", Reason: UserUnknown, Words: []string{"x-unix; 67"}, Examples: []string{"x-unix; 67"}}, // EX_NOUSER
 	{Name: "unix-no-host", Reason: HostUnknown, Words: []string{"x-unix; 68"}, Examples: []string{"x-unix; 68"}}, // EX_NOHOST
 	{Name: "exim-unknown", Reason: UserUnknown, Codes: []int{550}, Words: []string{"unrouteable address"},
+		Not:      []string{"verif", "sender", "callout"},
 		Examples: []string{"550 Unrouteable address"}}, // without a code it is what the sender's own Exim says of a host
 	{Name: "opensmtpd-unknown", Reason: UserUnknown, Codes: []int{524}, Words: []string{"mailing list expansion problem"},
 		Examples: []string{"524 5.2.4 Mailing list expansion problem: <ann@example.com>"}},
@@ -119,7 +120,7 @@ var providerRules = []Rule{
 		Examples: []string{"550 5.7.750 Service unavailable. Client blocked from sending from unregistered domains"}},
 	{Name: "microsoft-spam", Reason: Spam, Status: []string{"5.7.501", "5.7.502", "5.7.505"},
 		Examples: []string{"550 5.7.501 Access denied, spam abuse detected from IP 192.0.2.1"}},
-	{Name: "microsoft-no-such-recipient", Reason: UserUnknown, Status: []string{"5.4.1"}, Words: []string{"access denied"},
+	{Name: "microsoft-no-such-recipient", Reason: UserUnknown, Status: []string{"5.4.1"}, Words: []string{"recipient address rejected: access denied"},
 		Examples: []string{"550 5.4.1 Recipient address rejected: Access denied. [DB5EUR03FT001.eop-EUR03.prod.protection.outlook.com]"}},
 	{Name: "microsoft-no-such-recipients", Reason: UserUnknown, Words: []string{"all recipient addresses rejected"},
 		Examples: []string{"550 All recipient addresses rejected : Access denied [AM1EUR.eop.prod.protection.outlook.com]"}},

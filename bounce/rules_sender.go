@@ -7,6 +7,22 @@ import "homing/internal/reply"
 // bad signature. General words, which also turn up in links and disclaimers,
 // are in lastRules.
 var senderRules = []Rule{
+	// What begins with words of nobody is about nobody, whatever is mentioned
+	// behind them: warnings, links, advertisements.
+	{Name: "first-user", Reason: UserUnknown, Begins: true, Words: []string{
+		"user unknown", "unknown user", "no such user", "no such recipient", "no such mailbox", "mailbox not found",
+		"mailbox does not exist", "user not found", "recipient not found", "recipient unknown", "unknown recipient",
+		"user does not exist", "user doesn't exist", "recipient does not exist", "account does not exist",
+		"no mailbox here", "empfanger existiert nicht", "empfanger unbekannt", "benutzer unbekannt",
+		"utilisateur inconnu", "usuario desconocido", "utente sconosciuto",
+	},
+		Near:     []string{"spam", "dnsbl", "rbl", "blocked", "blacklist", "block list", "reputation", "ip address", "attachment", "anlage", "virus", "too many"},
+		Not:      []string{"unknown or", "exist or", "found or", "sender", "signature", "verif", "callout"},
+		Examples: []string{"550 5.1.1 user unknown\n550 This host uses DNSBL zen.example.org"}},
+	{Name: "code-auth", Reason: Policy, Codes: []int{534, 535, 538}, Examples: []string{"535 5.7.8 Account disabled"}},
+	{Name: "words-stated-spam", Reason: Spam, Words: []string{"due to spam", "because of spam", "message rejected: spam", "rejected as spam", "spam from sending"},
+		Examples: []string{"550 Mailbox unavailable due to spam from sending domain"}},
+
 	// Authentication of the sender (RFC 7208, 6376, 7489, 8617).
 	{Name: "words-auth", Reason: AuthFailure, Words: []string{
 		"dmarc policy", "dmarc check failed", "dmarc verification", "dmarc validation", "dmarc evaluation",
@@ -102,8 +118,8 @@ var senderRules = []Rule{
 			"550 5.7.1 IP address blacklisted by recipient",
 		}},
 	{Name: "words-ip-refused", Reason: Blocked, Words: []string{
-		"client host rejected", "client host * blocked", "host rejected: access denied", "your ip * blocked",
-		"your ip * rejected", "your ip * refused", "your ip * denied", "your ip address * block",
+		"mail from dynamic", "client host rejected", "client host * blocked", "host rejected: access denied",
+		"your ip * blocked", "your ip * rejected", "your ip * refused", "your ip * denied", "your ip address * block",
 		"ip address * blocked", "ip address * has been blocked", "ip * is blocked", "ip blocked", "blocked ip",
 		"sending ip * blocked", "sender ip * rejected", "sender ip * blocked", "sending ip address",
 		"source ip * blocked", "your host * blocked", "your server * blocked", "your mail server * blocked",
@@ -145,6 +161,7 @@ var senderRules = []Rule{
 
 	// How fast and how many.
 	{Name: "words-rate", Reason: RateLimited, Words: []string{
+		"email quota exceeded", "sender over quota", "sending account is over quota", "exceeded its quota of messages",
 		"limite de envio", "limite d'envoi", "limite di invio", "limite de envio", "cok fazla", "너무 많은", "过于频繁",
 		"過於頻繁", "prilis mnoho", "tul sok", "prea multe", "for mange", "liian monta", "connection rate limit",
 		"rate limit", "rate-limit", "ratelimit", "message rate", "sending rate", "connection rate", "rate exceeded",
@@ -264,7 +281,7 @@ var senderRules = []Rule{
 		}},
 
 	// The sender's address.
-	{Name: "words-sender-address", Reason: Rejected, Words: []string{"sender verify failed", "sender verification failed", "could not complete sender verify", "sender verify callout", "sender address rejected", "sender email address rejected", "from address rejected"},
+	{Name: "words-sender-address", Reason: Rejected, Words: []string{"isn't in my list of allowed sender", "no such sender", "sender verify failed", "sender verification failed", "could not complete sender verify", "sender verify callout", "sender address rejected", "sender email address rejected", "from address rejected"},
 		Not:      []string{"greylist", "grey listed", "exceeded"},
 		Examples: []string{"550 5.1.0 <news@example.org>: Sender address rejected: User unknown in virtual mailbox table"}},
 	{Name: "words-sender", Reason: Rejected, Words: []string{
@@ -313,7 +330,7 @@ var senderRules = []Rule{
 	{Name: "stage-spam", Reason: Blocked, Stages: []reply.Stage{reply.Connect, reply.EHLO, reply.MAIL}, Words: []string{"spam"},
 		Examples: []string{"550 5.7.1 No SPAM please!"}},
 	{Name: "words-spam", Reason: Spam, Words: []string{
-		"ube,", "(ube)", "ube id", "keretlen", "nevyzadan", "skrappost", "oonskad", "uonsket", "roskaposti",
+		"ube,", "as ube", "(ube)", "ube id", "keretlen", "nevyzadan", "skrappost", "oonskad", "uonsket", "roskaposti",
 		"istenmeyen", "nezelen", "нежелательн", "ανεπιθυμητ", "spam", "junk", "unsolicited", "message filtered",
 		"unwanted content", "message scored", "bulk email", "bulk mail", "mass mail", "mass mailer", "blacklisted url",
 		"uribl", "surbl", "dcc bulk", "as bulk", "reject bulk", "advertising", "advertisement", "bogofilter", "bayes",

@@ -25,6 +25,7 @@ type said struct {
 	code   int
 	status string // "" where unknown
 	marks  marks  // phrases of the table that may be in the text
+	ours   bool   // the text speaks of us: the sender, his address, host or signature
 }
 
 // read makes evidence ready. A code or status that the text gives counts where
@@ -135,15 +136,19 @@ var stageHints = []struct {
 	stage reply.Stage
 	words []string
 }{
-	{reply.MAIL, []string{"in reply to mail from", "after mail from", "but sender was rejected", "[mail_from]", "did not like our mail from", "mail from command", "step: mail from"}},
+	{reply.MAIL, []string{"in reply to mail from", "after mail from", "after pipelined mail from", "pipelined mail from", "but sender was rejected", "[mail_from]", "did not like our mail from", "mail from command", "step: mail from"}},
 	{reply.Connect, []string{"after initial connection", "refused to talk to me", "[connect]", "while receiving the initial server greeting"}},
 	{reply.EHLO, []string{"in reply to ehlo", "in reply to helo", "after ehlo", "after helo", "while performing the ehlo handshake", "while performing the helo handshake", "did not like our ehlo", "did not like our helo"}},
 	{reply.STARTTLS, []string{"in reply to starttls", "after starttls"}},
 	{reply.Dot, []string{"in reply to end of data", "after end of data", "failed after i sent the message", "did not like our final data"}},
 }
 
-// stageIn gives the stage that a report names, else DSN.
+// stageIn gives the stage that a report names, else DSN. A transcript of
+// Sendmail names it by the command that was answered last.
 func stageIn(folded string) reply.Stage {
+	if strings.Contains(folded, ">>> mail from") && !strings.Contains(folded, ">>> rcpt") && !strings.Contains(folded, ">>> data") {
+		return reply.MAIL
+	}
 	for _, h := range stageHints {
 		for _, w := range h.words {
 			if strings.Contains(folded, w) {

@@ -15,6 +15,7 @@ type Rule struct {
 	Status []string      // enhanced codes, "5.1.1"; "5.7.*" for all of a subject, "5.7.60*" for those that begin so
 	Codes  []int         // reply codes; 55 means 550 to 559, 4 means 400 to 499
 	Words  []string      // phrases in the text, folded as Fold does; "*" stands for up to 80 octets
+	Begins bool          // a phrase of Words begins the text, behind little more than an address
 	Near   []string      // phrases of which one is at most 80 octets from the one of Words, before or behind it
 	Not    []string      // phrases that must not be there
 	Remote []string      // parts of the remote host's name; they may be in the text as well
@@ -45,8 +46,9 @@ type Match struct {
 // A Table gives evidence its meaning: the first rule that fits wins. It never
 // changes, so it may be used from many goroutines.
 type Table struct {
-	rules []compiled
-	index phraseIndex // of the words of all rules
+	rules   []compiled
+	aboutUs phraseSet
+	index   phraseIndex // of the phrases of all rules, and of aboutUs
 }
 
 // NewTable gives the table that is shipped, with rules of the operator before
@@ -56,24 +58,28 @@ func NewTable(own ...Rule) *Table {
 	first, last := places(own)
 	t := &Table{}
 	for _, list := range []struct {
-		rules []Rule
-		links bool
-	}{{first, true}, {providerRules, true}, {senderRules, false}, {personRules, false}, {nearRules, false},
-		{generalRules, false}, {linkRules, true}, {statusRules, false}, {codeRules, false}, {last, true}} {
+		rules          []Rule
+		links, guarded bool
+	}{{first, true, false}, {providerRules, true, false}, {senderRules, false, false}, {personRules, false, true}, {nearRules, false, true},
+		{generalRules, false, true}, {aboutUsRules, false, false}, {linkRules, true, false}, {statusRules, false, true}, {codeRules, false, true}, {last, true, false}} {
 		for _, r := range list.rules {
 			c := compile(r)
-			c.links = list.links
+			c.links, c.guarded = list.links, list.guarded && slices.Contains(ofPersons, c.Reason)
 			t.rules = append(t.rules, c)
 		}
 	}
-	var words []phrase
+	t.aboutUs = newPhraseSet(aboutUs)
+	all := t.aboutUs.number(nil)
 	for i := range t.rules {
-		t.rules[i].first = len(words)
-		words = append(words, t.rules[i].words...)
+		all = t.rules[i].number(all)
 	}
-	t.index = indexPhrases(words)
+	t.index = indexPhrases(all)
 	return t
 }
+
+// ofPersons are the reasons for which a shipped rule takes no text that speaks
+// of us.
+var ofPersons = []Reason{UserUnknown, Moved, NoMailHost, Disabled, MailboxFull, HostUnknown}
 
 // places says which of an operator's rules come before the shipped ones, and
 // which after them.
@@ -102,8 +108,7 @@ func (t *Table) Rules() []Rule {
 // stage does not matter; what is said before RCPT is never held against the
 // person, and nothing temporary is Hard.
 func (t *Table) Classify(e Evidence) Verdict {
-	s := read(e)
-	s.marks = t.index.mark(s.text)
+	s := t.read(e)
 	for i := range t.rules {
 		if m, ok := t.rules[i].match(&s); ok {
 			return s.verdict(m)
@@ -112,11 +117,18 @@ func (t *Table) Classify(e Evidence) Verdict {
 	return s.verdict(Match{Rule: "unknown", Class: Soft, Reason: Unknown})
 }
 
+// read makes evidence ready for the rules of the table.
+func (t *Table) read(e Evidence) said {
+	s := read(e)
+	s.marks = t.index.mark(s.text)
+	s.ours = t.aboutUs.in(s.plain, s.marks)
+	return s
+}
+
 // Explain gives all rules that fit, the winner first, in the order of the
 // table. It is empty where Classify answers Unknown for want of a rule.
 func (t *Table) Explain(e Evidence) []Match {
-	s := read(e)
-	s.marks = t.index.mark(s.text)
+	s := t.read(e)
 	var all []Match
 	for i := range t.rules {
 		if m, ok := t.rules[i].match(&s); ok {
@@ -207,10 +219,10 @@ func (s *said) verdict(m Match) Verdict {
 // A compiled Rule has its phrases in pieces.
 type compiled struct {
 	Rule
-	words, near, not []phrase
+	words, near, not phraseSet
 	patterns         []pattern
-	first            int  // number of the first phrase of words in the table's index
 	links            bool // words may stand in links: the rule knows whose they are
+	guarded          bool // it does not fit a text that speaks of us
 }
 
 func compile(r Rule) compiled {
@@ -219,8 +231,13 @@ func compile(r Rule) compiled {
 		c.Class = meanings[r.Reason].class
 	}
 	c.patterns = newPatterns(r.Patterns)
-	c.words, c.near, c.not = newPhrases(r.Words), newPhrases(r.Near), newPhrases(r.Not)
+	c.words, c.near, c.not = newPhraseSet(r.Words), newPhraseSet(r.Near), newPhraseSet(r.Not)
 	return c
+}
+
+// number gives the phrases of the rule their numbers in an index.
+func (c *compiled) number(all []phrase) []phrase {
+	return c.not.number(c.near.number(c.words.number(all)))
 }
 
 // match reports whether all conditions hold, and what was found: the words
@@ -230,7 +247,10 @@ func (c *compiled) match(s *said) (Match, bool) {
 	if len(c.Stages) > 0 && !slices.Contains(c.Stages, s.stage) {
 		return m, false
 	}
-	if len(c.words) > 0 {
+	if c.guarded && s.ours {
+		return m, false
+	}
+	if len(c.Words) > 0 {
 		if m.Matched = c.found(s); m.Matched == "" {
 			return m, false
 		}
@@ -245,24 +265,22 @@ func (c *compiled) match(s *said) (Match, bool) {
 		if !slices.ContainsFunc(c.Status, s.hasStatus) {
 			return m, false
 		}
-		if len(c.words) == 0 {
+		if len(c.Words) == 0 {
 			m.Matched = s.status
 		}
 	}
 	if len(c.Remote) > 0 && !slices.ContainsFunc(c.Remote, s.from) {
 		return m, false
 	}
-	for _, p := range c.not {
-		if p.in(s.plain) != "" {
-			return m, false
-		}
+	if c.not.in(s.plain, s.marks) {
+		return m, false
 	}
 	if len(c.patterns) > 0 { // last, because they take longest
 		got := s.find(c.patterns)
 		if got == "" {
 			return m, false
 		}
-		if len(c.words) == 0 {
+		if len(c.Words) == 0 {
 			m.Matched = got
 		}
 	}
@@ -276,17 +294,22 @@ func (c *compiled) found(s *said) string {
 	if c.links {
 		text = s.text
 	}
-	for i, p := range c.words {
-		if !s.marks.has(c.first + i) {
-			continue
-		}
+	near := slices.Collect(c.near.marked(s.marks))
+	if len(c.Near) > 0 && len(near) == 0 {
+		return ""
+	}
+	for p := range c.words.marked(s.marks) {
 		start, end := p.next(text, 0)
 		for try := 0; end > 0 && try < maxNear; try++ {
-			if len(c.near) == 0 {
+			switch {
+			case c.Begins && start > maxBegin:
+				end = len(text)
+			case len(near) == 0:
 				return text[start:end]
-			}
-			if got := c.besides(text, start, end); got != "" {
-				return got
+			default:
+				if got := besides(text, start, end, near); got != "" {
+					return got
+				}
 			}
 			start, end = p.next(text, end)
 		}
@@ -294,14 +317,16 @@ func (c *compiled) found(s *said) string {
 	return ""
 }
 
-// maxNear is at how many places a word is looked for another one near it.
-const maxNear = 8
+const (
+	maxNear  = 8  // places at which a word is looked for another one near it
+	maxBegin = 40 // octets before words that begin a text: an address, "recipient"
+)
 
-// besides gives the text from start to end with the nearest piece of it that a
-// phrase of Near matches, and what stands between them, or "".
-func (c *compiled) besides(text string, start, end int) string {
+// besides gives the text from start to end with the piece of it near by that
+// one of the phrases matches, and what stands between them, or "".
+func besides(text string, start, end int, near []phrase) string {
 	from, to := max(start-gap, 0), min(end+gap, len(text))
-	for _, p := range c.near {
+	for _, p := range near {
 		if _, behind := p.next(text[:to], end); behind > 0 {
 			return text[start:behind]
 		}
