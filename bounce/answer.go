@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -68,14 +69,14 @@ func (l *letter) declaredInHeader(s *signs) {
 // declaredInSubject adds the words by which its subject does.
 func (l *letter) declaredInSubject(s *signs) {
 	subject := bareSubject(l.subject)
-	s.add(proof, ruleSubject, autoWords.find(subject))
 	w := autoSubjects.begins(subject)
-	if l.daemon() || l.list() && !strings.Contains(w, "office") { // lists speak of holidays
-		return
-	}
-	if l.answers() { // perhaps to mail about holidays
-		s.add(hint, ruleSubject, w)
-	} else {
+	word := autoWords.begins(subject)
+	switch ticket := strings.HasPrefix(l.subject, "["); {
+	case l.answers() && !ticket, l.list() && !strings.Contains(w, "office") && !strings.Contains(w, "your message"): // perhaps about holidays, or about such answers
+		s.add(hint, ruleSubject, cmp.Or(w, word))
+	case word != "":
+		s.add(proof, ruleSubject, word)
+	case !l.daemon():
 		s.add(proof, ruleSubject, w)
 	}
 }
@@ -105,18 +106,24 @@ func (l *letter) hintsOfAuto(s *signs) {
 	s.add(proof, ruleText, autoDeclarations.find(opening))
 	absent := absences.find(opening)
 	subject := bareSubject(l.subject)
-	ack := acknowledgements.find(subject)
-	if ack == "" {
-		ack = acknowledgements.find(opening)
-	}
-	s.add(hint, ruleText, absent)
-	s.add(hint, ruleText, ack)
-	if i := strings.LastIndexByte(l.subject, '('); i > 0 || !l.answers() {
-		s.add(hint, ruleSubject, absences.find(l.subject[max(i, 0):]))
+	inSubject := acknowledgements.find(subject)
+	ack := cmp.Or(inSubject, acknowledgements.find(opening))
+	s.add(hint, ruleText, cmp.Or(absent, ack))
+	if i := strings.LastIndexByte(l.subject, '('); i > 0 {
+		s.add(hint, ruleSubject, absences.find(l.subject[i:]))
+	} else if !l.answers() && (len(subject) < maxTopic || strings.ContainsAny(subject, "0123456789")) { // "Urlaub bis 3.8."
+		s.add(hint, ruleSubject, cmp.Or(absences.find(subject), autoTopics.begins(subject)))
+	} else {
+		s.add(hint, ruleSubject, departures.find(subject))
 	}
 	if ack != "" {
-		s.add(hint, ruleSubject, ticketIn(subject))
+		if !l.answers() {
+			s.add(hint, ruleSubject, ticketIn(subject))
+		}
 		s.add(hint, "from-auto-reply", noReaders.begins(localOf(l.from)))
+		if inSubject != "" && strings.ContainsAny(l.subject[:1], "[") { // "[Request received] …"
+			s.add(hint, ruleSubject, inSubject)
+		}
 	}
 	if strings.HasPrefix(strings.ToLower(f.Get("Auto-Submitted")), "auto-") {
 		s.add(hint, "header-auto-submitted", f.Get("Auto-Submitted"))
@@ -127,15 +134,16 @@ func (l *letter) hintsOfAuto(s *signs) {
 	if f.Has("X-Auto-Response-Suppress") && (absent != "" || l.answers()) {
 		s.add(hint, "header-x-auto-response-suppress", f.Get("X-Auto-Response-Suppress"))
 	}
-	if ack != "" && (f.Has("In-Reply-To") || f.Has("References")) { // whoever writes so answers a letter, or a machine does
-		s.add(hint, "header-in-reply-to", "In-Reply-To")
-	}
 	if loop := f.Get("X-Loop"); strings.EqualFold(loop, l.from) && l.answers() { // only programs expect to meet their own mail again
 		s.add(proof, "header-x-loop", loop)
 	} else {
 		s.add(hint, "header-x-loop", loop)
 	}
 }
+
+// maxTopic is the longest subject that says nothing but what it is about, and
+// the longest text that adds nothing to it, in octets.
+const maxTopic = 14
 
 // ticketIn gives the number that a ticket system gave a case, in a folded
 // subject, or "".
@@ -146,8 +154,8 @@ func ticketIn(subject string) string {
 			run = 0
 			continue
 		}
-		if run++; run == 4 && i >= 4 && (strings.IndexByte("#-_:", subject[i-4]) >= 0 || alpha(subject[i-4]) || ticketWords.in(subject[:i])) {
-			return subject[i-3 : i+1]
+		if run++; run == 4 && i >= 4 && (strings.IndexByte("#_", subject[i-4]) >= 0 || alpha(subject[i-4])) || run == 5 && ticketWords.in(subject[:i]) {
+			return subject[i+1-run : i+1]
 		}
 	}
 	return ""
@@ -161,6 +169,10 @@ func (l *letter) null() bool {
 // daemon reports whether the name of a mail system is in From.
 func (l *letter) daemon() bool {
 	local := localOf(l.from)
+	name := strings.TrimLeft(l.name, "<\"' ")
+	if strings.HasPrefix(name, "postmaster") && !strings.HasPrefix(name, "postmaster ") { // not a person of that title
+		return true
+	}
 	return slices.Contains(robots, local) || strings.Contains(local, "mailer-daemon") || strings.Contains(local,
 		"postmaster") || robotNames.in(l.name)
 }
@@ -205,16 +217,18 @@ func (rd *Reader) unsubscribe(l *letter) (Report, bool) {
 		return Report{}, false
 	}
 	var s signs
-	s.add(proof, "subject-unsubscribe", wish(l.subject))
 	own := ownWords(clip(l.notice, 2000))
+	if w := wish(l.subject); len(own) <= maxWish && (len(own) <= maxTopic || !slices.Contains(ambiguous, w)) {
+		s.add(proof, "subject-unsubscribe", w)
+	}
 	for line := range strings.Lines(own) {
 		if line = strings.TrimSpace(line); line != "" {
 			s.add(proof, "text-unsubscribe", wish(Fold(line)))
 			break
 		}
 	}
-	if len(own) <= maxWish { // who writes more wants more than that
-		s.add(proof, "text-unsubscribe", wishes.find(Fold(own)))
+	if folded := Fold(own); len(own) <= maxWish && !noWishes.in(folded) { // who writes more wants more than that
+		s.add(proof, "text-unsubscribe", wishes.find(folded))
 	}
 	return l.answer(Unsubscribe, s), s.enough()
 }
@@ -228,7 +242,7 @@ func ownWords(text string) string {
 	pos := 0
 	for line := range strings.Lines(text) {
 		trimmed := strings.TrimSpace(line)
-		quoted := strings.HasPrefix(trimmed, ">") || strings.HasPrefix(trimmed, "----") || strings.HasPrefix(trimmed, "____") || strings.HasSuffix(trimmed, "wrote:")
+		quoted := strings.HasPrefix(trimmed, ">") || strings.HasSuffix(trimmed, ":") && strings.ContainsAny(trimmed, "0123456789@") && len(trimmed) > 20 || strings.HasPrefix(trimmed, "----") || strings.HasPrefix(trimmed, "____") || strings.HasSuffix(trimmed, "wrote:")
 		folded := Fold(clip(trimmed, 40))
 		for _, name := range []string{"from:", "von:", "de :", "de:", "da:", "van:", "fra:", "fran:", "od:", "on "} {
 			quoted = quoted || strings.HasPrefix(folded, name) && (name != "on " || strings.Contains(trimmed, "wrote:"))
@@ -245,7 +259,8 @@ func ownWords(text string) string {
 func wish(line string) string {
 	line = strings.Trim(line, " .!\"'*-:,")
 	line = strings.TrimPrefix(line, "re: ")
-	if len(line) < 60 && (slices.Contains(leaving, line) || strings.HasPrefix(line, "unsubscribe ") || strings.HasPrefix(line, "unsubscribe:")) {
+	rest, named := strings.CutPrefix(line, "unsubscribe")
+	if len(line) < 60 && (slices.Contains(leaving, line) || named && strings.Count(strings.Trim(rest, " :"), " ") == 0) { // of a list, or with a token
 		return line
 	}
 	return ""

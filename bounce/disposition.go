@@ -42,7 +42,9 @@ func (l *letter) plainDisposition() (Report, bool) {
 	const rule = "text-disposition"
 	s.add(hint, rule, dispositionSubjects.begins(l.subject))
 	if s.weight > 0 {
-		s.add(hint, rule, dispositionTexts.find(l.opening()))
+		if yourMessage.in(l.opening()) { // a person may have read something else
+			s.add(hint, rule, dispositionTexts.find(l.opening()))
+		}
 	}
 	if !s.enough() {
 		return Report{}, false

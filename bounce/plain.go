@@ -21,8 +21,11 @@ func (l *letter) countRobot() int {
 	points := 0
 	f := l.Fields
 	path := strings.ToLower(strings.TrimSpace(f.Get("Return-Path")))
-	if l.daemon() {
+	switch {
+	case l.daemon():
 		points += 3
+	case (l.isBack || l.null()) && (slices.Contains(roles, localOf(l.from)) || roleNames.in(l.name)):
+		points++
 	}
 	switch {
 	case f.Has("Return-Path") && (path == "<>" || path == ""):

@@ -18,26 +18,33 @@ var autoFields = []struct{ name, value string }{
 
 // autoSubjects begin the subject of an answer that nobody wrote, folded.
 var autoSubjects = newLexicon(
-	"я в отпуске", "в отпуске до", "je suis en conge", "je suis absent", "estoy de vacaciones", "estou de ferias",
-	"sono in ferie", "jestem na urlopie", "jag ar pa semester", "jeg er pa ferie", "ik ben op vakantie",
-	"ik ben afwezig", "out of office", "out of the office", "out-of-office", "out of town", "auto:", "auto reply",
-	"auto-reply", "autoreply", "autoreply:", "auto response", "auto-response", "autoresponse", "automatic reply",
-	"automatic response", "automated reply", "automated response", "automated message:", "automatische antwort",
-	"automatische abwesenheit", "away until", "away from", "i am away", "i'm away", "i am out of", "i'm out of",
-	"on vacation", "vacation", "on leave", "annual leave", "maternity leave", "on holiday", "holiday until", "away:",
-	"away notice", "absent", "abwesenheit", "abwesend", "abwesenheitsnotiz", "nicht im buro", "ich bin nicht",
-	"urlaub", "im urlaub", "bin im urlaub", "elternzeit", "autoantwort", "automatisch antwoord", "automatisch bericht",
-	"afwezig", "niet aanwezig", "reponse automatique", "message d'absence", "absence du bureau", "absence :",
-	"absence:", "absent(e)", "notification d'absence", "en conge", "respuesta automatica", "fuera de la oficina",
-	"fuera de oficina", "ausencia", "autorespuesta", "de vacaciones", "risposta automatica", "fuori ufficio",
-	"fuori sede", "assenza", "resposta automatica", "ausente", "fora do escritorio", "ausencia temporaria", "autosvar",
-	"automatiskt svar", "automatisk svar", "franvaro", "franvarande", "fravær", "fraværende", "ikke til stede",
-	"semester", "automaattinen vastaus", "poissa", "automatyczna odpowiedz", "odpowiedz automatyczna", "autoodpowiedz",
-	"nieobecnosc", "poza biurem", "automaticka odpoved", "mimo kancelar", "nepritomn", "automatikus valasz",
-	"hazon kivul", "szabadsag", "raspuns automat", "in afara biroului", "otomatik yanit", "ofis disinda",
-	"αυτοματη απαντηση", "εκτος γραφειου", "автоматический ответ", "автоответ", "нет на месте", "вне офиса",
-	"в отпуске", "отпуск", "автоматична відповідь", "自動返信", "自動応答", "不在", "不在のお知らせ", "自动回复", "自動回覆", "자동 응답", "자동 회신",
-	"부재중", "prombutn", "atvalinajums", "eemalolek", "atostog",
+	"yahoo! auto response", "auto-response for your message", "я в отпуске", "в отпуске до", "je suis en conge",
+	"je suis absent", "estoy de vacaciones", "estou de ferias", "sono in ferie", "jestem na urlopie",
+	"jag ar pa semester", "jeg er pa ferie", "ik ben op vakantie", "ik ben afwezig", "out of office",
+	"out of the office", "out-of-office", "auto reply", "auto-reply", "autoreply", "autoreply:", "auto response",
+	"auto-response", "autoresponse", "automatic reply", "automatic response", "automated reply", "automated response",
+	"automated message:", "automatische antwort", "automatische abwesenheit", "i am away", "i'm away", "i am out of",
+	"i'm out of", "away notice", "abwesenheitsnotiz", "bin im urlaub", "autoantwort", "automatisch antwoord",
+	"automatisch bericht", "niet aanwezig", "reponse automatique", "message d'absence", "absence du bureau",
+	"notification d'absence", "respuesta automatica", "fuera de la oficina", "fuera de oficina", "autorespuesta",
+	"risposta automatica", "fuori ufficio", "resposta automatica", "fora do escritorio", "autosvar",
+	"automatiskt svar", "automatisk svar", "franvarande", "fraværende", "ikke til stede", "automaattinen vastaus",
+	"automatyczna odpowiedz", "odpowiedz automatyczna", "autoodpowiedz", "poza biurem", "automaticka odpoved",
+	"automatikus valasz", "hazon kivul", "raspuns automat", "in afara biroului", "otomatik yanit", "ofis disinda",
+	"αυτοματη απαντηση", "εκτος γραφειου", "автоматический ответ", "нет на месте", "вне офиса", "в отпуске",
+	"автоматична відповідь", "自動返信", "自動応答", "不在のお知らせ", "自动回复", "自動回覆", "자동 응답", "자동 회신", "부재중", "auto: * out of",
+	"auto: * is away", "auto: * abwesen", "auto: * nicht im", "auto: * absent", "auto: * ausente", "auto: * assente",
+	"auto: * afwezig", "ich bin nicht im buro", "bin nicht im buro", "不在のお知らせ", "away from the office", "away from my",
+)
+
+// autoTopics begin subjects that people write as well, folded.
+var autoTopics = newLexicon(
+	"absence :", "absence:", "absent", "absent(e)", "abwesend", "abwesenheit", "afwezig", "annual leave", "assenza",
+	"atostog", "atvalinajums", "ausencia", "ausencia temporaria", "ausente", "auto:", "away from", "away until",
+	"away:", "de vacaciones", "eemalolek", "elternzeit", "en conge", "franvaro", "fravær", "fuori sede",
+	"holiday until", "ich bin nicht", "im urlaub", "maternity leave", "mimo kancelar", "nepritomn", "nicht im buro",
+	"nieobecnosc", "on holiday", "on leave", "on vacation", "out of town", "poissa", "prombutn", "semester",
+	"szabadsag", "urlaub", "vacation", "автоответ", "отпуск", "不在",
 )
 
 // answerMarks begin the subjects of answers and of what is passed on, folded.
@@ -78,27 +85,33 @@ var autoDeclarations = newLexicon(
 	"this is an automatically generated reply", "this is an automated acknowledgement",
 	"this is an automatic acknowledgement", "this is an autoresponder", "this is a robot",
 	"this is an automated message to", "this message is automatically generated in response",
-	"automatically generated in response", "this automatic reply", "automatic reply from",
-	"apologize for this automatic reply", "i am currently out of the office", "i will be out of the office",
-	"i am out of the office", "i'm out of the office", "i am currently out of office", "i will be out of office",
-	"i am out of office", "i'm currently out of", "dies ist eine automatische antwort", "dies ist eine automatisch",
+	"automatically generated in response", "this automatic reply", "apologize for this automatic reply",
+	"i am currently out of the office", "i will be out of the office", "i am out of the office",
+	"i'm out of the office", "i am currently out of office", "i will be out of office", "i am out of office",
+	"i'm currently out of", "dies ist eine automatische antwort", "dies ist eine automatisch",
 	"diese nachricht wurde automatisch", "diese e-mail wurde automatisch", "automatisch generierte antwort",
-	"ceci est une reponse automatique", "ceci est un message automatique", "message automatique",
-	"reponse automatique", "esta es una respuesta automatica", "este es un mensaje automatico", "respuesta automatica",
-	"mensaje automatico", "questa e una risposta automatica", "risposta automatica", "messaggio automatico",
-	"esta e uma resposta automatica", "resposta automatica", "mensagem automatica", "dit is een automatisch",
-	"automatisch bericht", "det har ar ett automatiskt", "detta ar ett automatiskt", "dette er et automatisk",
-	"automatisk svar", "autosvar", "tama on automaattinen", "to jest automatyczna", "wiadomosc automatyczna",
-	"automatyczna odpowiedz", "toto je automatick", "automaticka odpoved", "ez egy automatikus", "automatikus valasz",
-	"acesta este un mesaj automat", "mesaj automat", "raspuns automat", "bu otomatik", "otomatik yanit",
-	"otomatik olarak", "αυτοματο μηνυμα", "αυτοματη απαντηση", "это автоматический ответ", "автоматический ответ",
-	"автоматическое уведомление о получении", "автоответ", "автоматична відповідь", "自動返信", "自動応答", "自動的に返信", "自動的に送信",
-	"自动回复", "自動回覆", "自動回復", "자동 응답", "자동으로 발송", "자동 회신", "자동회신", "זוהי הודעה אוטומטית", "מענה אוטומטי",
+	"ceci est une reponse automatique", "ceci est un message automatique", "esta es una respuesta automatica",
+	"este es un mensaje automatico", "questa e una risposta automatica", "esta e uma resposta automatica",
+	"dit is een automatisch", "det har ar ett automatiskt", "detta ar ett automatiskt", "dette er et automatisk",
+	"tama on automaattinen", "to jest automatyczna", "toto je automatick", "ez egy automatikus",
+	"acesta este un mesaj automat", "bu otomatik", "это автоматический ответ",
+	"автоматическое уведомление о получении", "автоматична відповідь", "自動返信", "自動応答", "自動的に返信", "自動的に送信", "自动回复",
+	"自動回覆", "自動回復", "자동 응답", "자동으로 발송", "자동 회신", "자동회신", "זוהי הודעה אוטומטית", "מענה אוטומטי",
+	"message genere automatiquement", "envoye automatiquement", "este mensaje es automatico",
+	"questo e un messaggio automatico", "messaggio generato automaticamente", "esta e uma mensagem automatica",
+	"dette er en automatisk", "to jest wiadomosc automatyczna", "wiadomosc wygenerowana automatycznie",
+	"toto je automaticka", "acesta este un raspuns automat", "это автоматическ", "это письмо отправлено автоматически",
+	"αυτο ειναι ενα αυτοματο", "an automatic reply from", "i'm driving",
 )
 
 // absences say that somebody is away, for now or for ever. People write so as
 // well.
 var absences = newLexicon(
+	"automatic reply from", "automaticka odpoved", "automatikus valasz", "automatisch bericht", "automatisk svar",
+	"automatyczna odpowiedz", "autosvar", "mensagem automatica", "mensaje automatico", "mesaj automat",
+	"message automatique", "messaggio automatico", "otomatik olarak", "otomatik yanit", "raspuns automat",
+	"reponse automatique", "resposta automatica", "respuesta automatica", "risposta automatica",
+	"wiadomosc automatyczna", "αυτοματη απαντηση", "αυτοματο μηνυμα", "автоматический ответ", "автоответ",
 	"out of the office", "out of office", "on vacation", "on holiday", "on leave", "on annual leave",
 	"on maternity leave", "on parental leave", "on sick leave", "away from my", "away from the office",
 	"currently away", "i am away", "i'm away", "i will be away", "limited access to", "will reply as soon",
@@ -158,8 +171,7 @@ var challengers = newLexicon(
 	"qconfirm", "choicemail", "boxbe.com", "spamarrest.com", "bluebottle.com", "mailblocks.com", "knowspam.net",
 	"spamblocker-challenge", "antispam.uol.com.br", "antispam-msg", "0spam.com", "sendio", "choicemail",
 	"vanquish.com", "mailinblack", "challenge@", "tmda", "spamlion", "qurb.com", "active-challenge", "cleanmail.ch",
-	"spamfence", "spamblocker", "bitbounce", "mailwasher", "spamcap", "digiportal", "spambarrier", "altospam", "sav-",
-	"-confirm-", "confirm-",
+	"spamfence", "spamblocker", "bitbounce", "mailwasher", "spamcap", "digiportal", "spambarrier", "altospam",
 )
 
 // challengeNames are in the names of header fields that they add, "-" written
@@ -172,7 +184,7 @@ var challengeNames = newLexicon(
 
 // challengeSubjects and challengeTexts are what they say, folded.
 var challengeSubjects = newLexicon(
-	"delivery confirmation", "awaits approval", "awaiting approval", "please reply to confirm", "registration",
+	"delivery confirmation", "awaits approval", "awaiting approval", "please reply to confirm",
 	"please confirm your message", "confirm your message", "please confirm your email", "please confirm that you sent",
 	"please verify your message", "please verify your email to", "requires verification", "verification required",
 	"needs verification", "confirmation required", "sender verification", "sender address verification", "verify#",
@@ -196,7 +208,7 @@ var challengeTexts = newLexicon(
 	"to deliver your message", "so your message can be delivered", "so i can receive your", "so that i can receive",
 	"verify that you", "verify your address", "verify your email address", "verify themselves", "verify yourself",
 	"you're verified", "release your message", "reply to this message to confirm", "reply to this message once",
-	"simply reply to this", "just reply to this", "authenticate yourself", "complete the verification",
+	"simply reply to this message", "just reply to this message", "authenticate yourself", "complete the verification",
 	"will be deleted unless you", "click the link below so", "click the link below to fill",
 	"click the link below to have", "click the link below to verify", "click the link below to confirm",
 	"before your message can be delivered", "before your message is delivered", "has not been delivered yet",
@@ -231,8 +243,8 @@ var complaintSubjects = newLexicon(
 // complainers are in the addresses of those who pass complaints on.
 var complainers = newLexicon(
 	"denuncia", "beschwerde", "plainte", "klacht", "reclamacao", "segnalazion", "scomp", "staff@hotmail.com",
-	"feedback", "fbl", "complaint", "abuse", "reports.spamcop.net", "arf@", "spamreport", "spam-report",
-	"spamfeedback", "postmaster",
+	"feedback@", "fblfeedback", "fbl", "complaint", "abuse", "reports.spamcop.net", "arf@", "spamreport",
+	"spam-report", "spamfeedback", "postmaster",
 )
 
 // complaintWords are what such a notice says, folded.
@@ -241,11 +253,11 @@ var complaintWords = newLexicon(
 	"klacht over spam", "spam-klacht", "plainte * spam", "skargi na spam", "spam complaint", "reported as spam",
 	"reported * as spam", "marked as spam", "marked * as spam", "flagged as spam", "reported as unsolicited",
 	"reported * as unwanted", "reported as junk", "marked as junk", "reported as abusive", "spamcop v", "[spamcop",
-	"feedback loop", "has complained", "complained about", "this is a spam report", "abuse report",
-	"als spam gemeldet", "als spam markiert", "spam-beschwerde", "signale comme spam", "signale * comme indesirable",
-	"plainte pour spam", "marcado como spam", "reportado como spam", "denunciado como spam", "segnalato come spam",
-	"marcada como spam", "gemeld als spam", "als spam gemeld", "zgloszona jako spam", "пометил * как спам",
-	"жалоба на спам", "スパムとして報告", "迷惑メールとして報告",
+	"feedback loop", "has complained", "this is a spam report", "abuse report", "als spam gemeldet",
+	"als spam markiert", "spam-beschwerde", "signale comme spam", "signale * comme indesirable", "plainte pour spam",
+	"marcado como spam", "reportado como spam", "denunciado como spam", "segnalato come spam", "marcada como spam",
+	"gemeld als spam", "als spam gemeld", "zgloszona jako spam", "пометил * как спам", "жалоба на спам", "スパムとして報告",
+	"迷惑メールとして報告",
 )
 
 // dispositionSubjects begin the subjects, and dispositionTexts the texts, of
@@ -280,31 +292,53 @@ var noReaders = newLexicon(
 
 // wishes say in a short text that somebody wants no more mail, folded.
 var wishes = newLexicon(
-	"unsubscribe me", "unsubscribe this", "asked to be unsubscribed", "wish to unsubscribe", "want to unsubscribe",
-	"like to unsubscribe", "take me off", "take us off", "remove me from", "remove us from", "remove my email",
-	"remove my e-mail", "remove my address", "delete me from", "delete my email", "stop sending me",
-	"stop emailing me", "stop mailing me", "do not send me any more", "don't send me any more",
-	"no longer wish to receive", "do not wish to receive", "streichen sie mich", "nehmen sie mich aus",
-	"nehmen sie mich von", "nehmt mich aus", "tragen sie mich aus", "loschen sie mich", "keine weiteren mails",
-	"keine weiteren e-mails", "keine newsletter mehr", "mochte keine", "abbestellen", "vom verteiler",
-	"aus ihrem verteiler", "aus dem verteiler", "me retirer de votre liste", "me desabonner", "me desinscrire",
-	"retirez-moi", "retirer mon adresse", "ne plus recevoir", "ne souhaite plus recevoir", "eliminenme", "elimineme",
-	"eliminarme de", "borrenme", "borreme", "darme de baja", "denme de baja", "deme de baja", "no deseo recibir",
-	"no quiero recibir mas", "cancellatemi", "cancellami", "toglietemi", "rimuovetemi", "disiscrivetemi",
-	"non desidero ricevere", "remova-me", "retirem-me", "remover meu", "remover o meu", "nao desejo receber",
-	"nao quero receber", "haal mij van", "haal me van", "schrijf mij uit", "schrijf me uit", "geen mails meer",
-	"ta bort mig", "avregistrera mig", "fjern meg", "fjern mig", "afmeld mig", "poistakaa minut", "prosze o usuniecie",
-	"prosze mnie wypisac", "wypiszcie mnie", "odhlaste me", "vyradte me", "toroljenek", "iratkoznak le",
-	"dezabonati-ma", "listeden cikarin", "отпишите меня", "удалите меня", "исключите меня", "配信を停止", "配信停止", "退会",
-	"请退订", "取消订阅", "구독 취소", "수신 거부",
+	"unsubscribe me", "asked to be unsubscribed", "wish to unsubscribe", "want to unsubscribe", "like to unsubscribe",
+	"take me off", "take us off", "remove me from", "remove us from", "remove my email", "remove my e-mail",
+	"remove my address", "delete me from", "delete my email", "stop sending me", "stop emailing me", "stop mailing me",
+	"do not send me any more", "don't send me any more", "no longer wish to receive", "do not wish to receive",
+	"streichen sie mich", "nehmen sie mich aus", "nehmen sie mich von", "nehmt mich aus", "tragen sie mich aus",
+	"loschen sie mich", "keine weiteren mails", "keine weiteren e-mails", "keine newsletter mehr",
+	"me retirer de votre liste", "me desabonner", "me desinscrire", "retirez-moi", "retirer mon adresse",
+	"ne plus recevoir", "eliminenme", "elimineme", "eliminarme de", "borrenme", "borreme", "darme de baja",
+	"denme de baja", "deme de baja", "no deseo recibir", "no quiero recibir mas", "cancellatemi", "cancellami",
+	"toglietemi", "rimuovetemi", "disiscrivetemi", "non desidero ricevere", "remova-me", "retirem-me", "remover meu",
+	"remover o meu", "nao desejo receber", "nao quero receber", "haal mij van", "haal me van", "schrijf mij uit",
+	"schrijf me uit", "geen mails meer", "ta bort mig", "avregistrera mig", "fjern meg", "fjern mig", "afmeld mig",
+	"poistakaa minut", "prosze o usuniecie", "prosze mnie wypisac", "wypiszcie mnie", "odhlaste me", "vyradte me",
+	"toroljenek", "iratkoznak le", "dezabonati-ma", "listeden cikarin", "отпишите меня", "удалите меня",
+	"исключите меня", "配信を停止", "配信停止", "退会", "请退订", "取消订阅", "구독 취소", "수신 거부", "mich * aus dem verteiler",
+	"mich * aus ihrem verteiler", "mich * vom verteiler", "newsletter abbestellen", "mochte keine weiteren",
+	"mochte keine mails", "ne souhaite plus recevoir vos",
 )
+
+// noWishes are what makes a wish none, folded.
+var noWishes = newLexicon("not take me off", "n't take me off", "not remove me", "n't remove me", "not unsubscribe", "n't unsubscribe", "not want to unsubscribe", "nicht abbestellen", "nicht streichen", "?")
 
 // autoValues are in the values of header fields of programs that answer.
 var autoValues = newLexicon("autoresponse", "auto-response", "caseautoresponse", "autoreply", "auto-reply", "auto reply", "vacation response")
 
 // ticketWords stand before the number of a case, folded.
 var ticketWords = newLexicon(
-	"case", "ticket", "incident", "request", "reference", "vorgang", "anfrage", "fall", "demande", "dossier", "caso",
-	"solicitud", "richiesta", "pedido", "chamado", "melding", "arende", "sag", "sak", "zgloszenie", "pozadavek",
-	"обращение", "заявка", "запрос",
+	"case", "ticket", "incident", "request", "vorgang", "anfrage", "demande", "dossier", "solicitud", "richiesta",
+	"pedido", "chamado", "melding", "arende", "zgloszenie", "pozadavek", "обращение", "заявка", "запрос",
+)
+
+// yourMessage is in every note about a message that its reader's program wrote.
+var yourMessage = newLexicon(
+	"your message", "your mail", "your email", "your e-mail", "the message you sent", "the mail you sent",
+	"message sent", "ihre nachricht", "ihre e-mail", "deine nachricht", "nachricht vom", "votre message", "le message",
+	"su mensaje", "tu mensaje", "el mensaje", "il messaggio", "il tuo messaggio", "sua mensagem", "a mensagem",
+	"uw bericht", "je bericht", "ditt meddelande", "meddelandet", "din melding", "meldingen", "din meddelelse",
+	"viestisi", "wiadomosc", "zprava", "uzenet", "mesaj", "сообщение", "письмо", "повідомлення", "メッセージ", "メール", "邮件",
+	"郵件", "메시지", "메일", "return receipt",
+)
+
+// ambiguous are wishes that are titles as well.
+var ambiguous = []string{"stop", "remove", "baja", "dar de baja", "cancellazione", "abmeldung", "remover", "signoff", "rezygnacja", "退会", "opt out", "cancellami"}
+
+// departures say in a subject that somebody is gone for ever, folded.
+var departures = newLexicon(
+	"no longer with", "no longer works", "no longer employed", "has left", "nicht mehr fur uns", "nicht mehr bei uns",
+	"nicht mehr im", "nicht mehr tatig", "ne travaille plus", "ne fait plus partie", "ya no trabaja", "non lavora piu",
+	"nao trabalha mais", "werkt niet meer", "niet meer werkzaam", "nie pracuje", "больше не работает", "退職",
 )

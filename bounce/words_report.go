@@ -6,19 +6,23 @@ package bounce
 // robots are local parts of mail systems.
 var robots = []string{
 	"smtp", "mailagent", "mail-agent", "mail_agent", "mailer-daemon", "mailerdaemon", "mailer_daemon", "mail-daemon",
-	"postmaster", "post_master", "mdaemon", "ndr", "bounce", "bounces", "mail.delivery.system", "mail-delivery",
-	"mailsystem", "mail-system", "mail_system", "delivery", "posta-certificata",
-	"symantec_antivirus_for_smtp_gateways", "e500_smtp_mail_service", "mailadmin", "sysadmin", "maildelivery", "dsn",
-	"double-bounce", "administrator", "mailadministrator",
+	"postmaster", "post_master", "mdaemon", "ndr", "mail.delivery.system", "mail-delivery", "mailsystem",
+	"mail-system", "mail_system", "posta-certificata", "symantec_antivirus_for_smtp_gateways",
+	"e500_smtp_mail_service", "mailadmin", "maildelivery", "dsn", "double-bounce", "mailadministrator",
 }
 
 // robotNames are in the names that mail systems give themselves, folded.
 var robotNames = newLexicon(
-	"mail agent", "mail delivery", "mailer-daemon", "mailer daemon", "delivery subsystem", "mail system",
-	"mail administrator", "system administrator", "postmaster", "delivery system", "delivery service", "mailserver",
-	"mail server", "microsoft exchange", "microsoft outlook", "internet mail delivery", "mail router",
-	"ndr administrator", "mail gateway", "mta daemon", "delivery notification",
+	"courier mail server", "mail agent", "mail delivery", "mailer-daemon", "mailer daemon", "delivery subsystem",
+	"delivery system", "microsoft exchange", "microsoft outlook", "internet mail delivery", "ndr administrator",
+	"mta daemon", "delivery notification",
 )
+
+// roles are local parts, and roleNames names, of mail systems and of people and
+// services as well.
+var roles = []string{"bounce", "bounces", "delivery", "sysadmin", "administrator"}
+
+var roleNames = newLexicon("delivery service", "mailserver", "mail server", "system administrator", "mail administrator", "mail gateway", "mail router", "mail system")
 
 // failures are what subjects and texts of failure reports say, folded.
 var failures = newLexicon(
