@@ -113,6 +113,10 @@ type notification struct {
 		Type       string      `json:"bounceType"`
 		SubType    string      `json:"bounceSubType"`
 	} `json:"bounce"`
+	Delay struct {
+		Recipients []sesPerson `json:"delayedRecipients"`
+		Type       string      `json:"delayType"`
+	} `json:"deliveryDelay"`
 	Complaint struct {
 		Recipients []sesPerson `json:"complainedRecipients"`
 	} `json:"complaint"`
@@ -146,10 +150,16 @@ func (rd *Reader) notification(l *letter) (Report, bool) {
 	case "Bounce":
 		report.Kind = Bounce
 		for _, p := range n.Bounce.Recipients[:min(len(n.Bounce.Recipients), maxRecipients)] {
-			r := Recipient{Address: typedAddress(p.Address), Action: cmp.Or(action(p.Action), "failed"), Status: p.Status}
-			r.Diagnostic = clip(diagnosticText(p.Diagnostic), maxDiagnostic)
-			rd.judge(l, &r, cmp.Or(r.Diagnostic, n.Bounce.SubType))
+			r := rd.sesRecipient(l, p, "failed", n.Bounce.SubType)
+			if n.Bounce.Type == "Transient" && r.Verdict.Class == Hard { // it knows that later mail may arrive
+				r.Verdict.Class, r.Verdict.CiviCRM = Soft, meanings[Unknown].civicrm
+			}
 			report.Recipients = append(report.Recipients, r)
+		}
+	case "DeliveryDelay":
+		report.Kind = Delayed
+		for _, p := range n.Delay.Recipients[:min(len(n.Delay.Recipients), maxRecipients)] {
+			report.Recipients = append(report.Recipients, rd.sesRecipient(l, p, "delayed", n.Delay.Type))
 		}
 	case "Complaint":
 		report.Kind = Complaint
@@ -169,6 +179,16 @@ func (rd *Reader) notification(l *letter) (Report, bool) {
 		return Report{}, false
 	}
 	return report, true
+}
+
+// sesRecipient makes a Recipient of a person of a notification, where kind is
+// its word for what happened if it has no diagnostic.
+func (rd *Reader) sesRecipient(l *letter, p sesPerson, did, kind string) Recipient {
+	r := Recipient{Address: typedAddress(p.Address), Action: cmp.Or(action(p.Action), did), Status: p.Status}
+	r.Diagnostic = clip(diagnosticText(p.Diagnostic), maxDiagnostic)
+	rd.judge(l, &r, cmp.Or(r.Diagnostic, kind))
+	r.settle(l)
+	return r
 }
 
 // readNotification reads as much of a notification as is whole: relays break
@@ -191,6 +211,8 @@ func readNotification(text string) (n notification) {
 			into = &n.Event
 		case "bounce":
 			into = &n.Bounce
+		case "deliveryDelay":
+			into = &n.Delay
 		case "complaint":
 			into = &n.Complaint
 		case "delivery":

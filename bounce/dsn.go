@@ -24,7 +24,8 @@ type recipientFields struct {
 	final, original, actual   string
 	action, status, remote    string
 	diagnostic, statusComment string
-	code                      int // where the status field holds a reply code
+	code                      int  // where the status field holds a reply code
+	retried                   bool // the report says until when
 }
 
 // parseStatus reads delivery-status fields. Groups in any order, groups run
@@ -132,6 +133,8 @@ func (f *recipientFields) set(name, body string) bool {
 		f.action = action(body)
 	case "status":
 		f.setStatus(body)
+	case "will-retry-until": // given for what is delayed alone
+		f.retried = true
 	case "remote-mta":
 		f.remote = mtaName(body)
 	case "diagnostic-code":
@@ -145,7 +148,7 @@ func (f *recipientFields) set(name, body string) bool {
 // fill takes what is missing from another group.
 func (f *recipientFields) fill(from recipientFields) {
 	if f.action == "" {
-		f.action = from.action
+		f.action, f.retried = from.action, f.retried || from.retried
 	}
 	if f.status == "" {
 		f.status, f.statusComment, f.code = from.status, from.statusComment, from.code
@@ -156,6 +159,19 @@ func (f *recipientFields) fill(from recipientFields) {
 	if f.diagnostic == "" {
 		f.diagnostic = from.diagnostic
 	}
+}
+
+// outcome is the action, or what the other fields say that it must be.
+func (f *recipientFields) outcome() string {
+	switch {
+	case f.action != "":
+		return f.action
+	case f.retried:
+		return "delayed"
+	case strings.HasPrefix(f.status, "2."):
+		return "delivered"
+	}
+	return ""
 }
 
 // setStatus reads a Status field: a code, and perhaps words behind it.
@@ -178,7 +194,7 @@ func action(body string) string {
 	switch word = strings.Trim(word, `;,.()"'`); word {
 	case "failed", "failure", "fail", "error", "expired", "bounced", "undeliverable":
 		return "failed"
-	case "delayed", "delay", "deferred":
+	case "delayed", "delay", "deferred", "retrying", "retry", "queued":
 		return "delayed"
 	case "delivered", "relayed", "expanded":
 		return word

@@ -96,7 +96,7 @@ func (l *letter) composed() bool {
 // delayed reports whether a report for people speaks of a delay alone.
 func (l *letter) delayed() bool {
 	text := l.subject + "\n" + l.text()
-	return delays.in(text) && !finals.in(text)
+	return promises.in(text) || delays.in(text) && !finals.in(text)
 }
 
 // plainReport recognises reports for people. It wants a header that may be a

@@ -163,7 +163,7 @@ func kindOf(l *letter, all []Recipient) Kind {
 // recipient makes a Recipient of its fields, with the help of the text for
 // people where the fields say too little.
 func (rd *Reader) recipient(l *letter, f recipientFields, alone bool) Recipient {
-	r := Recipient{Original: f.original, Action: f.action, Status: f.status, RemoteMTA: f.remote, Diagnostic: clip(f.diagnostic, maxDiagnostic)}
+	r := Recipient{Original: f.original, Action: f.outcome(), Status: f.status, RemoteMTA: f.remote, Diagnostic: clip(f.diagnostic, maxDiagnostic)}
 	for _, a := range []string{f.final, f.original, f.actual} {
 		if isAddress(a) {
 			r.Address = a

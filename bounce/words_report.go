@@ -76,6 +76,15 @@ var delays = newLexicon(
 	"opoznion", "задержан", "遅延",
 )
 
+// promises are what only a notice of a delay says, however final the rest
+// sounds, folded.
+var promises = newLexicon(
+	"will be retried until", "will be retried for", "will keep trying", "will continue to try", "will continue trying",
+	"delivery attempts will continue", "this is a warning message only", "warning message only", "not need to resend",
+	"need not resend", "not have to resend", "will be attempted again", "will be retried again",
+	"wird weiter versucht", "продолжит попытки", "se seguira intentando", "continuera d'essayer",
+)
+
 // finals take a notice of delay back: it was the last.
 var finals = newLexicon(
 	"giving up", "given up", "permanent error", "permanent fatal", "failed permanently", "could not be delivered for",
