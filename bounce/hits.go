@@ -52,13 +52,13 @@ func (l *letter) recipients() []hit {
 	}
 	best := 0
 	for _, h := range hits {
-		if !l.own(h.address) {
+		if !l.own(h) {
 			best = max(best, h.rank)
 		}
 	}
 	var out []hit
 	for _, h := range hits {
-		if h.rank == best && !l.own(h.address) && !slices.ContainsFunc(out, func(o hit) bool { return strings.EqualFold(o.address, h.address) }) {
+		if h.rank == best && !l.own(h) && !slices.ContainsFunc(out, func(o hit) bool { return strings.EqualFold(o.address, h.address) }) {
 			out = append(out, h)
 		}
 	}
@@ -75,8 +75,10 @@ func (l *letter) recipients() []hit {
 // where a report names no other, then to the only one that the returned message
 // was for.
 func (l *letter) addressee(hits []hit) []hit {
-	if in := allAddresses(l.Fields.Text("Subject"), 2); len(in) == 1 && !l.own(in[0]) {
-		return []hit{{address: in[0], rank: rankOther, start: -1}}
+	if in := allAddresses(l.Fields.Text("Subject"), 2); len(in) == 1 {
+		if h := (hit{address: in[0], rank: rankOther, start: -1}); !l.own(h) {
+			return []hit{h}
+		}
 	}
 	for _, h := range hits {
 		if h.rank >= rankPhrase {
@@ -117,14 +119,16 @@ func failedRecipients(l *letter) []string {
 }
 
 // own reports whether an address is of whoever reports or is reported to.
-func (l *letter) own(address string) bool {
-	a := strings.ToLower(address)
-	if a == l.from || strings.Contains(l.to, a) {
+func (l *letter) own(h hit) bool {
+	a := strings.ToLower(h.address)
+	if a == l.from || slices.Contains(l.to, a) {
 		return true
 	}
 	switch localOf(a) {
-	case "mailer-daemon", "postmaster", "abuse", "support", "helpdesk":
+	case "mailer-daemon", "postmaster", "abuse":
 		return true
+	case "support", "helpdesk": // where one may ask, unless it stands where recipients do
+		return h.rank < rankPhrase
 	}
 	return false
 }
@@ -132,6 +136,7 @@ func (l *letter) own(address string) bool {
 // scan ranks the addresses of a text.
 func scan(text string) []hit {
 	var hits []hit
+	above := "" // the line without an address before this one
 	for pos := 0; pos < len(text) && len(hits) < maxHits; {
 		end := pos + strings.IndexByte(text[pos:], '\n') + 1
 		if end <= pos {
@@ -139,10 +144,11 @@ func scan(text string) []hit {
 		}
 		line := text[pos:end]
 		if at := strings.IndexByte(line, '@'); at >= 0 && len(line) < 2000 {
+			most := rankBelow(above)
 			for at >= 0 && len(hits) < maxHits {
 				a, s, e := addressAt(line, at)
 				if a != "" {
-					if rank := rankIn(line, s, e); rank > 0 {
+					if rank := min(rankIn(line, s, e), most); rank > 0 {
 						hits = append(hits, hit{a, pos, end, pos + e, rank})
 					}
 				}
@@ -152,10 +158,28 @@ func scan(text string) []hit {
 				}
 				at = next
 			}
+		} else if at < 0 && len(line) < 2000 && strings.TrimSpace(line) != "" {
+			above = line
 		}
 		pos = end
 	}
 	return hits
+}
+
+// rankBelow gives the most that an address may rank below a line without one:
+// whom to ask is no recipient, and who received the message is one that counts
+// if there is no other.
+func rankBelow(line string) int {
+	folded := strings.TrimRight(Fold(line), " :.\r\n")
+	for _, aside := range asides {
+		if rest, ok := strings.CutSuffix(folded, aside); ok && (rest == "" || !alpha(rest[len(rest)-1])) {
+			return 0
+		}
+	}
+	if strings.HasSuffix(strings.TrimSpace(line), ":") && received.in(folded) && !denials.in(folded) {
+		return rankOther
+	}
+	return rankAlone
 }
 
 // headerNames begin lines that repeat the header of the message.
@@ -169,7 +193,7 @@ func rankIn(line string, s, e int) int {
 	lead, rest := line[:s], line[e:]
 	bare := strings.Trim(lead, " \t<\"'*-[(•>|")
 	rest = strings.TrimLeft(rest, ">\"')]")
-	if bare == "" && !strings.HasPrefix(strings.TrimSpace(lead), "> ") {
+	if bare == "" && !quoted(lead) {
 		switch rest = strings.TrimSpace(rest); {
 		case rest == "", strings.IndexByte(":;([,", rest[0]) >= 0, strings.HasPrefix(rest, "..."), strings.HasPrefix(rest, "on "), rest == ".":
 			return rankAlone
@@ -201,6 +225,13 @@ func rankIn(line string, s, e int) int {
 	return rankOther
 }
 
+// quoted reports whether a line begins as a quotation does, rather than as what
+// was said in a dialogue.
+func quoted(lead string) bool {
+	lead = strings.TrimSpace(lead)
+	return strings.HasPrefix(lead, ">") && !strings.HasPrefix(lead, ">>")
+}
+
 // section gives the text that is about one hit: what follows it up to the
 // next, or its own line and what follows where the reason comes first.
 func (h hit) section(text string, hits []hit, i int) string {
@@ -215,7 +246,17 @@ func (h hit) section(text string, hits []hit, i int) string {
 		}
 	}
 	if h.rank == rankAlone {
-		return strings.TrimLeft(text[h.after:max(end, h.after)], ">\"': \t")
+		own := text[h.after:max(end, h.after)]
+		if len(hits) == 1 {
+			return strings.TrimLeft(own, ">\"': \t")
+		}
+		if end < len(text) {
+			own = withoutHeading(own)
+		}
+		if !hasWords(own) {
+			own = headingAbove(text[:h.start])
+		}
+		return strings.TrimLeft(own, ">\"': \t")
 	}
 	start := h.start
 	if h.rank == rankSaid { // what the other side said stands before it
@@ -226,6 +267,34 @@ func (h hit) section(text string, hits []hit, i int) string {
 		start = min(max(start, 0), h.start)
 	}
 	return text[start:max(end, h.end)]
+}
+
+// withoutHeading takes the last paragraph off a text, if it ends as what heads
+// the next address does.
+func withoutHeading(text string) string {
+	trimmed := strings.TrimSpace(text)
+	if !strings.HasSuffix(trimmed, ":") {
+		return text
+	}
+	return trimmed[:max(strings.LastIndex(trimmed, "\n\n"), 0)]
+}
+
+// headingAbove gives the line with a colon that stands above a list of
+// addresses, of which text ends within.
+func headingAbove(text string) string {
+	for range maxHits {
+		text = strings.TrimRight(text, " \t\r\n")
+		at := strings.LastIndexByte(text, '\n') + 1
+		line := strings.TrimSpace(text[at:])
+		if at == 0 || !strings.Contains(line, "@") {
+			if strings.HasSuffix(line, ":") {
+				return line
+			}
+			return ""
+		}
+		text = text[:at]
+	}
+	return ""
 }
 
 // sectionFor finds what the notice says of one of two addresses.

@@ -11,12 +11,12 @@ import (
 type letter struct {
 	message.Mail
 	kind     message.ContentType
-	from     string // address of From, lower case
-	name     string // From as people see it, folded
-	to       string // addresses this was sent to, lower case
-	subject  string // folded
-	notice   string // text for people, up to the message that came back
-	whole    string // text for people with what follows it
+	from     string   // address of From, lower case
+	name     string   // From as people see it, folded
+	to       []string // addresses this was sent to, lower case
+	subject  string   // folded
+	notice   string   // text for people, up to the message that came back
+	whole    string   // text for people with what follows it
 	status   []string
 	feedback string
 	disposed string // disposition notification
@@ -40,6 +40,7 @@ const (
 	maxTexts   = 4
 	maxOpening = 900
 	maxSubject = 1000
+	maxTo      = 50 // addresses that a report may be for
 )
 
 func layOut(m message.Mail) *letter {
@@ -47,7 +48,7 @@ func layOut(m message.Mail) *letter {
 	from := m.Fields.Text("From")
 	l.from = strings.ToLower(firstAddress(from))
 	l.name = strings.ReplaceAll(Fold(from), "_", " ")
-	l.to = strings.ToLower(m.Fields.Get("To") + " " + m.Fields.Get("Delivered-To") + " " + m.Fields.Get("X-Original-To"))
+	l.to = allAddresses(strings.ToLower(m.Fields.Get("To")+" "+m.Fields.Get("Delivered-To")+" "+m.Fields.Get("X-Original-To")), maxTo)
 	l.subject = Fold(clip(m.Fields.Text("Subject"), maxSubject))
 	var plain, markup []string
 	for i := range m.Parts {

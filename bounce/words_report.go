@@ -92,6 +92,23 @@ var finals = newLexicon(
 	"will not be retried",
 )
 
+// asides end lines above an address that is no recipient, folded.
+var asides = []string{
+	"ask", "contact", "please contact", "write to", "sender", "the sender", "original sender", "from", "originator",
+	"administrator", "administrators", "postmaster", "helpdesk", "new address", "new e-mail address",
+	"new email address", "return path", "reply to", "for help", "for assistance", "absender", "expediteur",
+	"remitente", "mittente", "remetente", "afzender", "отправитель",
+}
+
+// received are what heads the addresses that a message arrived at, folded.
+var received = newLexicon(
+	"succeeded", "successful", "successfully", "were delivered", "was delivered", "been delivered to", "erfolgreich",
+	"wurde zugestellt", "ont ete remis", "a ete remis",
+)
+
+// denials take it back.
+var denials = newLexicon("not", "cannot", "nicht", "pas", "no", "non", "nao", "niet")
+
 // markers begin what came back, in a line that is a heading. Folded.
 var markers = newLexicon(
 	"original message", "copy of the message", "copy of your message", "copy of the original", "below this line is",
