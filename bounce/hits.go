@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -66,10 +67,39 @@ func (l *letter) recipients() []hit {
 		out = out[:1]
 	}
 	if len(out) == 0 {
+		out = l.users()
+	}
+	if len(out) == 0 {
 		out = l.addressee(hits)
 	}
 	return out
 }
+
+// users gives the recipients that a mail system refused without a domain,
+// because it is its own: "550 ann... User unknown".
+func (l *letter) users() []hit {
+	at := strings.LastIndexByte(l.from, '@')
+	if at < 0 || !l.daemon() {
+		return nil
+	}
+	var out []hit
+	text := clip(l.notice, maxText)
+	for pos := 0; pos < len(text) && len(out) < maxHits; {
+		end := pos + strings.IndexByte(text[pos:], '\n') + 1
+		if end <= pos {
+			end = len(text)
+		}
+		if m := refusedUser.FindStringSubmatchIndex(text[pos:end]); m != nil {
+			user := text[pos+m[2] : pos+m[3]]
+			out = append(out, hit{user + l.from[at:], pos, end, pos, rankAlone})
+		}
+		pos = end
+	}
+	return out
+}
+
+// refusedUser is the form of sendmail and of what follows it.
+var refusedUser = regexp.MustCompile(`^[45]\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?<?([\w.+=-]{1,64})>?\.\.\. `)
 
 // addressee falls back to the address in the subject, then to the sender's own
 // where a report names no other, then to the only one that the returned message
