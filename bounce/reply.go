@@ -28,11 +28,11 @@ func (rd *Reader) ReadAny(r io.Reader) (Report, error) {
 // isReply reports whether a whole text is a reply and no message.
 func isReply(text []byte) bool {
 	text = bytes.TrimSpace(text)
+	if len(text) >= 3 && (text[0] == '4' || text[0] == '5') && digit(text[1]) && digit(text[2]) && (len(text) == 3 || text[3] == ' ' || text[3] == '-') {
+		return true
+	}
 	if code, _ := findReply(string(text)); code == 0 || !hasWords(string(text)) {
 		return false
-	}
-	if (text[0] == '4' || text[0] == '5') && digit(text[1]) && digit(text[2]) && (text[3] == ' ' || text[3] == '-') {
-		return true
 	}
 	name, _, field := bytes.Cut(text, []byte(":"))
 	// A date may go before a log's first colon, and that is no field's name.

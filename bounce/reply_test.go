@@ -14,6 +14,9 @@ func TestReadAnyTakesABareReply(t *testing.T) {
 			"bounce reply failed ann@example.net 550 5.1.1 hard user_unknown"},
 		{"over several lines", "550-5.2.1 The email account that you tried to reach is inactive.\r\n550 5.2.1 Learn more at https://support.example - gsmtp\r\n",
 			"bounce reply failed  550 5.2.1 hard disabled"},
+		{"of one short word", "550 spam\n", "bounce reply failed  550  sender spam"},
+		{"without words", "550 5.1.1\n", "bounce reply failed  550 5.1.1 hard user_unknown"},
+		{"of a code alone", "421", "delayed reply delayed  421  soft system_error"},
 		{"that is temporary", "452 4.2.2 The email account is over quota", "delayed reply delayed  452 4.2.2 soft mailbox_full"},
 		{"in a line of a log", "Nov 28 14:31:02 mx postfix/smtp[123]: 4F2A: to=<ann@example.net>, relay=mx.example.net[192.0.2.1]:25, dsn=5.1.1, status=bounced (host mx.example.net[192.0.2.1] said: 550 5.1.1 user unknown (in reply to RCPT TO command))",
 			"bounce reply failed ann@example.net 550 5.1.1 hard user_unknown"},
@@ -42,7 +45,7 @@ func TestReadAnyTakesAMessageForAMessage(t *testing.T) {
 		"a report":                        failure,
 		"a header field with a code":      "Subject: 550 5.1.1 user unknown\n",
 		"a text that speaks of a code":    "Dear all,\nwhat is\n550 5.1.1 user unknown\n?\n",
-		"a code without words":            "550 5.1.1\n",
+		"a number":                        "5500 people came\n",
 		"words without a code":            "user unknown\n",
 		"a reply that is longer than any": "550 5.1.1 user unknown " + strings.Repeat("x", 5000),
 	} {
