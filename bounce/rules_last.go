@@ -36,9 +36,10 @@ var generalRules = []Rule{
 	{Name: "words-protocol", Reason: ProtocolError, Words: []string{
 		"synchronization error", "synchronisation error", "non-ascii addresses", "syntax error", "bad sequence",
 		"command not implemented", "command unrecognized", "unrecognized command", "command not recognized",
-		"unknown command", "improper command pipelining", "protocol error", "parameter", "need mail command",
-		"need rcpt", "out of order", "not implemented", "smtputf8", "8bitmime", "local-part of envelope contains utf8",
-		"bad command", "invalid command", "invalid command or", "nested mail",
+		"unknown command", "improper command pipelining", "protocol synchronization", "without waiting for",
+		"protocol error", "parameter", "need mail command", "need rcpt", "out of order", "not implemented", "smtputf8",
+		"8bitmime", "local-part of envelope contains utf8", "bad command", "invalid command", "invalid command or",
+		"nested mail",
 	},
 		Examples: []string{"503 5.5.1 Bad sequence of commands", "local-part of envelope contains utf8 but remote server did not offer SMTPUTF8"}},
 	{Name: "stage-connect-refused", Reason: Blocked, Stages: []reply.Stage{reply.Connect}, Words: []string{

@@ -59,13 +59,13 @@ var (
 		"deactivated", "suspended", "inactive", "not active", "not activated", "locked", "closed", "cancelled",
 		"canceled", "terminated", "expired", "frozen", "dormant", "discontinued", "retired", "revoked", "archived",
 		"decommissioned", "no longer active", "no longer in service", "no longer in use", "no longer monitored",
-		"shut down", "switched off", "abandoned", "deaktiviert", "gesperrt", "inaktiv", "geschlossen", "abgeschaltet",
-		"stillgelegt", "desactiv", "suspendu", "ferme", "cloture", "desactivad", "suspendid", "inactiv", "cerrad",
-		"disattivat", "sospes", "chius", "disabilitat", "desativad", "suspens", "inativ", "encerrad", "uitgeschakeld",
-		"opgeheven", "geblokkeerd", "zablokowan", "nieaktywn", "zawieszon", "wylaczon", "zablokovan", "zrusen",
-		"deaktivovan", "avstangd", "inaktiverad", "lukket", "deaktivert", "suljettu", "poistettu", "letiltott",
-		"felfuggeszt", "megszunt", "dezactivat", "devre disi", "askiya", "kapatil", "отключен", "заблокирован",
-		"неактив", "удален", "закрыт", "無効", "停止", "解約", "停用", "禁用", "冻结", "정지", "비활성",
+		"shut down", "switched off", "abandoned", "abolished", "deaktiviert", "gesperrt", "inaktiv", "geschlossen",
+		"abgeschaltet", "stillgelegt", "desactiv", "suspendu", "ferme", "cloture", "desactivad", "suspendid",
+		"inactiv", "cerrad", "disattivat", "sospes", "chius", "disabilitat", "desativad", "suspens", "inativ",
+		"encerrad", "uitgeschakeld", "opgeheven", "geblokkeerd", "zablokowan", "nieaktywn", "zawieszon", "wylaczon",
+		"zablokovan", "zrusen", "deaktivovan", "avstangd", "inaktiverad", "lukket", "deaktivert", "suljettu",
+		"poistettu", "letiltott", "felfuggeszt", "megszunt", "dezactivat", "devre disi", "askiya", "kapatil",
+		"отключен", "заблокирован", "неактив", "удален", "закрыт", "無効", "停止", "解約", "停用", "禁用", "冻结", "정지", "비활성",
 	}
 )
 

@@ -305,7 +305,7 @@ var providerRules = []Rule{
 		Examples: []string{"554 impin001 192.0.2.5 blocked. AUP#In-1000"}},
 	{Name: "facebook-recipient", Reason: UserUnknown, Words: []string{"rcp-p1"},
 		Examples: []string{"550 5.1.1 RCP-P1 http://postmaster.facebook.example/response_codes#rcp Recipient address does not exist"}},
-	{Name: "facebook-preferences", Reason: Filtered, Words: []string{"rcp-p2", "refused due to recipient preferences"},
+	{Name: "facebook-preferences", Reason: Filtered, Words: []string{"rcp-p2", "refused due to recipient preferences"}, Remote: []string{"facebook", "recipient preferences"},
 		Examples: []string{"550 5.1.1 RCP-P2 http://postmaster.facebook.example/response_codes#rcp Refused due to recipient preferences"}},
 	{Name: "facebook-busy", Reason: SystemError, Words: []string{"int-t", "int-p1", "int-p2", "int-p3"}, Remote: []string{"facebook"},
 		Examples: []string{"451 4.3.0 INT-T1 http://postmaster.facebook.com/response_codes internal error"}},

@@ -252,10 +252,10 @@ var senderRules = []Rule{
 		"eicar", "worm detected", "phishing", "heuristics.", "virenbefall", "vírus",
 	},
 		Not: []string{
-			"spam", "virus scanner unavailable", "virus scanner error", "virus detector", "virus scanners failed",
-			"virus_scan failed", "virus scan * fail", "virus checked", "user unknown", "virus alias", "virus-scanner",
-			"antivirus system", "virus database", "viruswall", "virtual", "antivirus gateway", "mailbox", "quota",
-			"no such user",
+			"spam", "virus scanner unavailable", "clamav unreachable", "clamav unavailable", "clamav is not", "clamd",
+			"virus scanner error", "virus detector", "virus scanners failed", "virus_scan failed", "virus scan * fail",
+			"virus checked", "user unknown", "virus alias", "virus-scanner", "antivirus system", "virus database",
+			"viruswall", "virtual", "antivirus gateway", "mailbox", "quota", "no such user",
 		},
 		Examples: []string{"554 5.7.1 Message contains a virus (Eicar-Test-Signature)", "550 5.7.0 <ann@example.com>: Recipient address rejected: Virus detected."}},
 
