@@ -207,7 +207,7 @@ func TestPatternsLookAtTheTextAsItWasOnTheWire(t *testing.T) {
 		{"addresses stay", "<ann@example\\.com>", "<Ann@example.com>"},
 		{"the code and the status stand before it", "^550 5\\.7\\.1 ", "550 5.7.1"},
 		{"lines begin anywhere", "^konto", "Konto"},
-		{"a dot is no line end", "example.*gesperrt", ""},
+		{"a dot takes the end of a line of a reply", "example.*gesperrt", "example.com>: Konto GESPERRT"},
 		{"one of several", "quota|gesperrt$", "GESPERRT"},
 		{"none of several", "(?:quota|full)(?:a|b)+", ""},
 		{"only classes of letters", "[g][d-f][q-s]+p", "GESP"},

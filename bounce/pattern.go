@@ -93,15 +93,16 @@ func oneCase(text string) string {
 type original struct {
 	as               string
 	noCode, noStatus bool   // the text does not give them itself
-	line, cased      string // what wire and find made of it, once they did
+	answer           bool   // the text answered a command of ours
+	forms            []form // what wire and oneLine made of it, once they did
 }
+
+// A form is a text that patterns look at, and what oneCase makes of it.
+type form struct{ text, cased string }
 
 // wire is the text as it was on the wire: whoever takes a reply apart keeps its
 // code and its status elsewhere.
 func (s *said) wire() string {
-	if s.line != "" {
-		return s.line
-	}
 	var lead string
 	if s.noCode && s.code != 0 {
 		lead = strconv.Itoa(s.code) + " "
@@ -109,8 +110,60 @@ func (s *said) wire() string {
 	if s.noStatus && s.status != "" {
 		lead += s.status + " "
 	}
-	s.line = lead + s.as
-	return s.line
+	return lead + s.as
+}
+
+// oneLine gives a reply of several lines (RFC 5321 section 4.2.1) on one, with
+// the code and the status that each of them repeats only where it begins: so it
+// stands in logs and events. It gives "" for what is on one line already, and
+// for a letter, whose lines are no one sentence.
+func (s *said) oneLine(wire string) string {
+	wire = strings.TrimSpace(wire)
+	isReply := s.answer || s.code != 0 && strings.HasPrefix(wire, s.codeText())
+	if !isReply || !strings.Contains(wire, "\n") {
+		return ""
+	}
+	var words []string
+	for line := range strings.Lines(wire) {
+		line = strings.TrimSpace(line)
+		code := ""
+		if rest, ok := cutLead(line, s.codeText(), " -"); ok {
+			code, line = s.codeText(), rest
+		}
+		status := ""
+		if rest, ok := cutLead(line, s.status, " "); ok {
+			status, line = s.status, rest
+		}
+		if len(words) == 0 {
+			words = append(words, code, status)
+		}
+		words = append(words, line)
+	}
+	return strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+}
+
+// cutLead takes off a line what it begins with, and the mark behind that: one
+// of some characters, or the end.
+func cutLead(line, lead, marks string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(line, lead)
+	if !ok || lead == "" || rest != "" && !strings.ContainsRune(marks, rune(rest[0])) {
+		return line, false
+	}
+	return strings.TrimLeft(rest, marks), true
+}
+
+// wholes gives the forms of the text that patterns look at: as it was on the
+// wire, and on one line where that is something else.
+func (s *said) wholes() []form {
+	if s.forms != nil {
+		return s.forms
+	}
+	wire := s.wire()
+	s.forms = []form{{wire, oneCase(wire)}}
+	if line := s.oneLine(wire); line != "" {
+		s.forms = append(s.forms, form{line, oneCase(line)})
+	}
+	return s.forms
 }
 
 // maxMatched is how much of what a pattern found is told, in octets.
@@ -118,16 +171,20 @@ const maxMatched = 200
 
 // find gives what the first of the patterns finds, on one line; "" for nothing.
 func (s *said) find(patterns []pattern) string {
-	if s.cased == "" {
-		s.cased = oneCase(s.wire())
-	}
 	for _, p := range patterns {
-		if len(p.needs) > 0 && !slices.ContainsFunc(p.needs, func(n string) bool { return strings.Contains(s.cased, n) }) {
-			continue
-		}
-		if got := strings.Join(strings.Fields(p.FindString(s.wire())), " "); got != "" {
-			return clip(strings.ToValidUTF8(got, "\uFFFD"), maxMatched)
+		for _, f := range s.wholes() {
+			if got := p.find(f); got != "" {
+				return clip(strings.ToValidUTF8(got, "\uFFFD"), maxMatched)
+			}
 		}
 	}
 	return ""
+}
+
+// find gives what the pattern finds, on one line; "" for nothing.
+func (p pattern) find(f form) string {
+	if len(p.needs) > 0 && !slices.ContainsFunc(p.needs, func(n string) bool { return strings.Contains(f.cased, n) }) {
+		return ""
+	}
+	return strings.Join(strings.Fields(p.FindString(f.text)), " ")
 }

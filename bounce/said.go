@@ -37,7 +37,7 @@ func read(e Evidence) said {
 	}
 	code, status := findReply(text)
 	s := said{stage: e.Stage, remote: strings.ToLower(e.RemoteMTA), code: e.Code, status: e.Status}
-	s.original = original{as: text, noCode: code == 0, noStatus: status == ""}
+	s.original = original{as: text, noCode: code == 0, noStatus: status == "", answer: e.Stage != reply.DSN && e.Stage != ""}
 	if s.code == 0 {
 		s.code = code
 	}

@@ -22,7 +22,8 @@ type Rule struct {
 	Stages []reply.Stage // empty: any
 
 	// Patterns look at the text as it came, addresses and all, behind the
-	// reply code and the status that it lacks: "550 5.1.1 no such user".
+	// reply code and the status that it lacks: "550 5.1.1 no such user". Where
+	// none is in a reply of several lines, they look at it on one line.
 	Patterns []*regexp.Regexp
 
 	Class  Class // empty: that of the reason
