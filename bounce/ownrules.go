@@ -236,10 +236,37 @@ func (d *draft) phrases(v *tomltree.Value, key string) []string {
 		case withoutAddresses(e.Text) != e.Text:
 			d.errorf(e, key, "%s has an address in it, and addresses are taken out of the text before; use pattern for them", quote(e.Text))
 		default:
+			d.checkLead(e, key)
 			all = append(all, e.Text)
 		}
 	}
 	return all
+}
+
+// checkLead notes a code that a phrase begins with, because no text would have
+// to have it.
+func (d *draft) checkLead(e *tomltree.Value, key string) {
+	words, lead := strings.Fields(e.Text), ""
+	for bareWord(words[0]) != words[0] { // there is a word behind them
+		bare := bareWord(words[0])
+		lead += " " + strings.TrimSuffix(words[0], bare)
+		if words[0] = bare; bare == "" {
+			words = words[1:]
+		}
+	}
+	if lead == "" {
+		return
+	}
+	instead := fmt.Sprintf("%s = [%s]", key, strconv.Quote(strings.Join(words, " ")))
+	if code, status := findReply(strings.TrimSpace(lead)); key == "words" {
+		if status != "" {
+			instead = fmt.Sprintf("status = [%q] and ", status) + instead
+		}
+		if code != 0 {
+			instead = fmt.Sprintf("code = [%d] and ", code) + instead
+		}
+	}
+	d.errorf(e, key, "%s begins with a code, and reply codes and enhanced codes are taken off the text before; write %s", quote(e.Text), instead)
 }
 
 func (d *draft) readNear(v *tomltree.Value) {
@@ -264,6 +291,9 @@ func (d *draft) readPatterns(v *tomltree.Value) {
 	}
 }
 
+// patternFlags stand before each pattern.
+const patternFlags = "(?im)"
+
 // CompilePattern makes a pattern of a rule: letters of either case are the
 // same, "^" and "$" stand at lines, and it may not match the empty text. Its
 // error says what to write instead.
@@ -271,7 +301,7 @@ func CompilePattern(text string) (*regexp.Regexp, error) {
 	if len(text) > MaxPatternOctets {
 		return nil, fmt.Errorf("%s has %d octets, and a pattern may have %d; make several of it", quote(text), len(text), MaxPatternOctets)
 	}
-	re, err := regexp.Compile("(?im)" + text)
+	re, err := regexp.Compile(patternFlags + text)
 	var wrong *syntax.Error
 	if errors.As(err, &wrong) && (strings.HasPrefix(wrong.Expr, "(?<!") || strings.HasPrefix(wrong.Expr, "(?<=")) {
 		wrong = &syntax.Error{Code: syntax.ErrInvalidPerlOp, Expr: wrong.Expr[:4]} // it looks like a broken name
@@ -280,7 +310,8 @@ func CompilePattern(text string) (*regexp.Regexp, error) {
 	case wrong != nil && (wrong.Code == syntax.ErrInvalidPerlOp || wrong.Code == syntax.ErrInvalidEscape):
 		return nil, fmt.Errorf("%s cannot be used, because RE2 has no %q; write it without look-around, back references and the like", quote(text), wrong.Expr)
 	case wrong != nil:
-		return nil, fmt.Errorf("%s is not a regular expression (%s: %q); correct it (https://github.com/google/re2/wiki/Syntax)", quote(text), wrong.Code, wrong.Expr)
+		return nil, fmt.Errorf("%s is not a regular expression (%s: %s); correct it (https://github.com/google/re2/wiki/Syntax)",
+			quote(text), wrong.Code, quote(strings.TrimPrefix(wrong.Expr, patternFlags)))
 	case err != nil:
 		return nil, err
 	case re.MatchString(""):
@@ -310,6 +341,10 @@ func (d *draft) readCodes(v *tomltree.Value) {
 	for _, e := range v.List {
 		n, err := strconv.Atoi(e.Text)
 		failure := n == 4 || n == 5 || n >= 40 && n < 60 || n >= 400 && n < 600
+		if e.Kind == tomltree.Text {
+			d.errorf(e, "code", "%s is text; write numbers without quotes, like code = [550]", quote(e.Text))
+			continue
+		}
 		if e.Kind != tomltree.Integer || err != nil || !failure {
 			d.errorf(e, "code", "%s is not a reply code of a failure; write numbers like 550, or 55 for 550 to 559, or 5 for 500 to 599", quote(e.Text))
 			continue

@@ -115,9 +115,16 @@ func TestParseRulesNamesWhatIsWrong(t *testing.T) {
 		{"an empty list", ruleText("not = []\n"), []string{"line 6: rule.not: is an empty list; write it like not = ['postvak zit vol'], or leave the key out"}},
 		{"an empty text", ruleText("not = [' ']\n"), []string{"line 6: rule.not: has an empty text in it; remove it, or write one like 'postvak zit vol'"}},
 		{"words that are a code", ruleText("not = [\n'spam',\n'550 5.1.1']\n"), []string{`line 8: rule.not: nothing of "550 5.1.1" is left to look for, because reply codes and enhanced codes are taken off the text; use code or status for them`}},
+		{"words behind a code", "[[rule]]\nname = 'a'\nreason = 'loop'\nwords = ['550 gone walking', '550-5.1.1 gone walking', '5.1.1 gone', '550-gone']\nexamples = ['550 gone walking']\n", []string{
+			`line 4: rule.words: "550 gone walking" begins with a code, and reply codes and enhanced codes are taken off the text before; write code = [550] and words = ["gone walking"]`,
+			`line 4: rule.words: "550-5.1.1 gone walking" begins with a code, and reply codes and enhanced codes are taken off the text before; write code = [550] and status = ["5.1.1"] and words = ["gone walking"]`,
+			`line 4: rule.words: "5.1.1 gone" begins with a code, and reply codes and enhanced codes are taken off the text before; write status = ["5.1.1"] and words = ["gone"]`,
+			`line 4: rule.words: "550-gone" begins with a code, and reply codes and enhanced codes are taken off the text before; write code = [550] and words = ["gone"]`}},
+		{"a code before what may not be there", ruleText("not = ['550 spam']\n"), []string{
+			`line 6: rule.not: "550 spam" begins with a code, and reply codes and enhanced codes are taken off the text before; write not = ["spam"]`}},
 		{"a star at the end", ruleText("not = ['vol*']\n"), []string{`line 6: rule.not: "*" stands between words; remove it from the ends of "vol*"`}},
 		{"an address", ruleText("not = ['to ann@example.com']\n"), []string{`line 6: rule.not: "to ann@example.com" has an address in it, and addresses are taken out of the text before; use pattern for them`}},
-		{"a broken pattern", ruleText("pattern = ['a(b']\n"), []string{"line 6: rule.pattern: \"a(b\" is not a regular expression (missing closing ): \"(?im)a(b\"); correct it (https://github.com/google/re2/wiki/Syntax)"}},
+		{"a broken pattern", ruleText("pattern = ['a(b']\n"), []string{"line 6: rule.pattern: \"a(b\" is not a regular expression (missing closing ): \"a(b\"); correct it (https://github.com/google/re2/wiki/Syntax)"}},
 		{"look-around", ruleText("pattern = ['a(?!b)']\n"), []string{`line 6: rule.pattern: "a(?!b)" cannot be used, because RE2 has no "(?!"; write it without look-around, back references and the like`}},
 		{"looking back", ruleText("pattern = ['(?<=a)b']\n"), []string{`line 6: rule.pattern: "(?<=a)b" cannot be used, because RE2 has no "(?<="; write it without look-around, back references and the like`}},
 		{"a back reference", ruleText(`pattern = ['(a)\1']` + "\n"), []string{`line 6: rule.pattern: "(a)\\1" cannot be used, because RE2 has no "\\1"; write it without look-around, back references and the like`}},
@@ -130,7 +137,7 @@ func TestParseRulesNamesWhatIsWrong(t *testing.T) {
 		{"a code that is none", ruleText("code = [250, 60, '5', 5]\n"), []string{
 			`line 6: rule.code: "250" is not a reply code of a failure; write numbers like 550, or 55 for 550 to 559, or 5 for 500 to 599`,
 			`line 6: rule.code: "60" is not a reply code of a failure; write numbers like 550, or 55 for 550 to 559, or 5 for 500 to 599`,
-			`line 6: rule.code: "5" is not a reply code of a failure; write numbers like 550, or 55 for 550 to 559, or 5 for 500 to 599`}},
+			`line 6: rule.code: "5" is text; write numbers without quotes, like code = [550]`}},
 		{"a host that is none", ruleText("remote = ['mx example']\n"), []string{`line 6: rule.remote: "mx example" is not a part of a host's name; write it like "mx.example.net"`}},
 		{"a stage that is none", ruleText("stage = ['rctp', 'resolve']\n"), []string{
 			`line 6: rule.stage: "rctp" is not known; did you mean "rcpt"?`,

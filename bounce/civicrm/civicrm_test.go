@@ -119,7 +119,7 @@ func TestWhatCannotBeARuleIsLeftOutAndSaidWhy(t *testing.T) {
 	want := []civicrm.LeftOut{
 		{2, `"(?=quux)corge" cannot be used, because RE2 has no "(?="; write it without look-around, back references and the like`},
 		{3, `"(quux)\\1" cannot be used, because RE2 has no "\\1"; write it without look-around, back references and the like`},
-		{4, "\"(quux\" is not a regular expression (missing closing ): \"(?im)(quux\"); correct it (https://github.com/google/re2/wiki/Syntax)"},
+		{4, "\"(quux\" is not a regular expression (missing closing ): \"(quux\"); correct it (https://github.com/google/re2/wiki/Syntax)"},
 		{5, `"(quux)?" fits every text, because it matches the empty one; take the ? or * from a part of it`},
 		{6, `its type "12" is none of CiviCRM's; write a number from 1 to 11, or a name like Quota`},
 		{7, `its type "Quuota" is none of CiviCRM's; write a number from 1 to 11, or a name like Quota`},
