@@ -65,7 +65,11 @@ func (rd *Reader) explainRecipient(b *bytes.Buffer, x Recipient) {
 	line("at", x.RemoteMTA)
 	line("class", string(v.Class)+": "+classWords[v.Class])
 	line("reason", strings.TrimSpace(string(v.Reason)+civiWords(v.CiviCRM)))
-	if v.Rule != "" {
+	switch v.Rule {
+	case "":
+	case noRule:
+		line("because", "no rule matched")
+	default:
 		line("because", fmt.Sprintf("rule %s matched %q", v.Rule, v.Matched))
 	}
 	if x.judged == (Evidence{}) {

@@ -232,7 +232,10 @@ func explainEvidence(b *strings.Builder, evidence []web.Evidence) {
 		if e.RemoteMTA != "" {
 			fmt.Fprintf(b, " (said by %s)", terminal.Clip(e.RemoteMTA, 80))
 		}
-		if e.Rule != "" {
+		switch {
+		case e.Rule == "unknown":
+			b.WriteString(" [no rule matched]")
+		case e.Rule != "":
 			fmt.Fprintf(b, " [rule %s matched %q]", e.Rule, terminal.Clip(e.Matched, 60))
 		}
 		b.WriteString("\n")

@@ -36,9 +36,15 @@ func (k *classify) checkLog(c *cobra.Command, files []string) error {
 
 // replayRules asks the server what rules would make of what it was told.
 func (k *classify) replayRules(c *cobra.Command) error {
-	text, err := rulesToTry(c, k.rules)
+	file, err := fileToTry(c, k.rules)
 	if err != nil {
-		return &exitError{exitUnable, explainRules(err)}
+		return &exitError{exitUnable, err}
+	}
+	var text []byte // none: the shipped rules alone
+	if file != "" {
+		if text, _, err = readRules(file); err != nil {
+			return &exitError{exitUnable, explainRules(err)}
+		}
 	}
 	server, err := dialControl(c)
 	if err != nil {
@@ -51,26 +57,24 @@ func (k *classify) replayRules(c *cobra.Command) error {
 	if k.json {
 		return printJSON(c.OutOrStdout(), r)
 	}
+	if file == "" {
+		fmt.Fprintln(c.OutOrStdout(), "No file of rules is named, so this is a replay with the shipped rules alone.")
+	}
 	return printReplay(c.OutOrStdout(), r)
 }
 
-// rulesToTry gives the rules in a file that was named, else those of the
-// configuration as they are on the disk now; none: the shipped ones alone.
-func rulesToTry(c *cobra.Command, file string) ([]byte, error) {
-	if file == "" {
-		path, err := configPath(c)
-		if err != nil {
-			return nil, err
-		}
-		if file, err = config.FindRulesFile(path); err != nil {
-			return nil, explainConfig(err)
-		}
+// fileToTry gives the file of rules that was named, else that of the
+// configuration; "": there is none.
+func fileToTry(c *cobra.Command, named string) (string, error) {
+	if named != "" {
+		return named, nil
 	}
-	if file == "" {
-		return nil, nil
+	path, err := configPath(c)
+	if err != nil {
+		return "", err
 	}
-	text, _, err := readRules(file)
-	return text, err
+	file, err := config.FindRulesFile(path)
+	return file, explainConfig(err)
 }
 
 func printReplay(w io.Writer, r queue.Replay) error {
