@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"homing/internal/duration"
 )
 
 const day = 24 * time.Hour
@@ -150,7 +152,7 @@ var scalars = map[reflect.Type]*scalar{
 	reflect.TypeFor[Size]():          as("25MiB", parseSize),
 	reflect.TypeFor[Reserve]():       as("5%", parseReserve),
 	reflect.TypeFor[Rate]():          as("20/s", parseRate),
-	reflect.TypeFor[time.Duration](): as("5d", ParseDuration),
+	reflect.TypeFor[time.Duration](): as("5d", duration.Parse),
 	reflect.TypeFor[netip.Prefix]():  as("127.0.0.1/32", parsePrefix),
 	reflect.TypeFor[netip.Addr]():    as("203.0.113.10", parseIP),
 }
@@ -178,32 +180,6 @@ func parseAddress(s string) (Address, error) {
 		return Address{}, fmt.Errorf(`%q has no port from 0 to 65535 behind the colon; write it like "127.0.0.1:587"`, s)
 	}
 	return Address{"tcp", net.JoinHostPort(host, strconv.FormatUint(n, 10))}, nil
-}
-
-// ParseDuration reads what stands for a time in the file: "5d", "1d12h", "90s".
-// Its error says what to write instead.
-func ParseDuration(s string) (time.Duration, error) {
-	wrong := fmt.Errorf(`%q is not a duration; write a number with d, h, m or s, like "5d", "1h" or "90s"`, s)
-	days, rest, found := strings.Cut(s, "d")
-	if !found {
-		days, rest = "0", s
-	}
-	n, err := strconv.ParseUint(days, 10, 16)
-	if err != nil {
-		return 0, wrong
-	}
-	sum := time.Duration(n) * day
-	if rest != "" {
-		d, err := time.ParseDuration(rest)
-		if err != nil || d < 0 || d > math.MaxInt64-sum {
-			return 0, wrong
-		}
-		sum += d
-	}
-	if s == "" {
-		return 0, wrong
-	}
-	return sum, nil
 }
 
 func parseSize(s string) (Size, error) {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"homing/config"
+	"homing/internal/duration"
 	"homing/internal/terminal"
 )
 
@@ -48,7 +48,7 @@ func (p *period) String() string {
 
 // Set implements pflag.Value.
 func (p *period) Set(text string) error {
-	d, err := config.ParseDuration(text)
+	d, err := duration.Parse(text)
 	*p = period(d)
 	return err
 }

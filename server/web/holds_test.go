@@ -86,6 +86,7 @@ func TestTheHoldListIsFilteredAndPaged(t *testing.T) {
 		{"rule=hard-report", "x"},
 		{"rule=operator&domain=two.test", ""},
 		{"since=1h", "u0 u1 u2 u3 u4 x"},
+		{"since=7d", "u0 u1 u2 u3 u4 x"},
 		{"since=0s", ""},
 	}
 	for _, tt := range tests {

@@ -40,7 +40,7 @@ func TestWhatNoRuleUnderstands(t *testing.T) {
 	wantJSON(t, do(t, w.url, request{path: "/api/v1/classify/unknown"}).body, `{"replies":0,"groups":[],"cut":false}`)
 	w.mail(store.Message{}, "ann@example.net")
 	w.bounce("ann@example.net", "550 5.9.9 frobnicated ann at 10:00")
-	for _, query := range []string{"", "?since=1h"} {
+	for _, query := range []string{"", "?since=1h", "?since=7d"} {
 		wantJSON(t, do(t, w.url, request{path: "/api/v1/classify/unknown" + query}).body, `{"replies":1,"groups":[{"shape":"550 5.9.9 frobnicated {address} at {time}",
 			"count":1,"domains":1,"hosts":1,"first":"TIME","last":"TIME","example":"550 5.9.9 frobnicated ann at 10:00"}],"cut":false}`)
 	}
@@ -60,7 +60,7 @@ func TestMistakesOfWhoeverAsksForAReplay(t *testing.T) {
 		{"another type", request{"POST", "/api/v1/classify/replay", "{}", jsonBody}, http.StatusUnsupportedMediaType, "Content-Type: application/toml"},
 		{"too much", replay(strings.Repeat("#", 1<<20+1)), http.StatusRequestEntityTooLarge, "more than 1048576 octets"},
 		{"a parameter", request{"POST", "/api/v1/classify/replay?since=1h", "", tomlBody}, http.StatusBadRequest, `no parameter "since"`},
-		{"no time", request{path: "/api/v1/classify/unknown?since=monday"}, http.StatusBadRequest, "since: want a duration"},
+		{"no time", request{path: "/api/v1/classify/unknown?since=monday"}, http.StatusBadRequest, `since: "monday" is not a duration`},
 		{"a parameter of something else", request{path: "/api/v1/classify/unknown?limit=1"}, http.StatusBadRequest, `no parameter "limit"`},
 	}
 	for _, tt := range tests {

@@ -8,6 +8,7 @@ import (
 
 	"homing/event"
 	"homing/hold"
+	"homing/internal/duration"
 	"homing/store"
 )
 
@@ -121,9 +122,9 @@ func (w *Web) ago(v url.Values, name string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return time.Time{}, fmt.Errorf("%s: want a duration such as 90m, got %q", name, text)
+	d, err := duration.Parse(text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return w.Now().Add(-d), nil
 }

@@ -82,6 +82,10 @@ func plain(rw http.ResponseWriter, text string) {
 func (w *Web) metrics(rw http.ResponseWriter, r *http.Request) { w.Metrics.ServeHTTP(rw, r) }
 
 func (w *Web) reload(rw http.ResponseWriter, r *http.Request) {
+	if _, err := parameters(r); err != nil {
+		problem(rw, http.StatusBadRequest, err.Error())
+		return
+	}
 	if err := w.Reload(r.Context()); err != nil {
 		problem(rw, http.StatusUnprocessableEntity, err.Error())
 		return
@@ -94,6 +98,10 @@ func (w *Web) reload(rw http.ResponseWriter, r *http.Request) {
 // classify answers what a message means: octet for octet what
 // `homing classify --json` says of the same message on standard input.
 func (w *Web) classify(rw http.ResponseWriter, r *http.Request) {
+	if _, err := parameters(r); err != nil {
+		problem(rw, http.StatusBadRequest, err.Error())
+		return
+	}
 	r.Body = http.MaxBytesReader(rw, r.Body, cmp.Or(w.MaxMessage, maxMessage))
 	report, err := w.Reader.ReadAny(r.Body)
 	if err != nil {

@@ -87,6 +87,7 @@ func TestReload(t *testing.T) {
 	wantJSON(t, do(t, w.url, request{method: "POST", path: "/api/v1/reload"}).body, `{"reloaded":true}`)
 	mistake = errors.New("homing.toml:7: mode: no")
 	wantProblem(t, do(t, w.url, request{method: "POST", path: "/api/v1/reload"}), http.StatusUnprocessableEntity, "homing.toml:7: mode: no")
+	wantProblem(t, do(t, w.url, request{method: "POST", path: "/api/v1/reload?dry_run=1"}), http.StatusBadRequest, `no parameter "dry_run"`)
 }
 
 func TestStatus(t *testing.T) {
@@ -110,7 +111,8 @@ func TestClassify(t *testing.T) {
 		t.Errorf("nothing: %d %s", a.status, a.body)
 	}
 	wantProblem(t, classify(strings.Repeat("x", 2001)), http.StatusRequestEntityTooLarge, "more than 2000 octets")
-	// The same without a length in front.
+	wantProblem(t, do(t, w.url, request{method: "POST", path: "/api/v1/classify?rules=mine"}), http.StatusBadRequest, `no parameter "rules"`)
+	// Too much, without a length in front.
 	req, err := http.NewRequest("POST", w.url+"/api/v1/classify", io.MultiReader(strings.NewReader(strings.Repeat("x\r\n", 1000))))
 	if err != nil {
 		t.Fatal(err)
