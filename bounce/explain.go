@@ -67,7 +67,7 @@ func (rd *Reader) explainRecipient(b *bytes.Buffer, x Recipient) {
 	line("reason", strings.TrimSpace(string(v.Reason)+civiWords(v.CiviCRM)))
 	switch v.Rule {
 	case "":
-	case noRule:
+	case NoRule:
 		line("because", "no rule matched")
 	default:
 		line("because", fmt.Sprintf("rule %s matched %q", v.Rule, v.Matched))

@@ -202,7 +202,7 @@ var ruleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,63}$`)
 // reserved are names that verdicts have without a rule of the table, and how
 // rules begin that a better text is looked for: it may overrule them.
 var (
-	reserved         = []string{noRule, "action"}
+	reserved         = []string{NoRule, "action"}
 	reservedPrefixes = []string{"status-", "code-", "feedback-"}
 )
 

@@ -115,11 +115,11 @@ func (t *Table) Classify(e Evidence) Verdict {
 			return s.verdict(m)
 		}
 	}
-	return s.verdict(Match{Rule: noRule, Class: Soft, Reason: Unknown})
+	return s.verdict(Match{Rule: NoRule, Class: Soft, Reason: Unknown})
 }
 
-// noRule stands in a Verdict for the rule where none fits.
-const noRule = "unknown"
+// NoRule stands in a Verdict for the rule where none fits.
+const NoRule = "unknown"
 
 // read makes evidence ready for the rules of the table.
 func (t *Table) read(e Evidence) said {

@@ -40,7 +40,7 @@ func (q *Queue) Unknown(ctx context.Context, since time.Time, rules bounce.Rules
 // unknown reports whether a fact is a failure that was not understood and still
 // is not. One that expired has the rule of the last reply.
 func (q *Queue) unknown(ctx context.Context, e event.Event, j judge) (bool, error) {
-	if !failure(e) || e.Reason != string(bounce.Unknown) && !(e.Type == event.Expired && e.Rule == "unknown") {
+	if !failure(e) || e.Reason != string(bounce.Unknown) && !(e.Type == event.Expired && e.Rule == bounce.NoRule) {
 		return false, nil
 	}
 	if e.Basis == nil {

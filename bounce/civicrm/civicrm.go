@@ -121,18 +121,40 @@ func (i *importer) row(r row) (why string) {
 		return "no example could be made of it; write this rule by hand, with an example from a bounce"
 	}
 	rule := bounce.Rule{Name: r.name(), Patterns: []*regexp.Regexp{re}, Reason: kinds[r.kind].reason, Last: i.last}
-	table := bounce.NewTable(append(slices.Clip(i.rules), rule)...)
+	if !i.take(r, rule, candidates) {
+		i.file.Covered++
+		i.text.covered(r, candidates[0], i.table.Classify(evidence(candidates[0])), i.last)
+	}
+	return ""
+}
+
+// take writes the rule with the first example on which it wins, if any. A table
+// takes long to make, so there is one only for a rule that nothing before it
+// keeps from winning.
+func (i *importer) take(r row, rule bounce.Rule, candidates []string) bool {
 	for _, example := range candidates {
+		if !i.open(example) {
+			continue
+		}
+		table := bounce.NewTable(append(slices.Clip(i.rules), rule)...)
 		if table.Classify(evidence(example)).Rule == rule.Name {
 			i.rules, i.table = append(i.rules, rule), table
 			i.file.Rules++
 			i.text.rule(r, example, i.last)
-			return ""
+			return true
 		}
 	}
-	i.file.Covered++
-	i.text.covered(r, candidates[0], i.table.Classify(evidence(candidates[0])), i.last)
-	return ""
+	return false
+}
+
+// open reports whether none of the rules that are asked before the next one
+// fits.
+func (i *importer) open(example string) bool {
+	by := i.table.Classify(evidence(example)).Rule
+	if i.last {
+		return by == bounce.NoRule
+	}
+	return !slices.ContainsFunc(i.rules, func(r bounce.Rule) bool { return r.Name == by })
 }
 
 // evidence is what an example of a rule stands for.

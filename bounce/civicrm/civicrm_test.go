@@ -217,3 +217,21 @@ func FuzzImport(f *testing.F) {
 		}
 	})
 }
+
+// An export may have thousands of patterns that the shipped rules know. A table
+// takes long to make, and they need no more than one.
+func TestWhatOtherRulesKnowNeedsNoTableOfItsOwn(t *testing.T) {
+	const rows = 100
+	var export strings.Builder
+	for id := range rows {
+		fmt.Fprintf(&export, "%d,6,user unknown here %d\n", id+1, id)
+	}
+	var f civicrm.File
+	got := testing.AllocsPerRun(1, func() { _, f = imported(t, export.String(), true) })
+	if f.Covered != rows {
+		t.Fatalf("%d are covered, want %d", f.Covered, rows)
+	}
+	if table := testing.AllocsPerRun(1, func() { bounce.NewTable() }); got > rows/2*table {
+		t.Errorf("%.0f allocations, and one table takes %.0f", got, table)
+	}
+}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"homing/bounce"
 	"homing/internal/terminal"
 	"homing/server/web"
 )
@@ -233,7 +234,7 @@ func explainEvidence(b *strings.Builder, evidence []web.Evidence) {
 			fmt.Fprintf(b, " (said by %s)", terminal.Clip(e.RemoteMTA, 80))
 		}
 		switch {
-		case e.Rule == "unknown":
+		case e.Rule == bounce.NoRule:
 			b.WriteString(" [no rule matched]")
 		case e.Rule != "":
 			fmt.Fprintf(b, " [rule %s matched %q]", e.Rule, terminal.Clip(e.Matched, 60))
