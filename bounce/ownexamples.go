@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"homing/internal/reply"
+	"homing/internal/terminal"
 	"homing/internal/tomltree"
 )
 
@@ -36,7 +37,7 @@ func (d *draft) try(table *Table, example *tomltree.Value) {
 		}
 	}
 	if why := d.misses(trials[0]); why != "" {
-		d.errorf(example, "examples", "this rule does not fit its example %s: %s", quote(example.Text), why)
+		d.errorf(example, "examples", "this rule does not fit its example %s: %s", terminal.Quote(example.Text), why)
 		return
 	}
 	winner := table.Classify(trials[0]).Rule

@@ -12,6 +12,7 @@ import (
 
 	"homing/internal/nearest"
 	"homing/internal/reply"
+	"homing/internal/terminal"
 	"homing/internal/tomltree"
 )
 
@@ -212,7 +213,7 @@ func (d *draft) readName(v *tomltree.Value) {
 	switch {
 	case d.Name == "" && d.broken:
 	case !ruleName.MatchString(d.Name):
-		d.errorf(v, "name", `%s is not a name; use at most 64 letters, digits and "-"`, quote(d.Name))
+		d.errorf(v, "name", `%s is not a name; use at most 64 letters, digits and "-"`, terminal.Quote(d.Name))
 	case earlier != nil:
 		d.errorf(v, "name", "%q is taken by the rule on line %d; choose a different name", d.Name, earlier.table.Line)
 	case d.file.shipped[d.Name], slices.Contains(reserved, d.Name):
@@ -230,11 +231,11 @@ func (d *draft) phrases(v *tomltree.Value, key string) []string {
 	for _, e := range d.texts(v, key, "postvak zit vol") {
 		switch folded := Fold(e.Text); {
 		case strings.Trim(folded, "* ") == "":
-			d.errorf(e, key, "nothing of %s is left to look for, because reply codes and enhanced codes are taken off the text; use code or status for them", quote(e.Text))
+			d.errorf(e, key, "nothing of %s is left to look for, because reply codes and enhanced codes are taken off the text; use code or status for them", terminal.Quote(e.Text))
 		case strings.HasPrefix(folded, "*") || strings.HasSuffix(folded, "*"):
-			d.errorf(e, key, `"*" stands between words; remove it from the ends of %s`, quote(e.Text))
+			d.errorf(e, key, `"*" stands between words; remove it from the ends of %s`, terminal.Quote(e.Text))
 		case withoutAddresses(e.Text) != e.Text:
-			d.errorf(e, key, "%s has an address in it, and addresses are taken out of the text before; use pattern for them", quote(e.Text))
+			d.errorf(e, key, "%s has an address in it, and addresses are taken out of the text before; use pattern for them", terminal.Quote(e.Text))
 		default:
 			d.checkLead(e, key)
 			all = append(all, e.Text)
@@ -266,7 +267,7 @@ func (d *draft) checkLead(e *tomltree.Value, key string) {
 			instead = fmt.Sprintf("code = [%d] and ", code) + instead
 		}
 	}
-	d.errorf(e, key, "%s begins with a code, and reply codes and enhanced codes are taken off the text before; write %s", quote(e.Text), instead)
+	d.errorf(e, key, "%s begins with a code, and reply codes and enhanced codes are taken off the text before; write %s", terminal.Quote(e.Text), instead)
 }
 
 func (d *draft) readNear(v *tomltree.Value) {
@@ -299,7 +300,7 @@ const patternFlags = "(?im)"
 // error says what to write instead.
 func CompilePattern(text string) (*regexp.Regexp, error) {
 	if len(text) > MaxPatternOctets {
-		return nil, fmt.Errorf("%s has %d octets, and a pattern may have %d; make several of it", quote(text), len(text), MaxPatternOctets)
+		return nil, fmt.Errorf("%s has %d octets, and a pattern may have %d; make several of it", terminal.Quote(text), len(text), MaxPatternOctets)
 	}
 	re, err := regexp.Compile(patternFlags + text)
 	var wrong *syntax.Error
@@ -308,14 +309,14 @@ func CompilePattern(text string) (*regexp.Regexp, error) {
 	}
 	switch {
 	case wrong != nil && (wrong.Code == syntax.ErrInvalidPerlOp || wrong.Code == syntax.ErrInvalidEscape):
-		return nil, fmt.Errorf("%s cannot be used, because RE2 has no %q; write it without look-around, back references and the like", quote(text), wrong.Expr)
+		return nil, fmt.Errorf("%s cannot be used, because RE2 has no %q; write it without look-around, back references and the like", terminal.Quote(text), wrong.Expr)
 	case wrong != nil:
 		return nil, fmt.Errorf("%s is not a regular expression (%s: %s); correct it (https://github.com/google/re2/wiki/Syntax)",
-			quote(text), wrong.Code, quote(strings.TrimPrefix(wrong.Expr, patternFlags)))
+			terminal.Quote(text), wrong.Code, terminal.Quote(strings.TrimPrefix(wrong.Expr, patternFlags)))
 	case err != nil:
 		return nil, err
 	case re.MatchString(""):
-		return nil, fmt.Errorf("%s fits every text, because it matches the empty one; take the ? or * from a part of it", quote(text))
+		return nil, fmt.Errorf("%s fits every text, because it matches the empty one; take the ? or * from a part of it", terminal.Quote(text))
 	}
 	return re, nil
 }
@@ -327,7 +328,7 @@ var statusForm = regexp.MustCompile(`^[45]\.(\*|[0-9]{1,3}\.(\*|[0-9]{1,3}\*?))$
 func (d *draft) readStatus(v *tomltree.Value) {
 	for _, e := range d.texts(v, "status", "5.2.*") {
 		if !statusForm.MatchString(e.Text) {
-			d.errorf(e, "status", `%s is not an enhanced code of a failure; write it like "5.2.2", "5.2.*" or "5.7.60*"`, quote(e.Text))
+			d.errorf(e, "status", `%s is not an enhanced code of a failure; write it like "5.2.2", "5.2.*" or "5.7.60*"`, terminal.Quote(e.Text))
 			continue
 		}
 		d.Status = append(d.Status, e.Text)
@@ -342,11 +343,11 @@ func (d *draft) readCodes(v *tomltree.Value) {
 		n, err := strconv.Atoi(e.Text)
 		failure := n == 4 || n == 5 || n >= 40 && n < 60 || n >= 400 && n < 600
 		if e.Kind == tomltree.Text {
-			d.errorf(e, "code", "%s is text; write numbers without quotes, like code = [550]", quote(e.Text))
+			d.errorf(e, "code", "%s is text; write numbers without quotes, like code = [550]", terminal.Quote(e.Text))
 			continue
 		}
 		if e.Kind != tomltree.Integer || err != nil || !failure {
-			d.errorf(e, "code", "%s is not a reply code of a failure; write numbers like 550, or 55 for 550 to 559, or 5 for 500 to 599", quote(e.Text))
+			d.errorf(e, "code", "%s is not a reply code of a failure; write numbers like 550, or 55 for 550 to 559, or 5 for 500 to 599", terminal.Quote(e.Text))
 			continue
 		}
 		d.Codes = append(d.Codes, n)
@@ -360,7 +361,7 @@ func (d *draft) readRemote(v *tomltree.Value) {
 	for _, e := range d.texts(v, "remote", "mx.example.net") {
 		name := strings.ToLower(e.Text)
 		if !hostPart.MatchString(name) {
-			d.errorf(e, "remote", `%s is not a part of a host's name; write it like "mx.example.net"`, quote(e.Text))
+			d.errorf(e, "remote", `%s is not a part of a host's name; write it like "mx.example.net"`, terminal.Quote(e.Text))
 			continue
 		}
 		d.Remote = append(d.Remote, name)
@@ -461,20 +462,9 @@ func (d *draft) among(v *tomltree.Value, key string, words []string) bool {
 		return true
 	}
 	if near := nearest.Word(v.Text, words); near != "" {
-		d.errorf(v, key, "%s is not known; did you mean %q?", quote(v.Text), near)
+		d.errorf(v, key, "%s is not known; did you mean %q?", terminal.Quote(v.Text), near)
 	} else {
-		d.errorf(v, key, "%s is not known; write one of %s", quote(v.Text), strings.Join(words, ", "))
+		d.errorf(v, key, "%s is not known; write one of %s", terminal.Quote(v.Text), strings.Join(words, ", "))
 	}
 	return false
-}
-
-// maxQuoted is how much of a text a problem shows, in octets.
-const maxQuoted = 80
-
-// quote shows a text of the file in a problem.
-func quote(text string) string {
-	if len(text) > maxQuoted {
-		text = clip(text, maxQuoted) + "…"
-	}
-	return strconv.Quote(text)
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"homing/internal/terminal"
 )
 
 // A row is a pattern of CiviCRM.
@@ -112,9 +114,9 @@ func (c *columns) row(record []string, line int) row {
 	k := kindOf(record[c.kind])
 	switch {
 	case err != nil:
-		r.wrong = fmt.Sprintf("its id %s is no number; export the column id", quote(record[c.id]))
+		r.wrong = fmt.Sprintf("its id %s is no number; export the column id", terminal.Quote(record[c.id]))
 	case k < 0:
-		r.wrong = fmt.Sprintf("its type %s is none of CiviCRM's; write a number from 1 to %d, or a name like Quota", quote(record[c.kind]), len(kinds))
+		r.wrong = fmt.Sprintf("its type %s is none of CiviCRM's; write a number from 1 to %d, or a name like Quota", terminal.Quote(record[c.kind]), len(kinds))
 	case strings.TrimSpace(r.pattern) == "" || r.pattern == `\N` || r.pattern == "NULL":
 		r.wrong = "it has no pattern; remove the row"
 	case !utf8.ValidString(r.pattern):

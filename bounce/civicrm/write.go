@@ -3,7 +3,6 @@ package civicrm
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -84,14 +83,4 @@ func tomlText(s string) string {
 		}
 	}
 	return `"` + b.String() + `"`
-}
-
-// maxQuoted is how much of a text is shown, in octets.
-const maxQuoted = 80
-
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		s = strings.ToValidUTF8(s[:maxQuoted], "") + "…"
-	}
-	return strconv.Quote(s)
 }

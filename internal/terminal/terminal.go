@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -30,6 +31,18 @@ func Clip(s string, limit int) string {
 		return s
 	}
 	return string([]rune(s)[:limit-1]) + "…"
+}
+
+// maxQuoted is how much of a text Quote shows, in octets.
+const maxQuoted = 80
+
+// Quote gives the beginning of a text in double quotes, with escapes for what
+// must not be shown: so it stands in sentences about what somebody wrote.
+func Quote(s string) string {
+	if len(s) > maxQuoted {
+		s = strings.ToValidUTF8(s[:maxQuoted], "") + "…"
+	}
+	return strconv.Quote(s)
 }
 
 // Lines gives a text with its line ends and tabs, and everything else made

@@ -17,6 +17,11 @@ func ExampleClip() {
 	// Output: 550 5.1.1 <ann@example.net>: …
 }
 
+func ExampleQuote() {
+	fmt.Println(terminal.Quote("a \"word\"\x1b[31m"), len([]rune(terminal.Quote(strings.Repeat("é", 100)))))
+	// Output: "a \"word\"\x1b[31m" 43
+}
+
 func TestWhatATerminalWouldObeyIsNotShown(t *testing.T) {
 	tests := []struct {
 		name, in, line, lines string
