@@ -31,7 +31,8 @@ func isReply(text []byte) bool {
 	if len(text) >= 3 && (text[0] == '4' || text[0] == '5') && digit(text[1]) && digit(text[2]) && (len(text) == 3 || text[3] == ' ' || text[3] == '-') {
 		return true
 	}
-	if code, _ := findReply(string(text)); code == 0 || !hasWords(string(text)) {
+	// What a log says of an outcome may have no code.
+	if code, _ := findReply(string(text)); code == 0 && !logOutcome.Match(text) || !hasWords(string(text)) {
 		return false
 	}
 	name, _, field := bytes.Cut(text, []byte(":"))
@@ -43,15 +44,19 @@ func isReply(text []byte) bool {
 // reply makes the Report of a bare reply: what the delivery that got it would
 // have been told.
 func (rd *Reader) reply(text string) Report {
-	r := Recipient{Action: "failed", Diagnostic: strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")}
-	if _, rest, ok := strings.Cut(text, "<"); ok { // the recipient, in a reply to RCPT and in logs
+	line, logged := readLogLine(text)
+	if logged {
+		text = line.text
+	}
+	r := Recipient{Action: "failed", Address: line.address, Status: line.status, RemoteMTA: line.host, Diagnostic: strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")}
+	if _, rest, ok := strings.Cut(text, "<"); ok && r.Address == "" { // the recipient, in a reply to RCPT and in logs
 		if a := firstAddress(rest); strings.HasPrefix(rest, a+">") {
 			r.Address = a
 		}
 	}
 	rd.judge(&letter{}, &r, text)
 	report := Report{Kind: Bounce, Format: "reply"}
-	if r.Code/100 == 4 {
+	if r.Code/100 == 4 || line.delayed {
 		report.Kind, r.Action = Delayed, "delayed"
 	}
 	report.Recipients = []Recipient{r}

@@ -38,15 +38,45 @@ func TestReadAnyTakesABareReply(t *testing.T) {
 	}
 }
 
+func TestALineOfALogIsJudgedByWhatWasSaid(t *testing.T) {
+	const head = "Nov 28 14:31:02 mx postfix/smtp[123]: 4F2A: from=<us@example.org>, to=<ann@example.net>, orig_to=<a@example.net>, relay=none, delay=0.5, "
+	tests := []struct{ name, text, want string }{
+		{"a reply", head + "dsn=5.1.1, status=bounced (host mx.example.net[192.0.2.1] said: 550-5.1.1 user unknown (in reply to RCPT TO command))",
+			"bounce failed ann@example.net mx.example.net[192.0.2.1] 550 5.1.1 user_unknown: 550-5.1.1 user unknown (in reply to RCPT TO command)"},
+		{"no code, and refused for good", head + "dsn=5.4.4, status=bounced (Host or domain name not found. Name service error for name=gone.example type=MX: Host not found)",
+			"bounce failed ann@example.net  0 5.4.4 host_unknown: Host or domain name not found. Name service error for name=gone.example type=MX: Host not found"},
+		{"no code, and tried again", head + "dsn=4.4.1, status=deferred (connect to mx.example.net[192.0.2.1]:25: Connection timed out)",
+			"delayed delayed ann@example.net  0 4.4.1 network_error: connect to mx.example.net[192.0.2.1]:25: Connection timed out"},
+		{"of another mail system", "2026-11-28T14:31:02Z mx: host mx.example.net said: 552 5.2.2 mailbox full",
+			"bounce failed  mx.example.net 552 5.2.2 mailbox_full: 552 5.2.2 mailbox full"},
+	}
+	rd := bounce.NewReader(bounce.NewTable())
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := rd.ReadAny(strings.NewReader(tt.text + "\n"))
+			if err != nil || len(r.Recipients) != 1 {
+				t.Fatalf("%d recipients, %v, want one", len(r.Recipients), err)
+			}
+			x := r.Recipients[0]
+			got := fmt.Sprintf("%s %s %s %s %d %s %s: %s", r.Kind, x.Action, x.Address, x.RemoteMTA, x.Code, x.Status, x.Verdict.Reason, x.Diagnostic)
+			if got != tt.want {
+				t.Errorf("it says\n%s, want\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestReadAnyTakesAMessageForAMessage(t *testing.T) {
 	rd := bounce.NewReader(bounce.NewTable())
 	for name, text := range map[string]string{
 		"nothing":                         "",
 		"a report":                        failure,
 		"a header field with a code":      "Subject: 550 5.1.1 user unknown\n",
+		"a header field from a log":       "Subject: status=bounced (user unknown)\n",
 		"a text that speaks of a code":    "Dear all,\nwhat is\n550 5.1.1 user unknown\n?\n",
 		"a number":                        "5500 people came\n",
 		"words without a code":            "user unknown\n",
+		"a message about a line of a log": "Subject: log\n\nto=<ann@example.net>, status=bounced (user unknown)\n",
 		"a reply that is longer than any": "550 5.1.1 user unknown " + strings.Repeat("x", 5000),
 	} {
 		t.Run(name, func(t *testing.T) {
