@@ -45,5 +45,5 @@ func readLogLine(text string) (logLine, bool) {
 	if said != nil {
 		l.host, l.text = l.text[said[2]:said[3]], l.text[said[1]:]
 	}
-	return l, hasWords(l.text) && (outcome != nil || said != nil)
+	return l, l.text != "" && (outcome != nil || said != nil)
 }

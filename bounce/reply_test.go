@@ -43,6 +43,8 @@ func TestALineOfALogIsJudgedByWhatWasSaid(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"a reply", head + "dsn=5.1.1, status=bounced (host mx.example.net[192.0.2.1] said: 550-5.1.1 user unknown (in reply to RCPT TO command))",
 			"bounce failed ann@example.net mx.example.net[192.0.2.1] 550 5.1.1 user_unknown: 550-5.1.1 user unknown (in reply to RCPT TO command)"},
+		{"a reply of one short word", head + "dsn=5.7.1, status=bounced (host mx.example.net[192.0.2.1] said: 550 spam)",
+			"bounce failed ann@example.net mx.example.net[192.0.2.1] 550 5.7.1 spam: 550 spam"},
 		{"no code, and refused for good", head + "dsn=5.4.4, status=bounced (Host or domain name not found. Name service error for name=gone.example type=MX: Host not found)",
 			"bounce failed ann@example.net  0 5.4.4 host_unknown: Host or domain name not found. Name service error for name=gone.example type=MX: Host not found"},
 		{"no code, and tried again", head + "dsn=4.4.1, status=deferred (connect to mx.example.net[192.0.2.1]:25: Connection timed out)",

@@ -13,9 +13,10 @@ var robots = []string{
 
 // robotNames are in the names that mail systems give themselves, folded.
 var robotNames = newLexicon(
-	"courier mail server", "mail agent", "mail delivery", "mailer-daemon", "mailer daemon", "delivery subsystem",
-	"delivery system", "microsoft exchange", "microsoft outlook", "internet mail delivery", "ndr administrator",
-	"mta daemon", "delivery notification",
+	"courier mail server", "mail agent", "mail delivery s", "mail delivery agent", "mail delivery daemon",
+	"mail delivery error", "mail delivery fail", "mail delivery noti", "mail delivery report", "mail delivery <", `mail delivery"`,
+	"mailer-daemon", "mailer daemon", "delivery subsystem", "delivery system", "microsoft exchange",
+	"microsoft outlook", "internet mail delivery", "ndr administrator", "mta daemon", "delivery notification",
 )
 
 // roles are local parts, and roleNames names, of mail systems and of people and
