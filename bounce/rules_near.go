@@ -83,7 +83,7 @@ var aboutUs = append([]string{
 	"sending domain", "sending server", "sending host", "sending ip", "sending account", "dkim", "spf", "dmarc",
 	"txt record", "your ip", "client ip", "your server", "your host", "your hostname", "your mail server",
 	"your provider", "your network", "your smtp", "your mail client", "your account", "your domain", "your address",
-	"your email address", "your own", "smarthost", "smtp auth", "reply-to", "callout", "cannot verify", "allow-list",
+	"your email address", "your own", "smarthost", "smtp auth", "reply-to", "cannot verify", "callout to", "allow-list",
 	"allowlist", "whitelist", "white list", "since you connected", "mail gateway", "mail client", "quarantine",
 	"smtp server for", "mail server for",
 }, senders...)
