@@ -84,10 +84,13 @@ func (l *letter) forwarded() bool {
 }
 
 // composed reports whether a program for people wrote this: no mail system has
-// a mail client, tickets, or answers with quotations.
+// a mail client, tickets, scheduled jobs, or answers with quotations.
 func (l *letter) composed() bool {
 	if l.kind.Type == "multipart/report" {
 		return false
+	}
+	if l.Fields.Has("X-Cron-Env") || strings.HasPrefix(l.subject, "cron <") { // what a job printed
+		return true
 	}
 	mailer := Fold(l.Fields.Get("X-Mailer") + " " + l.Fields.Get("User-Agent") + " " + l.Fields.Get("X-Powered-By"))
 	return clients.in(mailer) || strings.Contains(l.subject, "[ticket#") || l.answers() && lineStarts(l.notice, "> ") >= 0
