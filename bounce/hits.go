@@ -83,15 +83,11 @@ func (l *letter) users() []hit {
 		return nil
 	}
 	var out []hit
-	text := clip(l.notice, maxText)
-	for pos := 0; pos < len(text) && len(out) < maxHits; {
-		end := pos + strings.IndexByte(text[pos:], '\n') + 1
-		if end <= pos {
-			end = len(text)
-		}
-		if m := refusedUser.FindStringSubmatchIndex(text[pos:end]); m != nil {
-			user := text[pos+m[2] : pos+m[3]]
-			out = append(out, hit{user + l.from[at:], pos, end, pos, rankAlone})
+	pos := 0
+	for line := range strings.Lines(clip(l.notice, maxText)) {
+		end := pos + len(line)
+		if m := refusedUser.FindStringSubmatch(line); m != nil && len(out) < maxHits {
+			out = append(out, hit{m[1] + l.from[at:], pos, end, pos, rankAlone})
 		}
 		pos = end
 	}
@@ -277,13 +273,10 @@ func (h hit) section(text string, hits []hit, i int) string {
 	}
 	if h.rank == rankAlone {
 		own := text[h.after:max(end, h.after)]
-		if len(hits) == 1 {
-			return strings.TrimLeft(own, ">\"': \t")
-		}
 		if end < len(text) {
 			own = withoutHeading(own)
 		}
-		if !hasWords(own) {
+		if len(hits) > 1 && !hasWords(own) {
 			own = headingAbove(text[:h.start])
 		}
 		return strings.TrimLeft(own, ">\"': \t")
@@ -348,18 +341,18 @@ func (l *letter) sectionFor(address, original string) string {
 
 // transcript gives the part of a notice that repeats the dialogue.
 func transcript(text string) string {
-	for pos := 0; pos < len(text); {
-		end := pos + strings.IndexByte(text[pos:], '\n') + 1
-		if end <= pos {
-			break
-		}
-		line := text[pos:end]
-		if strings.Contains(line, "text was generated during the delivery attempt") || strings.Contains(line, "ranscript of session") || strings.Contains(line, "RANSCRIPT OF SESSION") || strings.Contains(line,
-			"Message log follows") || strings.Contains(line, "server message") || strings.HasPrefix(line,
-			"Technical report") {
+	end := 0
+	for line := range strings.Lines(text) {
+		end += len(line)
+		if slices.ContainsFunc(transcriptHeads, func(head string) bool { return strings.Contains(line, head) }) || strings.HasPrefix(line, "Technical report") {
 			return text[end:]
 		}
-		pos = end
 	}
 	return ""
+}
+
+// transcriptHeads are in the lines above a dialogue.
+var transcriptHeads = []string{
+	"text was generated during the delivery attempt", "ranscript of session", "RANSCRIPT OF SESSION",
+	"Message log follows", "server message",
 }
