@@ -150,13 +150,16 @@ func eachPart(b []byte, do func(field) error) error {
 	return nil
 }
 
+// The earliest and the latest time that nanoseconds since 1970 express.
+var earliest, latest = time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64)
+
 // nanos is t in nanoseconds since 1970, cut to what they can express. The
 // zero Time is the earliest of all.
 func nanos(t time.Time) int64 {
-	switch s := t.Unix(); {
-	case s <= math.MinInt64/int64(time.Second):
+	switch {
+	case t.Before(earliest):
 		return math.MinInt64
-	case s >= math.MaxInt64/int64(time.Second):
+	case t.After(latest):
 		return math.MaxInt64
 	}
 	return t.UnixNano()

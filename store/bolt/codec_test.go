@@ -70,6 +70,11 @@ func TestTimesKeepNanosecondsAndZero(t *testing.T) {
 			t.Errorf("got %v, %v, want %v", got.Due, err, want)
 		}
 	}
+	for _, n := range []int64{math.MinInt64 + 1, math.MinInt64 + 1e9, math.MaxInt64 - 1e9, math.MaxInt64} {
+		if got := nanos(timeOf(n)); got != n {
+			t.Errorf("%d nanoseconds became %d", n, got)
+		}
+	}
 	far := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 	if got := timeOf(nanos(far)); got.Year() != 2262 {
 		t.Errorf("a time that nanoseconds cannot express became %v, want one in 2262", got)
