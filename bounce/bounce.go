@@ -88,6 +88,8 @@ type Verdict struct {
 	CiviCRM string // the CiviCRM bounce type: Invalid, Inactive, Host, …; "" where there is none
 	Rule    string // name of the rule that won
 	Matched string // the text or code that it matched
+
+	strength Strength // of the rule; zero where no table gave the verdict
 }
 
 // A Report is what a message says.

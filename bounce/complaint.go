@@ -29,7 +29,7 @@ func (rd *Reader) feedback(l *letter) (Report, bool) {
 		}
 	}
 	kind := strings.ToLower(f.Get("Feedback-Type"))
-	r := Recipient{Verdict: Verdict{None, Complained, meanings[Complained].civicrm, "feedback-report", cmp.Or(kind, "feedback-report")}}
+	r := Recipient{Verdict: Complained.usual("feedback-report", cmp.Or(kind, "feedback-report"))}
 	r.Address = firstAddress(cmp.Or(f.Get("Original-Rcpt-To"), f.Get("Removal-Recipient")))
 	if r.Address == "" {
 		r.Address = l.complainant()
@@ -165,7 +165,7 @@ func (rd *Reader) notification(l *letter) (Report, bool) {
 		report.Kind = Complaint
 		for _, p := range n.Complaint.Recipients[:min(len(n.Complaint.Recipients), maxRecipients)] {
 			report.Recipients = append(report.Recipients, Recipient{Address: typedAddress(p.Address),
-				Verdict: Verdict{None, Complained, meanings[Complained].civicrm, "feedback-ses", "Complaint"}})
+				Verdict: Complained.usual("feedback-ses", "Complaint")})
 		}
 	case "Delivery":
 		report.Kind = Delivered

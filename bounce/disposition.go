@@ -17,7 +17,7 @@ func (rd *Reader) disposition(l *letter) (Report, bool) {
 	f := l.disposition()
 	what := f.Get("Disposition")
 	r := Recipient{Address: typedAddress(f.Get("Final-Recipient")), Original: typedAddress(f.Get("Original-Recipient")), Diagnostic: clip(what, 200),
-		Verdict: Verdict{Class: None, Reason: AutoReplied, Rule: "disposition-notification", Matched: clip(what, 80)}}
+		Verdict: AutoReplied.usual("disposition-notification", clip(what, 80))}
 	if r.Address == "" {
 		r.Address = l.from
 	}

@@ -156,7 +156,7 @@ func (l *letter) delivered(what string, hits []hit) Report {
 func (rd *Reader) plainRecipient(l *letter, hits []hit, i int, late bool) Recipient {
 	r := Recipient{Address: hits[i].address, Action: "failed"}
 	rd.widen(l, &r, hits[i].section(l.notice, hits, i))
-	if weak(r.Verdict) && len(hits) == 1 {
+	if r.Verdict.weak() && len(hits) == 1 {
 		rd.consider(l, &r)
 	}
 	if r.Verdict.Rule == "" {
@@ -198,7 +198,7 @@ func better(a, b Verdict) bool {
 	case a.Reason == Unknown:
 		return false
 	}
-	return b.Reason == Unknown || weak(b) && !weak(a)
+	return b.Reason == Unknown || b.weak() && !a.weak()
 }
 
 func formatOf(l *letter) string {

@@ -189,30 +189,43 @@ func (rd *Reader) recipient(l *letter, f recipientFields, alone bool) Recipient 
 	return r
 }
 
-// settle takes the failure out of the verdict on what did not fail. Why
+// settle brings the verdict together with what happened in the end. Why
 // something is delayed is still worth telling. What was put off until somebody
 // gave up has expired, unless what put it off says more.
 func (r *Recipient) settle(l *letter) {
-	switch r.Action {
-	case "delayed":
-		r.Verdict.Class, r.Verdict.CiviCRM = None, ""
-	case "delivered", "relayed", "expanded":
-		r.Verdict = Verdict{Class: None, Rule: "action", Matched: r.Action}
-	case "failed":
-		if r.Verdict.Reason == Greylisted || r.Verdict.vague() && r.Code/100 == 4 && expiries.in(l.text()) {
-			r.Verdict.Reason, r.Verdict.CiviCRM = Expired, meanings[Expired].civicrm
-			if r.Verdict.Class != Sender { // else it is still us
-				r.Verdict.Class = Soft
-			}
-		}
+	if r.Action == "failed" && r.Verdict.vague() && r.Code/100 == 4 && expiries.in(l.text()) {
+		r.Verdict = r.Verdict.expired()
 	}
+	r.Verdict = r.Verdict.After(r.Action)
+}
+
+// After gives the verdict on a recipient of whom a report tells an action (RFC
+// 3464 section 2.3.3), where v is what its diagnostic means by itself.
+func (v Verdict) After(action string) Verdict {
+	switch {
+	case action == "delayed":
+		v.Class, v.CiviCRM = None, ""
+	case action == "delivered", action == "relayed", action == "expanded":
+		return Verdict{Class: None, Rule: "action", Matched: action}
+	case action == "failed" && v.Reason == Greylisted:
+		return v.expired()
+	}
+	return v
+}
+
+// expired is the verdict on what was put off until somebody gave up.
+func (v Verdict) expired() Verdict {
+	v.Reason, v.CiviCRM = Expired, meanings[Expired].civicrm
+	if v.Class != Sender { // else it is still us
+		v.Class = Soft
+	}
+	return v
 }
 
 // vague reports whether a verdict says no more than that somebody should come
 // back later.
 func (v Verdict) vague() bool {
-	closed := v.Rule == "stage-connect-refused" || v.Rule == "words-closing"
-	return closed || v.Reason == Unknown || v.Reason == SystemError && (v.Rule == "words-later" || strings.HasPrefix(v.Rule, "code-") || strings.HasPrefix(v.Rule, "status-"))
+	return v.Reason == Unknown || v.strength == Later || v.strength == Guess && v.Reason == SystemError
 }
 
 // maxDiagnostic is how much of a diagnostic a Recipient keeps, in octets.
@@ -262,11 +275,8 @@ func hasWords(text string) bool {
 	return false
 }
 
-// weak reports whether a verdict rests on a code that says little, or on the
-// failure of a program whose own words may say more.
-func weak(v Verdict) bool {
-	return v.Reason == Unknown || v.Rule == "" || v.Rule == "words-mailer" || strings.HasPrefix(v.Rule, "status-") && v.Rule != "status-5.1.1" || strings.HasPrefix(v.Rule, "code-")
-}
+// weak reports whether what else a report says may be more than a verdict.
+func (v Verdict) weak() bool { return v.Reason == Unknown || v.strength < Later }
 
 // consult looks into the text for people for what was said of a recipient,
 // and takes it where it says more than the fields did.
@@ -274,7 +284,7 @@ func (rd *Reader) consult(l *letter, r *Recipient, alone bool) {
 	if section := l.sectionFor(cmp.Or(r.Address, "\x00"), cmp.Or(r.Original, "\x00")); section != "" {
 		rd.compare(l, r, section)
 	}
-	if alone && (weak(r.Verdict) || r.Diagnostic == "") {
+	if alone && (r.Verdict.weak() || r.Diagnostic == "") {
 		rd.compare(l, r, transcript(l.notice))
 	}
 	if alone && r.Verdict.Reason == Unknown {
@@ -290,14 +300,14 @@ func (rd *Reader) compare(l *letter, r *Recipient, section string) {
 	}
 	better := *r
 	rd.widen(l, &better, section)
-	if !weak(r.Verdict) { // the fields were enough
+	if !r.Verdict.weak() { // the fields were enough
 		r.Diagnostic = cmp.Or(r.Diagnostic, better.Diagnostic)
 		return
 	}
-	if r.Verdict.Rule == "words-mailer" && better.Verdict.Class == Sender { // it spoke of itself, not of us
+	if r.Verdict.strength == Program && better.Verdict.Class == Sender { // it spoke of itself, not of us
 		return
 	}
-	if better.Verdict.Reason == Unknown || weak(better.Verdict) && !weak(r.Verdict) || r.Verdict.Reason != Unknown && better.Verdict.Reason != r.Verdict.Reason && weak(better.Verdict) {
+	if better.Verdict.Reason == Unknown || better.Verdict.weak() && !r.Verdict.weak() || r.Verdict.Reason != Unknown && better.Verdict.Reason != r.Verdict.Reason && better.Verdict.weak() {
 		return
 	}
 	if r.Diagnostic != "" && hasWords(r.Diagnostic) {
@@ -323,11 +333,11 @@ func (rd *Reader) widen(l *letter, r *Recipient, text string) {
 		}
 		trial := *r
 		rd.judge(l, &trial, part)
-		if try == 0 || !weak(trial.Verdict) || weak(r.Verdict) && trial.Verdict.Reason != Unknown {
+		if try == 0 || !trial.Verdict.weak() || r.Verdict.weak() && trial.Verdict.Reason != Unknown {
 			trial.Diagnostic = replyIn(part)
 			*r = trial
 		}
-		if !weak(r.Verdict) {
+		if !r.Verdict.weak() {
 			return
 		}
 		try++

@@ -42,11 +42,11 @@ var generalRules = []Rule{
 		"nested mail",
 	},
 		Examples: []string{"503 5.5.1 Bad sequence of commands", "local-part of envelope contains utf8 but remote server did not offer SMTPUTF8"}},
-	{Name: "stage-connect-refused", Reason: Blocked, Stages: []reply.Stage{reply.Connect}, Words: []string{
+	{Name: "stage-connect-refused", Strength: Later, Reason: Blocked, Stages: []reply.Stage{reply.Connect}, Words: []string{
 		"service not available", "service unavailable", "closing connection",
 	},
 		Examples: []string{"421 Service unavailable"}},
-	{Name: "words-closing", Reason: Blocked, Words: []string{"service not available, closing transmission channel"},
+	{Name: "words-closing", Strength: Later, Reason: Blocked, Words: []string{"service not available, closing transmission channel"},
 		Examples: []string{"421 Service not available, closing transmission channel"}},
 	{Name: "words-system", Reason: SystemError, Words: []string{
 		"uh-oh: .qmail", "prog delivery", "internal error", "internal server error", "transaction failed",
@@ -64,8 +64,7 @@ var generalRules = []Rule{
 		"erreur interne", "error interno", "errore interno", "ошибка", "エラーが発生",
 	},
 		Examples: []string{"Unable to contact LDAP server. (#4.4.3)"}},
-	// That a program failed says less than what it printed (see weak).
-	{Name: "words-mailer", Reason: SystemError, Words: []string{
+	{Name: "words-mailer", Strength: Program, Reason: SystemError, Words: []string{
 		"mailer error", "procmail", "maildrop", "command died", "command failed", "command time limit",
 		"command output", "exit code", "exit status", "returned exit", "exited with", "pipe to",
 		"local delivery failed", "unknown mailer error", "x-unix;", "delivery agent", "mail transport",
@@ -87,7 +86,7 @@ var generalRules = []Rule{
 	},
 		Not:      []string{"giving up on", "account"},
 		Examples: []string{"retry timeout exceeded", "Could not deliver for the last 432000 seconds. Giving up."}},
-	{Name: "words-later", Reason: SystemError, Words: []string{
+	{Name: "words-later", Strength: Later, Reason: SystemError, Words: []string{
 		"temporary failure", "temporary error", "temporary problem", "temporary system", "temporarily unavailable",
 		"temporary local", "temporarily deferred", "try again later", "try later", "resources temporarily",
 		"service unavailable", "service not available", "service currently unavailable", "service is not available",
@@ -106,7 +105,7 @@ var generalRules = []Rule{
 		"mensagem rejeitada", "bericht geweigerd",
 	},
 		Codes: []int{5}, Examples: []string{"550 Message rejected"}},
-	{Name: "status-5.1.0-rejected", Reason: UserUnknown, Status: []string{"5.1.0"}, Words: []string{"address rejected"},
+	{Name: "status-5.1.0-rejected", Strength: Guess, Reason: UserUnknown, Status: []string{"5.1.0"}, Words: []string{"address rejected"},
 		Examples: []string{"550 5.1.0 Address rejected."}},
 	{Name: "words-recipient-refused", Reason: Filtered, Words: []string{
 		"recipient address rejected", "address rejected", "recipient rejected", "rejected recipient",
@@ -140,9 +139,9 @@ var codeRules = []Rule{
 	{Name: "stage-early", Reason: Blocked, Stages: []reply.Stage{reply.Connect, reply.EHLO}, Codes: []int{5}, Examples: []string{"554 No"}},
 	{Name: "code-syntax", Reason: ProtocolError, Codes: []int{500, 501, 502, 503, 504, 555}, Examples: []string{"503 refused"}},
 	{Name: "stage-mail-refused", Reason: Rejected, Stages: []reply.Stage{reply.MAIL}, Codes: []int{5}, Examples: []string{"550 No"}},
-	{Name: "code-551", Reason: Moved, Codes: []int{551}, Stages: []reply.Stage{reply.RCPT, reply.DSN},
+	{Name: "code-551", Strength: Guess, Reason: Moved, Codes: []int{551}, Stages: []reply.Stage{reply.RCPT, reply.DSN},
 		Not: []string{"spam", "policy"}, Examples: []string{"551 refused"}},
-	{Name: "code-553-550-mailbox", Reason: UserUnknown, Codes: []int{550, 553}, Words: []string{"mailbox"},
+	{Name: "code-553-550-mailbox", Strength: Guess, Reason: UserUnknown, Codes: []int{550, 553}, Words: []string{"mailbox"},
 		Stages: []reply.Stage{reply.RCPT, reply.DSN}, Examples: []string{"550 mailbox"}},
 	{Name: "code-421", Reason: SystemError, Codes: []int{421}, Examples: []string{"421 refused"}},
 	{Name: "code-452", Reason: SystemFull, Codes: []int{452}, Examples: []string{"452 refused"}},

@@ -166,7 +166,7 @@ var personRules = []Rule{
 		Examples: []string{"550 5.2.1 The account is disabled", "551 <ann@example.com> is a deactivated mailbox"}},
 
 	// Nobody there.
-	{Name: "status-5.1.1", Reason: UserUnknown, Status: []string{"5.1.1"}, Not: []string{
+	{Name: "status-5.1.1", Strength: Proof, Reason: UserUnknown, Status: []string{"5.1.1"}, Not: []string{
 		"procmail", "couldn't create", "error while writing", "spam", "policy", "unknown host", "host unknown", "loop",
 	},
 		Examples: []string{"550 5.1.1 user unknown"}},

@@ -206,7 +206,7 @@ var senderRules = []Rule{
 			"450 4.2.0 <ann@example.com>: Recipient address rejected: Greylisted, see http://postgrey.example/help",
 			"451 4.7.1 Please try again in 5 minutes",
 		}},
-	{Name: "status-greylist", Reason: Greylisted, Status: []string{"4.7.1"}, Codes: []int{450, 451},
+	{Name: "status-greylist", Strength: Guess, Reason: Greylisted, Status: []string{"4.7.1"}, Codes: []int{450, 451},
 		Words:    []string{"znovu", "spater erneut", "spaeter erneut", "plus tard", "mas tarde", "piu tardi", "riprovare", "mais tarde", "pozniej", "позже", "попробуйте", "daha sonra", "igen senare", "senere", "myohemmin", "kesobb", "mai tarziu", "稍后", "後で", "나중에", "try again", "try later", "temporar", "later"},
 		Not:      []string{"mailbox", "quota", "spam", "blocked", "policy", "service unavailable"},
 		Examples: []string{"451 4.7.1 Temporary failure, please try again later"}},

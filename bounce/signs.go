@@ -33,7 +33,7 @@ func (s *signs) add(weight int, rule, matched string) {
 
 // verdict makes a Verdict of the signs, with what the reason usually means.
 func (s *signs) verdict(r Reason) Verdict {
-	return Verdict{Class: meanings[r].class, Reason: r, CiviCRM: meanings[r].civicrm, Rule: s.rule, Matched: s.matched}
+	return r.usual(s.rule, s.matched)
 }
 
 func (s *signs) enough() bool { return s.weight >= proof }

@@ -29,6 +29,8 @@ type Rule struct {
 	Class  Class // empty: that of the reason
 	Reason Reason
 
+	Strength Strength // zero: Guess where the rule asks for nothing but codes, else Proof
+
 	Last bool // of an operator's rule: asked only where no shipped rule fits
 
 	// Examples are texts that this rule wins on, without any other evidence.
@@ -36,12 +38,27 @@ type Rule struct {
 	Examples []string
 }
 
+// A Strength says how much what a rule found means, where one text about a
+// recipient says one thing and another text another.
+type Strength uint8
+
+// The strengths, from the weakest.
+const (
+	_       Strength = iota // no rule fits
+	Guess                   // a code that says little
+	Program                 // that a program failed, whose own words may say more
+	Later                   // no more than that somebody should come back later
+	Proof                   // what happened
+)
+
 // A Match is a rule that fits some evidence, and what it found.
 type Match struct {
 	Rule    string
 	Class   Class
 	Reason  Reason
 	Matched string
+
+	strength Strength
 }
 
 // A Table gives evidence its meaning: the first rule that fits wins. It never
@@ -137,7 +154,7 @@ func (t *Table) Explain(e Evidence) []Match {
 	for i := range t.rules {
 		if m, ok := t.rules[i].match(&s); ok {
 			v := s.verdict(m)
-			all = append(all, Match{v.Rule, v.Class, v.Reason, v.Matched})
+			all = append(all, Match{v.Rule, v.Class, v.Reason, v.Matched, v.strength})
 		}
 	}
 	return all
@@ -184,6 +201,11 @@ var meanings = map[Reason]meaning{
 	Unknown:       {Soft, "Syntax"},
 }
 
+// usual makes a Verdict of what a reason usually means.
+func (r Reason) usual(rule, matched string) Verdict {
+	return Verdict{Class: meanings[r].class, Reason: r, CiviCRM: meanings[r].civicrm, Rule: rule, Matched: matched}
+}
+
 // before says what a refusal that names the person really is when it is said
 // before the person was named: about us.
 var before = map[reply.Stage]Reason{
@@ -213,7 +235,7 @@ func (s *said) verdict(m Match) Verdict {
 	if m.Class == Hard && s.temporary() {
 		m.Class = Soft
 	}
-	v := Verdict{Class: m.Class, Reason: m.Reason, CiviCRM: meanings[m.Reason].civicrm, Rule: m.Rule, Matched: m.Matched}
+	v := Verdict{Class: m.Class, Reason: m.Reason, CiviCRM: meanings[m.Reason].civicrm, Rule: m.Rule, Matched: m.Matched, strength: m.strength}
 	if v.Class == None && meanings[m.Reason].class != None { // an operator's rule says that it is no failure
 		v.CiviCRM = ""
 	}
@@ -234,6 +256,13 @@ func compile(r Rule) compiled {
 	if c.Class == "" {
 		c.Class = meanings[r.Reason].class
 	}
+	switch {
+	case c.Strength != 0:
+	case len(r.Words)+len(r.Patterns)+len(r.Remote)+len(r.Stages) > 0:
+		c.Strength = Proof
+	default:
+		c.Strength = Guess
+	}
 	c.patterns = newPatterns(r.Patterns)
 	c.words, c.near, c.not = newPhraseSet(r.Words), newPhraseSet(r.Near), newPhraseSet(r.Not)
 	return c
@@ -247,7 +276,7 @@ func (c *compiled) number(all []phrase) []phrase {
 // match reports whether all conditions hold, and what was found: the words
 // before the pattern, that before the status, the status before the code.
 func (c *compiled) match(s *said) (Match, bool) {
-	m := Match{Rule: c.Name, Class: c.Class, Reason: c.Reason}
+	m := Match{Rule: c.Name, Class: c.Class, Reason: c.Reason, strength: c.Strength}
 	if len(c.Stages) > 0 && !slices.Contains(c.Stages, s.stage) {
 		return m, false
 	}

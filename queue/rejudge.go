@@ -51,23 +51,15 @@ func (q *Queue) rejudge(ctx context.Context, e event.Event, judges ...judge) ([]
 	if err != nil || read {
 		return out, err
 	}
+	action := "failed"
+	if e.Type == event.Deferred {
+		action = "delayed"
+	}
 	for i, j := range judges {
-		out[i] = j.rules.Classify(bounce.Evidence{Stage: reply.DSN, Code: e.Code, Status: e.Status, Text: e.Diagnostic, RemoteMTA: e.RemoteMTA})
-		out[i] = settled(e, out[i])
+		v := j.rules.Classify(bounce.Evidence{Stage: reply.DSN, Code: e.Code, Status: e.Status, Text: e.Diagnostic, RemoteMTA: e.RemoteMTA})
+		out[i] = v.After(action)
 	}
 	return out, nil
-}
-
-// settled is the verdict of a report on what its diagnostic alone means: what
-// is delayed did not fail, and what was put off until somebody gave up expired.
-func settled(e event.Event, v bounce.Verdict) bounce.Verdict {
-	switch {
-	case e.Type == event.Deferred:
-		v.Class, v.CiviCRM = bounce.None, ""
-	case v.Reason == bounce.Greylisted:
-		v.Class, v.Reason, v.CiviCRM = bounce.Soft, bounce.Expired, "Host"
-	}
-	return v
 }
 
 // reread reads the mail of a report again. It reports false where that is no
