@@ -102,6 +102,15 @@ func (r *statusReport) add(f recipientFields) {
 	r.recipients = append(r.recipients, f)
 }
 
+// addresses gives all addresses of the recipients.
+func (r *statusReport) addresses() []string {
+	var all []string
+	for _, f := range r.recipients {
+		all = append(all, f.final, f.original)
+	}
+	return all
+}
+
 // message takes a per-message field (RFC 3464 section 2.2).
 func (r *statusReport) message(name, body string) bool {
 	switch strings.ToLower(name) {

@@ -41,13 +41,7 @@ func (l *letter) recipients() []hit {
 	if named := failedRecipients(l); len(named) > 0 {
 		out := make([]hit, 0, len(named))
 		for _, a := range named {
-			h := hit{address: a, rank: rankAlone, start: -1}
-			for _, other := range hits {
-				if strings.EqualFold(other.address, a) && other.rank > rankOther && h.start < 0 {
-					h = other
-				}
-			}
-			out = append(out, h)
+			out = append(out, hit{address: a, rank: rankAlone, start: -1})
 		}
 		return out
 	}
@@ -76,26 +70,37 @@ func (l *letter) recipients() []hit {
 }
 
 // users gives the recipients that a mail system refused without a domain,
-// because it is its own: "550 ann... User unknown".
+// because it is its own.
 func (l *letter) users() []hit {
 	at := strings.LastIndexByte(l.from, '@')
 	if at < 0 || !l.daemon() {
 		return nil
 	}
 	var out []hit
-	pos := 0
+	end := 0
 	for line := range strings.Lines(clip(l.notice, maxText)) {
-		end := pos + len(line)
-		if m := refusedUser.FindStringSubmatch(line); m != nil && len(out) < maxHits {
-			out = append(out, hit{m[1] + l.from[at:], pos, end, pos, rankAlone})
+		start := end
+		end += len(line)
+		for _, form := range userForms {
+			if m := form.FindStringSubmatchIndex(line); m != nil && len(out) < maxHits {
+				after := start
+				if space(line[0]) { // the reason stands behind the name
+					after += m[3]
+				}
+				out = append(out, hit{line[m[2]:m[3]] + l.from[at:], start, end, after, rankAlone})
+				break
+			}
 		}
-		pos = end
 	}
+	l.found = append(l.found, out...)
 	return out
 }
 
-// refusedUser is the form of sendmail and of what follows it.
-var refusedUser = regexp.MustCompile(`^[45]\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?<?([\w.+=-]{1,64})>?\.\.\. `)
+// userForms are how mail systems name their users without a domain.
+var userForms = []*regexp.Regexp{
+	regexp.MustCompile(`^[45]\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?<?([\w.+=-]{1,64})>?\.\.\. `), // sendmail: 550 ann... User unknown
+	regexp.MustCompile(`^[ \t]+([\w.+-]{1,64})[ \t]+\(`),                                    // GroupWise: ann (user not found)
+}
 
 // addressee falls back to the address in the subject, then to the sender's own
 // where a report names no other, then to the only one that the returned message
@@ -163,31 +168,40 @@ func (l *letter) own(h hit) bool {
 func scan(text string) []hit {
 	var hits []hit
 	above := "" // the line without an address before this one
-	for pos := 0; pos < len(text) && len(hits) < maxHits; {
-		end := pos + strings.IndexByte(text[pos:], '\n') + 1
-		if end <= pos {
-			end = len(text)
-		}
-		line := text[pos:end]
-		if at := strings.IndexByte(line, '@'); at >= 0 && len(line) < 2000 {
-			most := rankBelow(above)
-			for at >= 0 && len(hits) < maxHits {
-				a, s, e := addressAt(line, at)
-				if a != "" {
-					if rank := min(rankIn(line, s, e), most); rank > 0 {
-						hits = append(hits, hit{a, pos, end, pos + e, rank})
-					}
-				}
-				next := strings.IndexByte(line[max(e, at+1):], '@')
-				if next >= 0 {
-					next += max(e, at+1)
-				}
-				at = next
-			}
-		} else if at < 0 && len(line) < 2000 && strings.TrimSpace(line) != "" {
+	end := 0
+	for line := range strings.Lines(text) {
+		start := end
+		end += len(line)
+		switch {
+		case len(line) > maxLine || len(hits) >= maxHits:
+		case strings.IndexByte(line, '@') >= 0:
+			hits = scanLine(hits, line, start, rankBelow(above))
+		case strings.TrimSpace(line) != "":
 			above = line
 		}
-		pos = end
+	}
+	return hits
+}
+
+// maxLine is how long a line may be that is looked at for recipients.
+const maxLine = 2000
+
+// scanLine adds the addresses of a line that starts at start. None ranks over
+// most.
+func scanLine(hits []hit, line string, start, most int) []hit {
+	for at := strings.IndexByte(line, '@'); at >= 0 && len(hits) < maxHits; {
+		a, s, e := addressAt(line, at)
+		if a != "" {
+			if rank := min(rankIn(line, s, e), most); rank > 0 {
+				hits = append(hits, hit{a, start, start + len(line), start + e, rank})
+			}
+		}
+		from := max(e, at+1)
+		next := strings.IndexByte(line[from:], '@')
+		if next < 0 {
+			break
+		}
+		at = from + next
 	}
 	return hits
 }
@@ -256,103 +270,4 @@ func rankIn(line string, s, e int) int {
 func quoted(lead string) bool {
 	lead = strings.TrimSpace(lead)
 	return strings.HasPrefix(lead, ">") && !strings.HasPrefix(lead, ">>")
-}
-
-// section gives the text that is about one hit: what follows it up to the
-// next, or its own line and what follows where the reason comes first.
-func (h hit) section(text string, hits []hit, i int) string {
-	if h.start < 0 {
-		return ""
-	}
-	end := len(text)
-	for _, next := range hits[i+1:] {
-		if next.start > h.start {
-			end = next.start
-			break
-		}
-	}
-	if h.rank == rankAlone {
-		own := text[h.after:max(end, h.after)]
-		if end < len(text) {
-			own = withoutHeading(own)
-		}
-		if len(hits) > 1 && !hasWords(own) {
-			own = headingAbove(text[:h.start])
-		}
-		return strings.TrimLeft(own, ">\"': \t")
-	}
-	start := h.start
-	if h.rank == rankSaid { // what the other side said stands before it
-		start = max(strings.LastIndex(text[:start], "\n\n"), 0)
-		for _, before := range hits[:i] {
-			start = max(start, before.end)
-		}
-		start = min(max(start, 0), h.start)
-	}
-	return text[start:max(end, h.end)]
-}
-
-// withoutHeading takes the last paragraph off a text, if it ends as what heads
-// the next address does.
-func withoutHeading(text string) string {
-	trimmed := strings.TrimSpace(text)
-	if !strings.HasSuffix(trimmed, ":") {
-		return text
-	}
-	return trimmed[:max(strings.LastIndex(trimmed, "\n\n"), 0)]
-}
-
-// headingAbove gives the line with a colon that stands above a list of
-// addresses, of which text ends within.
-func headingAbove(text string) string {
-	for range maxHits {
-		text = strings.TrimRight(text, " \t\r\n")
-		at := strings.LastIndexByte(text, '\n') + 1
-		line := strings.TrimSpace(text[at:])
-		if at == 0 || !strings.Contains(line, "@") {
-			if strings.HasSuffix(line, ":") {
-				return line
-			}
-			return ""
-		}
-		text = text[:at]
-	}
-	return ""
-}
-
-// sectionFor finds what the notice says of one of two addresses.
-func (l *letter) sectionFor(address, original string) string {
-	hits := l.hits()
-	for _, least := range []int{rankAlone, rankSaid, rankOther} {
-		for i, h := range hits {
-			if h.rank < least || !strings.EqualFold(h.address, address) && !strings.EqualFold(h.address, original) {
-				continue
-			}
-			others := slices.DeleteFunc(slices.Clone(hits[i:]), func(o hit) bool {
-				return o.start != h.start && (o.rank < h.rank || strings.EqualFold(o.address, h.address))
-			})
-			if s := h.section(l.notice, others, 0); hasWords(s) {
-				return s
-			}
-		}
-	}
-	return ""
-}
-
-// transcript gives the part of a notice that repeats the dialogue.
-func transcript(text string) string {
-	end := 0
-	for line := range strings.Lines(text) {
-		end += len(line)
-		if slices.ContainsFunc(transcriptHeads, func(head string) bool { return strings.Contains(line, head) }) || strings.HasPrefix(line, "Technical report") {
-			return text[end:]
-		}
-	}
-	return ""
-}
-
-// transcriptHeads are in the lines above a dialogue.
-var transcriptHeads = []string{
-	"text was generated during the delivery attempt", "ranscript of session", "RANSCRIPT OF SESSION",
-	"Message log follows", "server message",
 }

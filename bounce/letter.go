@@ -28,9 +28,10 @@ type letter struct {
 	folded   string // what text gives, once asked
 	found    []hit  // addresses of the notice
 	scanned  bool
-	cut      bool // there was more than is read
-	long     bool // of the text for people
-	judged   int  // octets that the table was asked about
+	named    map[string]bool // whom the report is about, lower case
+	cut      bool            // there was more than is read
+	long     bool            // of the text for people
+	judged   int             // octets that the table was asked about
 	verdicts map[Evidence]Verdict
 }
 

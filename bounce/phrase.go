@@ -199,18 +199,46 @@ func newLexicon(texts ...string) *lexicon {
 
 // find gives what one of the phrases matches in folded text, or "".
 func (x *lexicon) find(text string) string {
-	m := x.index.mark(text)
-	for id, p := range x.phrases {
-		if m.has(id) {
-			if got := p.in(text); got != "" {
-				return got
-			}
+	for _, p := range x.marked(text) {
+		if got := p.in(text); got != "" {
+			return got
 		}
 	}
 	return ""
 }
 
 func (x *lexicon) in(text string) bool { return x.find(text) != "" }
+
+// near gives the first place of folded text where a phrase of one lexicon is
+// at most gap octets from one of another, or "".
+func (x *lexicon) near(text string, other *lexicon) string {
+	there := other.marked(text)
+	if len(there) == 0 {
+		return ""
+	}
+	for _, p := range x.marked(text) {
+		start, end := p.next(text, 0)
+		for try := 0; end > 0 && try < maxNear; try++ {
+			if got := besides(text, start, end, there); got != "" {
+				return got
+			}
+			start, end = p.next(text, end)
+		}
+	}
+	return ""
+}
+
+// marked gives the phrases that may be in folded text.
+func (x *lexicon) marked(text string) []phrase {
+	var all []phrase
+	m := x.index.mark(text)
+	for id, p := range x.phrases {
+		if m.has(id) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
 
 // begins gives the phrase that folded text begins with, or "".
 func (x *lexicon) begins(text string) string {

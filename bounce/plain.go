@@ -43,7 +43,7 @@ func (l *letter) countRobot() int {
 	if l.kind.Type == "multipart/report" {
 		points += 2
 	}
-	if failures.in(l.subject) && !l.answers() {
+	if l.tellsFailure() && !l.answers() {
 		// A person may write about failures as well. What gives a message
 		// back without being somebody's name is no person.
 		points++
@@ -55,6 +55,17 @@ func (l *letter) countRobot() int {
 		points++
 	}
 	return points
+}
+
+// tellsFailure reports whether the subject says that mail was not delivered.
+func (l *letter) tellsFailure() bool {
+	return failures.in(l.subject) || missed(l.subject) && !l.list()
+}
+
+// missed reports whether folded text makes a sentence of words for mail, for
+// its delivery and for what did not happen.
+func missed(text string) bool {
+	return deliveries.near(text, misses) != "" && deliveries.near(text, mails) != ""
 }
 
 // givesBack reports whether a message is attached that is no report itself.
@@ -111,7 +122,7 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 		return Report{}, false
 	}
 	text := l.text()
-	failed := failures.in(text) || failures.in(l.subject)
+	failed := failures.in(text) || l.tellsFailure() || missed(text)
 	late := l.delayed()
 	hits := l.recipients()
 	code, _ := findReply(clip(l.notice, maxText))
@@ -123,7 +134,7 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 			return Report{}, false
 		}
 	}
-	about := failures.in(l.subject) || late && delays.in(l.subject)
+	about := l.tellsFailure() || late && delays.in(l.subject)
 	switch {
 	case len(hits) == 0 && code == 0 && (points < 3 || !about || !l.daemon() && !l.isBack): // of nobody, with nothing that was said: statistics, parcels, banks
 		return Report{}, false
@@ -137,8 +148,13 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 	if len(hits) == 0 { // it failed, whoever it was for
 		hits = []hit{{start: -1}}
 	}
-	for i := range hits {
-		report.Recipients = append(report.Recipients, rd.plainRecipient(l, hits, i, late))
+	addresses := make([]string, len(hits))
+	for i, h := range hits {
+		addresses[i] = h.address
+	}
+	l.about(addresses)
+	for _, h := range hits {
+		report.Recipients = append(report.Recipients, rd.plainRecipient(l, h, len(hits) == 1, late))
 	}
 	return report, true
 }
@@ -153,21 +169,34 @@ func (l *letter) delivered(what string, hits []hit) Report {
 }
 
 // plainRecipient makes a Recipient of an address and the text about it.
-func (rd *Reader) plainRecipient(l *letter, hits []hit, i int, late bool) Recipient {
-	r := Recipient{Address: hits[i].address, Action: "failed"}
-	rd.widen(l, &r, hits[i].section(l.notice, hits, i))
-	if r.Verdict.weak() && len(hits) == 1 {
-		rd.consider(l, &r)
+func (rd *Reader) plainRecipient(l *letter, h hit, alone, late bool) Recipient {
+	r := Recipient{Address: h.address, Action: "failed"}
+	sections := l.sections(h.address, "")
+	for _, text := range sections {
+		trial := r
+		if rd.widen(l, &trial, text); better(trial.Verdict, r.Verdict) {
+			r = trial
+		}
+	}
+	for _, text := range sections {
+		rd.consider(l, &r, replyAlone(text))
+	}
+	if alone {
+		for _, text := range []string{transcript(l.notice), replyAlone(l.notice), stated(l.notice), l.notice, l.Fields.Text("Subject")} {
+			rd.consider(l, &r, text)
+		}
 	}
 	if r.Verdict.Rule == "" {
 		rd.judge(l, &r, "")
 	}
-	if r.Verdict.Reason == Unknown && len(hits) == 1 && r.Address != "" {
+	if r.Verdict.Reason == Unknown && alone && r.Address != "" {
 		if inside := rd.inside(l); inside != nil { // a gateway that has less to say than what it wrapped
-			rd.widen(l, &r, inside.sectionFor(r.Address, r.Address))
+			for _, text := range inside.sections(r.Address, "") {
+				rd.compare(l, &r, text)
+			}
 		}
 	}
-	if r.Code == 0 && r.Status == "" && len(hits) == 1 {
+	if r.Code == 0 && r.Status == "" && alone {
 		r.Code, r.Status = findReply(clip(l.notice, maxText))
 	}
 	if late {
@@ -177,29 +206,22 @@ func (rd *Reader) plainRecipient(l *letter, hits []hit, i int, late bool) Recipi
 	return r
 }
 
-// consider judges the whole notice, then the subject, where the place of the
-// address said nothing.
-func (rd *Reader) consider(l *letter, r *Recipient) {
-	for _, text := range []string{transcript(l.notice), l.notice, l.Fields.Text("Subject")} {
-		trial := *r
-		rd.judge(l, &trial, text)
-		if better(trial.Verdict, r.Verdict) {
-			trial.Diagnostic = replyIn(clip(text, maxText))
-			*r = trial
-		}
+// consider judges a text, where what is known of the recipient is no proof, and
+// takes what it says if that is more.
+func (rd *Reader) consider(l *letter, r *Recipient, text string) {
+	if r.Verdict.strength == Proof || text == "" {
+		return
+	}
+	trial := *r
+	rd.judge(l, &trial, text)
+	if better(trial.Verdict, r.Verdict) {
+		trial.Diagnostic = replyIn(clip(text, maxText))
+		*r = trial
 	}
 }
 
 // better reports whether one verdict says more than another.
-func better(a, b Verdict) bool {
-	switch {
-	case b.Rule == "":
-		return true
-	case a.Reason == Unknown:
-		return false
-	}
-	return b.Reason == Unknown || b.weak() && !a.weak()
-}
+func better(a, b Verdict) bool { return a.strength > b.strength || b.Rule == "" && a.Rule != "" }
 
 func formatOf(l *letter) string {
 	text := l.opening()

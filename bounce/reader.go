@@ -88,6 +88,7 @@ func (rd *Reader) deliveryStatus(l *letter) (Report, bool) {
 	}
 	l.arrival = all.reportingMTA + "\n" + all.arrival
 	report := Report{Format: "rfc3464", Unparsed: all.more}
+	l.about(all.addresses())
 	for _, f := range all.recipients {
 		report.Recipients = append(report.Recipients, rd.recipient(l, f, len(all.recipients) == 1))
 	}
@@ -281,8 +282,10 @@ func (v Verdict) weak() bool { return v.Reason == Unknown || v.strength < Later 
 // consult looks into the text for people for what was said of a recipient,
 // and takes it where it says more than the fields did.
 func (rd *Reader) consult(l *letter, r *Recipient, alone bool) {
-	if section := l.sectionFor(cmp.Or(r.Address, "\x00"), cmp.Or(r.Original, "\x00")); section != "" {
-		rd.compare(l, r, section)
+	for _, section := range l.sections(r.Address, r.Original) {
+		if rd.compare(l, r, section); !r.Verdict.weak() {
+			break
+		}
 	}
 	if alone && (r.Verdict.weak() || r.Diagnostic == "") {
 		rd.compare(l, r, transcript(l.notice))
@@ -316,10 +319,18 @@ func (rd *Reader) compare(l *letter, r *Recipient, section string) {
 	*r = better
 }
 
-// widen judges the first paragraph of a text, and more of it as long as what
-// was read says little.
+// widen judges what a text states as the cause, else its first paragraph, and
+// more of it as long as what was read says little.
 func (rd *Reader) widen(l *letter, r *Recipient, text string) {
 	text = clip(text, maxText)
+	if cause := stated(text); cause != "" {
+		trial := *r
+		if rd.judge(l, &trial, cause); trial.Verdict.strength == Proof {
+			trial.Diagnostic = replyIn(cause)
+			*r = trial
+			return
+		}
+	}
 	const tries = 6
 	for try, end := 0, 0; try < tries && end < len(text); {
 		if i := strings.Index(text[end:], "\n\n"); i >= 0 {
@@ -328,7 +339,7 @@ func (rd *Reader) widen(l *letter, r *Recipient, text string) {
 			end = len(text)
 		}
 		part := strings.TrimSpace(text[:end])
-		if !hasWords(part) && end < len(text) {
+		if end < len(text) && (!hasWords(part) || strings.HasSuffix(part, ":")) { // it announces the next
 			continue
 		}
 		trial := *r

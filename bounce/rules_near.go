@@ -33,9 +33,11 @@ var (
 		"does not exist", "doesn't exist", "do not exist", "not exist", "doesnt exist", "non-existent", "nonexistent",
 		"non existing", "non-existing", "unrecognized", "unrecognised", "not recognized", "invalid", "not valid",
 		"undefined", "not defined", "can not find", "cannot find", "can't find", "could not find", "couldn't find",
-		"unable to find", "not listed", "no longer exist", "misspelled", "incorrect", "wrong", "undeliverable",
-		"no record of", "unbekannt", "existiert nicht", "nicht gefunden", "nicht vorhanden", "ungultig",
-		"gibt es nicht", "kein gultig", "inconnu", "n'existe pas", "inexistant", "introuvable", "invalide",
+		"unable to find", "not listed", "repertorie", "nicht aufgefuhrt", "nicht verzeichnet", "no figura",
+		"no aparece", "non presente", "non e presente", "non figura", "nao consta", "staat niet in", "niet vermeld",
+		"nie figuruje", "finns ej", "findes ej", "no longer exist", "misspelled", "incorrect", "wrong",
+		"undeliverable", "no record of", "unbekannt", "existiert nicht", "nicht gefunden", "nicht vorhanden",
+		"ungultig", "gibt es nicht", "kein gultig", "inconnu", "n'existe pas", "inexistant", "introuvable", "invalide",
 		"non valide", "desconocid", "no existe", "inexistente", "no encontrad", "no valid", "no se encuentra",
 		"sconosciut", "non esiste", "non trovat", "non valid", "desconhecid", "nao existe", "nao encontrad", "invalid",
 		"onbekend", "bestaat niet", "niet gevonden", "ongeldig", "nieznan", "nie istnieje", "nie znalezion", "neznam",
@@ -47,11 +49,12 @@ var (
 	}
 	full = []string{
 		"full", "quota", "exceeded", "exceeds", "exceeding", "storage", "out of space", "no space", "too full",
-		"limit reached", "voll", "uberschritten", "erschopft", "plein", "satur", "depasse", "llen", "excedid",
-		"superad", "pien", "esaurit", "superat", "cheia", "excedeu", "esgotad", "is vol", "zit vol", "overvol",
-		"overschreden", "peln", "przepeln", "przekrocz", "plna", "plny", "prekroc", "fulla", "fullt", "fuld",
-		"overskred", "taynna", "ylitt", "megtelt", "betelt", "plin", "depasit", "dolu", "doldu", "asild", "πληρες",
-		"γεματο", "переполн", "превыш", "заполнен", "いっぱい", "容量", "超え", "已满", "已滿", "超出", "가득", "초과",
+		"limit reached", "capacity", "voll", "kapazitat", "capacite", "capacidad", "capacita", "capacidade",
+		"pojemnosc", "kapacit", "kapasite", "uberschritten", "erschopft", "plein", "satur", "depasse", "llen",
+		"excedid", "superad", "pien", "esaurit", "superat", "cheia", "excedeu", "esgotad", "is vol", "zit vol",
+		"overvol", "overschreden", "peln", "przepeln", "przekrocz", "plna", "plny", "prekroc", "fulla", "fullt",
+		"fuld", "overskred", "taynna", "ylitt", "megtelt", "betelt", "plin", "depasit", "dolu", "doldu", "asild",
+		"πληρες", "γεματο", "переполн", "превыш", "заполнен", "いっぱい", "容量", "超え", "已满", "已滿", "超出", "가득", "초과",
 	}
 	closed = []string{
 		"bloquead", "bloccat", "bloque", "dada de baja", "dado de baja", "de baja", "cancellat", "geloscht", "supprim",
@@ -66,6 +69,7 @@ var (
 		"zablokovan", "zrusen", "deaktivovan", "avstangd", "inaktiverad", "lukket", "deaktivert", "suljettu",
 		"poistettu", "letiltott", "felfuggeszt", "megszunt", "dezactivat", "devre disi", "askiya", "kapatil",
 		"отключен", "заблокирован", "неактив", "удален", "закрыт", "無効", "停止", "解約", "停用", "禁用", "冻结", "정지", "비활성",
+		"휴면", "해지", "탈퇴",
 	}
 )
 
@@ -83,9 +87,9 @@ var aboutUs = append([]string{
 	"sending domain", "sending server", "sending host", "sending ip", "sending account", "dkim", "spf", "dmarc",
 	"txt record", "your ip", "client ip", "your server", "your host", "your hostname", "your mail server",
 	"your provider", "your network", "your smtp", "your mail client", "your account", "your domain", "your address",
-	"your email address", "your own", "smarthost", "smtp auth", "reply-to", "cannot verify", "callout to", "allow-list",
-	"allowlist", "whitelist", "white list", "since you connected", "mail gateway", "mail client", "quarantine",
-	"smtp server for", "mail server for",
+	"your email address", "your own", "smarthost", "smtp auth", "reply-to", "cannot verify", "callout to",
+	"allow-list", "allowlist", "whitelist", "white list", "since you connected", "mail gateway", "mail client",
+	"quarantine", "smtp server for", "mail server for",
 }, senders...)
 
 // boilerplate is how reports speak of the sender whatever happened.
@@ -93,8 +97,8 @@ var boilerplate = []string{"to sender", "to the sender", "original sender", "mes
 
 // aboutUsRules are for texts that speak of us in words that nobody knows.
 var aboutUsRules = []Rule{
-	{Name: "words-about-sender", Reason: Rejected, Codes: []int{4, 5}, Words: senders, Not: boilerplate, Examples: []string{"550 Absender existiert nicht"}},
-	{Name: "words-about-us", Reason: Policy, Codes: []int{4, 5}, Words: aboutUs, Not: boilerplate, Examples: []string{"550 your provider is not known for fighting abuse"}},
+	{Name: "words-about-sender", Strength: Hunch, Reason: Rejected, Codes: []int{4, 5}, Words: senders, Not: boilerplate, Examples: []string{"550 Absender existiert nicht"}},
+	{Name: "words-about-us", Strength: Hunch, Reason: Policy, Codes: []int{4, 5}, Words: aboutUs, Not: boilerplate, Examples: []string{"550 your provider is not known for fighting abuse"}},
 }
 
 // ours are words that turn a sentence of nearRules into one about something

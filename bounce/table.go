@@ -48,6 +48,7 @@ const (
 	Guess                   // a code that says little
 	Program                 // that a program failed, whose own words may say more
 	Later                   // no more than that somebody should come back later
+	Hunch                   // that it is about us, in words that nobody knows
 	Proof                   // what happened
 )
 

@@ -7,13 +7,13 @@ package bounce
 var robots = []string{
 	"smtp", "mailagent", "mail-agent", "mail_agent", "mailer-daemon", "mailerdaemon", "mailer_daemon", "mail-daemon",
 	"postmaster", "post_master", "mdaemon", "ndr", "mail.delivery.system", "mail-delivery", "mailsystem",
-	"mail-system", "mail_system", "posta-certificata", "symantec_antivirus_for_smtp_gateways",
+	"mail-system", "mail_system", "mmdf", "posta-certificata", "symantec_antivirus_for_smtp_gateways",
 	"e500_smtp_mail_service", "mailadmin", "maildelivery", "dsn", "double-bounce", "mailadministrator",
 }
 
 // robotNames are in the names that mail systems give themselves, folded.
 var robotNames = newLexicon(
-	"courier mail server", "mail agent", "mail delivery s", "mail delivery agent", "mail delivery daemon",
+	"courier mail server", "mail agent", "memo service", "mail delivery s", "mail delivery agent", "mail delivery daemon",
 	"mail delivery error", "mail delivery fail", "mail delivery noti", "mail delivery report", "mail delivery <", `mail delivery"`,
 	"mailer-daemon", "mailer daemon", "delivery subsystem", "delivery system", "microsoft exchange",
 	"microsoft outlook", "internet mail delivery", "ndr administrator", "mta daemon", "delivery notification",
@@ -54,7 +54,40 @@ var failures = newLexicon(
 	"niedostarcz", "nelze dorucit", "nedorucit", "nedorucen", "kezbesithetetlen", "kunde inte levereras",
 	"kunne ikke leveres", "olevererbart", "toimitus epaonnistui", "teslim edilemedi", "nu a putut fi", "не доставлено",
 	"не может быть доставлено", "не удалось доставить", "недоставлен", "не доставлен", "配信不能", "配信できません", "送信できません",
-	"送信に失敗", "配送できません", "届けることができません", "エラーのため", "退信", "无法投递", "無法傳遞", "无法送达", "投递失败", "전송 실패", "배달되지",
+	"送信に失敗", "配送できません", "届けることができません", "エラーのため", "退信", "无法投递", "無法傳遞", "无法送达", "投递失败", "전송 실패", "배달되지", "破棄しました",
+	"届いておりません", "配送せず",
+)
+
+// deliveries are words for bringing mail somewhere, and misses for what did
+// not happen, folded. Near each other they make a sentence that nobody listed.
+var (
+	deliveries = newLexicon(
+		"deliver", "delivery", "delivered", "delivering", "reach", "zugestellt", "zustell", "ausgeliefert",
+		"ausliefer", "ubermittelt", "weitergeleitet", "remis", "distribu", "livre", "livraison", "delivre", "achemin",
+		"transmis", "entreg", "enviad", "consegn", "recapit", "inviat", "bezorg", "afgelever", "aflever", "verzonden",
+		"leverer", "levere", "leverans", "framfor", "toimit", "perille", "lahet", "dostarcz", "doreczen", "wyslan",
+		"doruc", "odesl", "kezbesit", "livrat", "trimis", "teslim", "iletil", "gonderil", "ulastir", "доставл",
+		"достав", "отправл", "παραδο", "παραδοθ", "σταλ", "配信", "配送", "送信", "届", "送達", "配達", "投递", "递送", "发送", "送达",
+		"传送", "전송", "배달", "발송", "전달",
+	)
+	misses = newLexicon(
+		"not", "cannot", "can't", "couldn't", "wasn't", "unable", "fail", "failed", "failure", "impossible", "error",
+		"nicht", "unmoglich", "fehlgeschlagen", "fehler", "gescheitert", "ne peut", "n'a pas", "n'ont pas", "n'a pu",
+		"pas pu", "echec", "echoue", "erreur", "no se", "no ha", "no pudo", "no fue", "fallo", "fallid", "imposible",
+		"non e", "non ha", "mancat", "impossibil", "errore", "nao", "falha", "falhou", "erro", "niet", "mislukt",
+		"inte", "misslyck", "ikke", "mislykk", "fejl", "feil", "ei voi", "ei ole", "epaonnist", "nie", "niepowod",
+		"blad", "nelze", "nebyl", "nepodar", "selhal", "nem", "sikertelen", "nu a", "nu poate", "esuat", "eroare",
+		"edilemedi", "edilemiyor", "ilemedi", "basarisiz", "hata", "не", "ошибк", "невозможн", "δεν", "αποτυχ",
+		"αδυνατ", "できません", "できなかった", "失敗", "エラー", "不能", "ません", "破棄", "失败", "无法", "無法", "未能", "실패", "못했", "되지 않",
+		"없습니다",
+	)
+)
+
+// mails are words for what is delivered, where it is not a parcel.
+var mails = newLexicon(
+	"mail", "email", "e-mail", "message", "nachricht", "courriel", "courrier", "mensaje", "correo", "messaggio",
+	"mensagem", "bericht", "meddelande", "besked", "melding", "viesti", "wiadomosc", "zprava", "uzenet", "level",
+	"mesaj", "e-posta", "ileti", "сообщени", "письм", "μηνυμα", "メール", "メッセージ", "邮件", "郵件", "메일",
 )
 
 // delays are what notices of a delay say, folded.
@@ -74,7 +107,19 @@ var delays = newLexicon(
 	"do not need to resend", "not need to resend", "queued for", "has been enqueued and undeliverable",
 	"still undelivered", "delivery temporarily suspended", "we will keep trying", "is still in the queue", "verzogert",
 	"verzogerung", "retarde", "retrasado", "demora en la entrega", "ritardo nella consegna", "atrasada", "vertraagd",
-	"opoznion", "задержан", "遅延",
+	"opoznion", "задержан", "遅延", "still in the * queue", "remains in the * queue", "retry queue", "only a warning",
+	"not yet been fully delivered", "attempts * will continue", "attempts are still pending", "further attempts",
+	"another attempt will be made", "will be tried again", "keep on trying", "waiting mail", "delivery postponed",
+	"weitere versuche", "wird erneut versucht", "nur eine warnung", "um eine warnung", "de nouvelles tentatives",
+	"sera retente", "simple avertissement", "qu'un avertissement", "tentatives * continuer", "nuevos intentos",
+	"se seguira intentando", "seguiremos intentando", "una advertencia", "solo es un aviso", "se reintentara",
+	"ulteriori tentativi", "nuovi tentativi", "solo un avviso", "novas tentativas", "apenas um aviso",
+	"continuara tentando", "continuaremos tentando", "nieuwe pogingen", "opnieuw geprobeerd", "een waarschuwing",
+	"blijven proberen", "ponowne proby", "kolejne proby", "tylko ostrzezenie", "dalsi pokus", "pouze varovani",
+	"nya forsok", "ytterligare forsok", "bara en varning", "nye forsøg", "nye forsok", "kun en advarsel", "uudelleen",
+	"vain varoitus", "ujra megprobal", "tovabbi kiserlet", "csak figyelmezt", "повторные попытки", "попытки * продолж",
+	"только предупреждение", "yeniden denenecek", "tekrar denenecek", "yalnizca bir uyari", "sadece bir uyari", "再配送",
+	"继续尝试", "继续重试", "将会重试", "다시 시도", "재시도",
 )
 
 // promises are what only a notice of a delay says, however final the rest
@@ -90,7 +135,13 @@ var promises = newLexicon(
 var finals = newLexicon(
 	"giving up", "given up", "permanent error", "permanent fatal", "failed permanently", "could not be delivered for",
 	"retry timeout exceeded", "not going to try again", "no further delivery attempts", "undelivered mail returned",
-	"will not be retried",
+	"will not be retried", "aufgegeben", "keine weiteren", "abgebrochen", "abandonne", "plus aucune tentative",
+	"aucune nouvelle tentative", "no se intentara mas", "no se realizaran", "nessun ulteriore",
+	"non verranno effettuati", "desistindo", "desistiu", "geen verdere pogingen", "geen nieuwe pogingen", "opgegeven",
+	"nie bedzie ponawian", "zaniechano", "gett upp", "har givit upp", "opgivet", "luovu", "feladta", "прекращены",
+	"больше не будет", "vazgecil", "断念", "放弃", "포기", "nao havera", "no habra mas", "no habra nuevos",
+	"non saranno effettuati", "nessun nuovo tentativo", "nie bedzie kolejnych", "aucun nouvel essai",
+	"not be tried again", "no more attempts", "no further attempts", "will not try again", "stopped trying",
 )
 
 // asides end lines above an address that is no recipient, folded.
@@ -182,3 +233,13 @@ var refusals = newLexicon(
 
 // headerMarkers announce a header rather than a message.
 var headerMarkers = newLexicon("message header follows", "message headers follow", "headers follow", "header of the message", "header of the original")
+
+// causes are words before a colon and the cause of a failure, folded.
+var causes = []string{
+	"reason", "reasons", "the reason", "reason for failure", "failure reason", "reason for the failure", "cause",
+	"error", "the error was", "error message", "diagnostic", "explanation", "details", "problem", "grund", "fehler",
+	"fehlermeldung", "ursache", "begrundung", "raison", "motif", "erreur", "motivo", "causa", "razon", "dettaglio",
+	"errore", "oorzaak", "reden", "foutmelding", "orsak", "anledning", "arsag", "arsak", "syy", "powod", "przyczyna",
+	"duvod", "pricina", "ok", "hiba oka", "motiv", "motivul", "cauza", "neden", "sebep", "hata", "причина", "ошибка",
+	"αιτια", "λογος", "理由", "原因", "エラー内容", "エラー", "错误", "原因分析", "이유", "사유", "실패 이유", "실패 사유",
+}
