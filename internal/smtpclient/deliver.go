@@ -247,7 +247,7 @@ func (x *exchange) heard(k int, r reply.Reply) string {
 // content buffers the message with its final dot. A message that we cannot
 // read to its end is never ended: the connection is.
 func (c *Client) content(x *exchange) *Outcome {
-	if failed := c.quiet(reply.DATA); failed != nil {
+	if failed := c.opposed(); failed != nil {
 		return failed
 	}
 	d := dotWriter{w: c.out}
@@ -277,13 +277,37 @@ func (c *Client) content(x *exchange) *Outcome {
 // slowest is how slowly a peer may take a message, in octets per second.
 const slowest = 2 << 10
 
+// opposed looks whether the peer refused the content right behind its 354,
+// before there was any. It will read none, and its 354 cannot be taken back:
+// the dialogue ends.
+func (c *Client) opposed() *Outcome {
+	if !c.refusing() || c.wire.SetReadDeadline(time.Now().Add(c.o.Timeouts.Data)) != nil {
+		return c.quiet(reply.DATA)
+	}
+	c.over = true
+	r, err := readReply(c.in)
+	switch {
+	case errors.Is(err, ErrProtocol):
+		return c.broke(reply.DATA, err)
+	case err != nil:
+		return c.lost(reply.DATA, err)
+	}
+	return &Outcome{Stage: reply.DATA, Reply: r}
+}
+
 // early looks whether the peer spoke during the content. A refusal is what
 // the final dot will be answered with; anything else answers nothing we said.
 func (c *Client) early() *Outcome {
-	if line, _ := c.unasked(); len(line) > 0 && (line[0] == '4' || line[0] == '5') {
+	if c.refusing() {
 		return nil
 	}
 	return c.quiet(reply.DATA)
+}
+
+// refusing reports whether what the peer said and was not read is a refusal.
+func (c *Client) refusing() bool {
+	line, _ := c.unasked()
+	return len(line) > 0 && (line[0] == '4' || line[0] == '5')
 }
 
 // ride writes the envelope of the next transaction behind the end of this one.

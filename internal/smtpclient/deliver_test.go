@@ -240,6 +240,26 @@ func TestDeliver(t *testing.T) {
 			S"354 go\r\n250 queued already\r\n"`,
 			want: []string{`ann data: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: unasked: "250 queued already\r\n"`},
 			over: `data: we say 451 4.5.0 protocol error by mx.example.net[198.51.100.7]:25: unasked: "250 queued already\r\n"`},
+		{name: "a refusal right behind 354 is what became of the message", to: []string{"ann"}, script: plain + `
+			C: MAIL
+			S: 250 ok
+			C: RCPT
+			S: 250 ok
+			C: DATA
+			S"354 go\r\n550 5.7.1 not\r\n"
+			close`,
+			want: []string{"ann data: 550 5.7.1 not"},
+			over: "data: 550 5.7.1 not"},
+		{name: "half a refusal behind 354 is a lost connection", to: []string{"ann"}, script: plain + `
+			C: MAIL
+			S: 250 ok
+			C: RCPT
+			S: 250 ok
+			C: DATA
+			S"354 go\r\n550-5.7.1 not\r\n"
+			close`,
+			want: []string{"ann data: we say 451 4.4.2 connection to mx.example.net[198.51.100.7]:25 was lost at DATA"},
+			over: "data: we say 451 4.4.2 connection to mx.example.net[198.51.100.7]:25 was lost at DATA"},
 		{name: "one 250 too many with PIPELINING", to: []string{"ann"}, left: true, doubt: true, script: pipelining + `
 			C: MAIL
 			C: RCPT
