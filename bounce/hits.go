@@ -1,7 +1,6 @@
 package bounce
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -67,39 +66,6 @@ func (l *letter) recipients() []hit {
 		out = l.addressee(hits)
 	}
 	return out
-}
-
-// users gives the recipients that a mail system refused without a domain,
-// because it is its own.
-func (l *letter) users() []hit {
-	at := strings.LastIndexByte(l.from, '@')
-	if at < 0 || !l.daemon() {
-		return nil
-	}
-	var out []hit
-	end := 0
-	for line := range strings.Lines(clip(l.notice, maxText)) {
-		start := end
-		end += len(line)
-		for _, form := range userForms {
-			if m := form.FindStringSubmatchIndex(line); m != nil && len(out) < maxHits {
-				after := start
-				if space(line[0]) { // the reason stands behind the name
-					after += m[3]
-				}
-				out = append(out, hit{line[m[2]:m[3]] + l.from[at:], start, end, after, rankAlone})
-				break
-			}
-		}
-	}
-	l.found = append(l.found, out...)
-	return out
-}
-
-// userForms are how mail systems name their users without a domain.
-var userForms = []*regexp.Regexp{
-	regexp.MustCompile(`^[45]\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?<?([\w.+=-]{1,64})>?\.\.\. `), // sendmail: 550 ann... User unknown
-	regexp.MustCompile(`^[ \t]+([\w.+-]{1,64})[ \t]+\(`),                                    // GroupWise: ann (user not found)
 }
 
 // addressee falls back to the address in the subject, then to the sender's own

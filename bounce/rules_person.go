@@ -1,5 +1,7 @@
 package bounce
 
+import "regexp"
+
 // personRules recognise what is wrong with the address, its mailbox or the way
 // there. A few codes stand between the words: they are proof enough where the
 // words before them said nothing else.
@@ -174,6 +176,9 @@ var personRules = []Rule{
 	// A look-up that whoever made it calls temporary is no proof of anything.
 	{Name: "lookup-for-now", Reason: NetworkError, Status: []string{"4.*"}, Words: []string{"responded with code nxdomain", "dns type * lookup"},
 		Examples: []string{"4.0.0 DNS Error: DNS type 'mx' lookup of example.com responded with code NXDOMAIN"}},
+	{Name: "host-not-there", Reason: HostUnknown, Words: []string{"does not exist"},
+		Patterns: []*regexp.Regexp{regexp.MustCompile(`^5\d\d (?:5\.\d+\.\d+ )?<?[\w-]+(?:\.[\w-]+)+>? does not exist`)},
+		Examples: []string{"553 mail.example.com does not exist"}},
 	{Name: "words-host", Reason: HostUnknown, Words: []string{
 		"no route found to domain", "host unknown", "unknown host", "host not found", "domain not found",
 		"domain does not exist", "no such domain", "no such host", "domain name not found", "nxdomain",

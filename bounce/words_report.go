@@ -243,3 +243,6 @@ var causes = []string{
 	"duvod", "pricina", "ok", "hiba oka", "motiv", "motivul", "cauza", "neden", "sebep", "hata", "причина", "ошибка",
 	"αιτια", "λογος", "理由", "原因", "エラー内容", "エラー", "错误", "原因分析", "이유", "사유", "실패 이유", "실패 사유",
 }
+
+// whom is in lines above the names of recipients, folded.
+var whom = newLexicon("recipient", "recipients", "following", "user", "users", "empfanger", "destinataire", "destinatari", "utilisateur", "usuari", "ontvanger", "benutzer", "utenti")
