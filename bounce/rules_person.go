@@ -177,7 +177,7 @@ var personRules = []Rule{
 	{Name: "lookup-for-now", Reason: NetworkError, Status: []string{"4.*"}, Words: []string{"responded with code nxdomain", "dns type * lookup"},
 		Examples: []string{"4.0.0 DNS Error: DNS type 'mx' lookup of example.com responded with code NXDOMAIN"}},
 	{Name: "host-not-there", Reason: HostUnknown, Words: []string{"does not exist"},
-		Patterns: []*regexp.Regexp{regexp.MustCompile(`^5\d\d (?:5\.\d+\.\d+ )?<?[\w-]+(?:\.[\w-]+)+>? does not exist`)},
+		Patterns: []*regexp.Regexp{regexp.MustCompile(`\b5\d\d (?:5\.\d+\.\d+ )?<?[\w-]+(?:\.[\w-]+)+>? does not exist`)},
 		Examples: []string{"553 mail.example.com does not exist"}},
 	{Name: "words-host", Reason: HostUnknown, Words: []string{
 		"no route found to domain", "host unknown", "unknown host", "host not found", "domain not found",
