@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"homing/bounce"
 	"homing/config"
 	"homing/internal/terminal"
 	"homing/queue"
@@ -115,6 +116,9 @@ func printTurns(b *strings.Builder, turns []queue.Turn) {
 
 // meaning is a verdict in a few words.
 func meaning(m queue.Meaning) string {
+	if m.Rule == bounce.NoRule {
+		return fmt.Sprintf("%s %s (no rule)", m.Class, m.Reason)
+	}
 	return fmt.Sprintf("%s %s (rule %s)", m.Class, m.Reason, terminal.Clip(m.Rule, 40))
 }
 
