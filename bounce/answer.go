@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"homing/internal/message"
 )
 
 // This file tells answers of programs on behalf of people from answers of
@@ -16,7 +18,9 @@ func (rd *Reader) autoReplyFirst(l *letter) (Report, bool) {
 		return Report{}, false
 	}
 	var s signs
-	l.declaredInSubject(&s)
+	if !l.personal() {
+		l.declaredInSubject(&s)
+	}
 	if !s.enough() && !l.daemon() && !l.list() {
 		l.declaredInHeader(&s)
 	}
@@ -32,12 +36,32 @@ func (rd *Reader) autoReply(l *letter) (Report, bool) {
 	}
 	var s signs
 	l.declaredInHeader(&s)
-	l.declaredInSubject(&s)
 	if l.null() && !l.daemon() {
 		s.add(proof, "null-return-path", "<>")
 	}
-	l.hintsOfAuto(&s)
+	if !l.personal() {
+		l.declaredInSubject(&s)
+		l.hintsInHeader(&s)
+		l.hintsInText(&s)
+		l.hintsInSubject(&s)
+	}
 	return l.answer(AutoReply, s), s.enough()
+}
+
+// personal reports whether somebody passes on or answers what a program wrote,
+// takes an appointment or writes to subscribers: then what is said of absence
+// is said by a person.
+func (l *letter) personal() bool {
+	for _, mark := range passingOn {
+		if strings.HasPrefix(l.subject, mark) {
+			return true
+		}
+	}
+	if l.answers() && !strings.HasPrefix(l.subject, "[") && autoWords.begins(bareSubject(l.subject)) != "" && l.Fields.Has("References") {
+		return true
+	}
+	appointment := func(p message.Part) bool { return p.Type == "text/calendar" }
+	return l.Fields.Has("List-Unsubscribe") || slices.ContainsFunc(l.Parts, appointment)
 }
 
 // Rules of answers.
@@ -98,41 +122,78 @@ func bareSubject(subject string) string {
 	}
 }
 
-// hintsOfAuto adds what people could have written as well, and what else speaks
-// for a program.
-func (l *letter) hintsOfAuto(s *signs) {
-	f := l.Fields
-	opening := l.opening()
+// hintsInText adds what the first words of a text say. People could have
+// written each of them, and not two of them together.
+func (l *letter) hintsInText(s *signs) {
+	opening := Fold(clip(ownWords(clip(l.notice, maxText)), maxOpening))
 	s.add(proof, ruleText, autoDeclarations.find(opening))
-	absent := absences.find(opening)
-	subject := bareSubject(l.subject)
-	inSubject := acknowledgements.find(subject)
-	ack := cmp.Or(inSubject, acknowledgements.find(opening))
+	absent := absences.find(clip(opening, maxExcuse))
+	ack := acknowledgements.find(opening)
 	s.add(hint, ruleText, cmp.Or(absent, ack))
-	if i := strings.LastIndexByte(l.subject, '('); i > 0 {
-		s.add(hint, ruleSubject, absences.find(l.subject[i:]))
-	} else if !l.answers() && (len(subject) < maxTopic || strings.ContainsAny(subject, "0123456789")) { // "Urlaub bis 3.8."
-		s.add(hint, ruleSubject, cmp.Or(absences.find(subject), autoTopics.begins(subject)))
-	} else {
-		s.add(hint, ruleSubject, departures.find(subject))
+	if !l.answers() && absent != "" { // people say thanks in answers
+		s.add(hint, ruleText, ack)
 	}
-	if ack != "" {
-		if !l.answers() {
+	s.add(hint, ruleText, machines.near(opening, writings))
+	s.add(hint, ruleText, unread.find(opening))
+	s.add(hint, ruleText, anybodies.find(clip(opening, 80)))
+	if ack != "" || acknowledgements.in(l.subject) {
+		s.add(hint, "from-auto-reply", noReaders.begins(localOf(l.from)))
+	}
+}
+
+// maxExcuse is within how many octets an answer tells that somebody is away:
+// it has nothing else to tell.
+const maxExcuse = 500
+
+// hintsInSubject adds what a subject may be about.
+func (l *letter) hintsInSubject(s *signs) {
+	subject := bareSubject(l.subject)
+	ack := acknowledgements.find(subject)
+	switch {
+	case strings.LastIndexByte(l.subject, '(') > 0:
+		s.add(hint, ruleSubject, absences.find(l.subject[strings.LastIndexByte(l.subject, '('):]))
+	case l.answers():
+		s.add(hint, ruleSubject, departures.find(subject))
+	default:
+		s.add(hint, ruleSubject, cmp.Or(topicOf(subject), departures.find(subject)))
+	}
+	switch {
+	case trades.in(subject): // orders are acknowledged as well
+	case ack != "" && strings.HasPrefix(l.subject, "["): // "[Request received] …"
+		s.add(proof, ruleSubject, ack)
+	case !l.answers():
+		s.add(hint, ruleSubject, cmp.Or(ack, receipts.find(subject)))
+		if ack != "" || acknowledgements.in(l.opening()) {
 			s.add(hint, ruleSubject, ticketIn(subject))
 		}
-		s.add(hint, "from-auto-reply", noReaders.begins(localOf(l.from)))
-		if inSubject != "" && strings.ContainsAny(l.subject[:1], "[") { // "[Request received] …"
-			s.add(hint, ruleSubject, inSubject)
-		}
 	}
+}
+
+// topicOf gives the word for absence that a folded subject is, or begins with
+// before a colon, a date or the subject of what is answered.
+func topicOf(subject string) string {
+	topic := autoTopics.begins(subject)
+	rest := strings.TrimSpace(subject[len(topic):])
+	switch {
+	case topic != "" && (len(rest) < maxTopic || strings.ContainsAny(subject, "0123456789") || strings.ContainsAny(rest[:1], ":-([|/") || strings.HasSuffix(topic, ":") ||
+		slices.ContainsFunc(answerMarks, func(m string) bool { return strings.HasPrefix(rest, m) })):
+		return topic
+	case len(subject) < 2*maxTopic || len(subject) < 3*maxTopic && strings.ContainsAny(subject, "0123456789"): // "Urlaub bis 3.8."
+		return absences.find(subject)
+	}
+	return ""
+}
+
+// hintsInHeader adds fields that other programs set as well.
+func (l *letter) hintsInHeader(s *signs) {
+	f := l.Fields
 	if strings.HasPrefix(strings.ToLower(f.Get("Auto-Submitted")), "auto-") {
 		s.add(hint, "header-auto-submitted", f.Get("Auto-Submitted"))
+	} else if f.Has("X-Auto-Response-Suppress") && (l.answers() || absences.in(l.opening())) {
+		s.add(hint, "header-x-auto-response-suppress", f.Get("X-Auto-Response-Suppress"))
 	}
 	if p := strings.ToLower(f.Get("Precedence")); p == "junk" || p == "bulk" && (l.answers() || f.Has("In-Reply-To")) { // else it is what newsletters say
 		s.add(hint, "header-precedence", p)
-	}
-	if f.Has("X-Auto-Response-Suppress") && (absent != "" || l.answers()) {
-		s.add(hint, "header-x-auto-response-suppress", f.Get("X-Auto-Response-Suppress"))
 	}
 	if loop := f.Get("X-Loop"); strings.EqualFold(loop, l.from) && l.answers() { // only programs expect to meet their own mail again
 		s.add(proof, "header-x-loop", loop)

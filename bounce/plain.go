@@ -80,7 +80,7 @@ func (l *letter) givesBack() bool {
 // answers reports whether the subject is that of an answer or of something
 // passed on.
 func (l *letter) answers() bool {
-	for _, p := range []string{"re:", "fw:", "fwd:", "aw:", "wg:", "sv:", "tr:", "rv:", "antw:", "odp:"} {
+	for _, p := range []string{"re:", "fw:", "fwd:", "aw:", "wg:", "sv:", "tr:", "rv:", "antw:", "odp:", "ynt:", "vs:", "res:", "ref:", "rif:", "enc:", "vb:", "ilt:", "va:"} {
 		if strings.HasPrefix(l.subject, p) {
 			return true
 		}

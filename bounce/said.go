@@ -210,10 +210,16 @@ func plain(text string) string {
 			return '\''
 		case r == '\u00a0' || r == '\u3000':
 			return ' '
+		case r == 'ı' || r == 'ł' || r == 'Ł':
+			return undecomposed[r]
 		}
 		return unicode.ToLower(r)
 	}, text)
 }
+
+// undecomposed are letters that have no accent of their own in Unicode, and
+// that people leave the mark off.
+var undecomposed = map[rune]rune{'ı': 'i', 'ł': 'l', 'Ł': 'l'}
 
 func space(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
 

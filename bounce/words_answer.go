@@ -35,7 +35,8 @@ var autoSubjects = newLexicon(
 	"автоматический ответ", "нет на месте", "вне офиса", "в отпуске", "автоматична відповідь", "自動返信", "自動応答",
 	"不在のお知らせ", "自动回复", "自動回覆", "자동 응답", "자동 회신", "부재중", "auto: * out of", "auto: * is away", "auto: * abwesen",
 	"auto: * nicht im", "auto: * absent", "auto: * ausente", "auto: * assente", "auto: * afwezig",
-	"ich bin nicht im buro", "bin nicht im buro", "不在のお知らせ", "away from the office", "away from my",
+	"ich bin nicht im buro", "bin nicht im buro", "不在のお知らせ", "away from the office", "away from my", "ute av kontoret",
+	"utenfor kontoret", "不在連絡", "不在通知", "不在のご連絡", "休業のお知らせ", "休暇のお知らせ",
 )
 
 // autoTopics begin subjects that people write as well, folded.
@@ -45,7 +46,12 @@ var autoTopics = newLexicon(
 	"away:", "de vacaciones", "eemalolek", "elternzeit", "en conge", "franvaro", "fravær", "fuori sede",
 	"holiday until", "ich bin nicht", "im urlaub", "maternity leave", "mimo kancelar", "nepritomn", "nicht im buro",
 	"nieobecnosc", "on holiday", "on leave", "on vacation", "out of town", "poissa", "prombutn", "semester",
-	"szabadsag", "urlaub", "vacation", "автоответ", "отпуск", "不在",
+	"szabadsag", "urlaub", "vacation", "автоответ", "отпуск", "不在", "ferias", "vacaciones", "vacances", "vacance",
+	"ferie", "vakantie", "verlof", "met verlof", "semester", "borta", "ude af kontoret", "lomalla", "loma", "dovolena",
+	"na dovolenke", "szabadsagon", "concediu", "in concediu", "izinde", "izinli", "yillik izin", "tatil", "απουσια",
+	"αδεια", "αποντα", "schulferien", "betriebsferien", "betriebsurlaub", "schliesszeit", "congé", "absence",
+	"fermeture", "chiusura", "cierre", "closed", "we are closed", "office closed", "school closed", "holiday",
+	"holidays", "parental leave", "sabbatical", "mutterschutz", "休業", "休暇", "휴가", "부재", "休假",
 )
 
 // answerMarks begin the subjects of answers and of what is passed on, folded.
@@ -103,7 +109,14 @@ var autoDeclarations = newLexicon(
 	"questo e un messaggio automatico", "messaggio generato automaticamente", "esta e uma mensagem automatica",
 	"dette er en automatisk", "to jest wiadomosc automatyczna", "wiadomosc wygenerowana automatycznie",
 	"toto je automaticka", "acesta este un raspuns automat", "это автоматическ", "это письмо отправлено автоматически",
-	"αυτο ειναι ενα αυτοματο", "an automatic reply from", "i'm driving",
+	"αυτο ειναι ενα αυτοματο", "an automatic reply from", "i'm driving", "you have replied to an un",
+	"you replied to an un", "you have written to an un", "replied to an unattended", "written to an address that",
+	"sent to an unmonitored", "message to an unmonitored", "to a mailbox that is not monitored",
+	"nicht uberwachtes postfach geschrieben", "sent by a machine", "this reply was generated", "maschinell erstellt",
+	"automatisch erzeugt", "automatisch erstellt", "automatisch generiert", "genere automatiquement",
+	"generada automaticamente", "generado automaticamente", "generato automaticamente", "gerada automaticamente",
+	"automatisch gegenereerd", "сформировано автоматически", "отправлено автоматически", "wygenerowana automatycznie",
+	"vygenerovan automaticky", "this automatic message is", "自動で返信", "自動的にお送り",
 )
 
 // absences say that somebody is away, for now or for ever. People write so as
@@ -135,7 +148,15 @@ var absences = newLexicon(
 	"ofis disinda", "gorevden ayril", "αδεια", "εκτος γραφειου", "απουσι", "отпуск", "отсутству", "вне офиса",
 	"больше не работает", "командировк", "відпустц", "відсутн", "больше не использ", "не працює", "godisnj",
 	"na dopustu", "חופשה", "לא במשרד", "إجازة", "不在", "休暇", "休み", "退職", "異動", "出張", "休業", "休假", "外出", "离职", "離職", "출장",
-	"휴가", "부재", "퇴사",
+	"휴가", "부재", "퇴사", "fellesferie", "sommerferie", "arlov", "kesaloma", "vuosiloma", "lomani", "cerpam",
+	"nejsem v kancelari", "nem olvasom", "izinde olacagim", "izinli", "gesloten van", "gesloten tot", "geschlossen",
+	"nicht besetzt", "nicht durchgangig besetzt", "betriebsferien", "bouwvak", "closed until", "is closed",
+	"we are closed", "off until", "bin bis", "retired", "i have retired", "passed away", "sad to inform", "jubilado",
+	"jubilada", "jubile", "retraite", "ruhestand", "in rente", "ausgeschieden", "verstorben", "decede", "fallecid",
+	"deceduto", "in pensione", "aposentad", "falecid", "met pensioen", "gepensioneerd", "overleden", "na emerytur",
+	"nie zyje", "i pension", "på pension", "pensjonert", "elakkeel", "nyugdij", "emekli", "на пенси", "скончал",
+	"не работает до", "no forma parte", "ha dejado", "a quitte", "nao faz mais parte", "non fa piu parte",
+	"uit dienst", "har sluttet", "on parental", "rejse", "除く", "おりません",
 )
 
 // acknowledgements say that something has arrived and that somebody will look
@@ -152,20 +173,25 @@ var acknowledgements = newLexicon(
 	"thanks for your message", "thanks for your email", "thanks for reaching out", "thank you for reaching out",
 	"a ticket has been", "your ticket", "has been assigned", "will get back to you", "will respond to your",
 	"support request", "message received", "delivery of your message to our", "we will answer",
-	"automatically generated", "acknowledgement of receipt", "acknowledge receipt", "ihre anfrage",
-	"eingangsbestatigung", "empfangsbestatigung", "wir haben ihre", "ihre nachricht ist eingegangen",
-	"vielen dank fur ihre", "danke fur ihre", "votre demande", "accuse de reception", "nous avons bien recu",
-	"merci de nous avoir contacte", "votre message a bien", "bien ete enregistree", "hemos recibido", "su solicitud",
-	"gracias por contactar", "gracias por su mensaje", "acuse de recibo", "abbiamo ricevuto", "la tua richiesta",
-	"la sua richiesta", "grazie per averci", "conferma di ricezione", "pedido recebido", "recebemos a sua",
-	"recebemos sua", "recebemos o seu", "obrigado por entrar", "obrigado pelo seu contato", "sua solicitacao",
-	"wij hebben uw", "we hebben uw", "we hebben je", "ontvangstbevestiging", "bedankt voor uw", "bedankt voor je",
-	"vi har mottagit", "tack for ditt", "tack for din", "vi har modtaget", "tak for din", "vi har mottatt",
-	"takk for din", "takk for at", "olemme vastaanottaneet", "kiitos viestista", "otrzymalismy", "dziekujemy za",
-	"potwierdzenie otrzymania", "obdrzeli jsme", "dekujeme za", "megkaptuk", "koszonjuk", "am primit", "va multumim",
-	"mesajiniz alindi", "talebiniz", "λαβαμε", "ευχαριστουμε", "ваше обращение", "ваша заявка", "ваш запрос",
-	"мы получили", "спасибо за обращение", "ваше письмо получено", "дякуємо", "отримали", "お問い合わせ", "お問合せ", "受け付けました",
-	"受付", "承りました", "已收到", "感谢您", "感謝您", "접수", "문의해 주셔서",
+	"acknowledgement of receipt", "acknowledge receipt", "ihre anfrage", "eingangsbestatigung", "empfangsbestatigung",
+	"wir haben ihre", "ihre nachricht ist eingegangen", "vielen dank fur ihre", "danke fur ihre", "votre demande",
+	"accuse de reception", "nous avons bien recu", "merci de nous avoir contacte", "votre message a bien",
+	"bien ete enregistree", "hemos recibido", "su solicitud", "gracias por contactar", "gracias por su mensaje",
+	"acuse de recibo", "abbiamo ricevuto", "la tua richiesta", "la sua richiesta", "grazie per averci",
+	"conferma di ricezione", "pedido recebido", "recebemos a sua", "recebemos sua", "recebemos o seu",
+	"obrigado por entrar", "obrigado pelo seu contato", "sua solicitacao", "wij hebben uw", "we hebben uw",
+	"we hebben je", "ontvangstbevestiging", "bedankt voor uw", "bedankt voor je", "vi har mottagit", "tack for ditt",
+	"tack for din", "vi har modtaget", "tak for din", "vi har mottatt", "takk for din", "takk for at",
+	"olemme vastaanottaneet", "kiitos viestista", "otrzymalismy", "dziekujemy za", "potwierdzenie otrzymania",
+	"obdrzeli jsme", "dekujeme za", "megkaptuk", "koszonjuk", "am primit", "va multumim", "mesajiniz alindi",
+	"talebiniz", "λαβαμε", "ευχαριστουμε", "ваше обращение", "ваша заявка", "ваш запрос", "мы получили",
+	"спасибо за обращение", "ваше письмо получено", "дякуємо", "отримали", "お問い合わせ", "お問合せ", "受け付けました", "受付", "承りました",
+	"已收到", "感谢您", "感謝您", "접수", "문의해 주셔서", "modtaget din", "modtagelse af din", "mottatt din", "mottatt ditt",
+	"tack for att du", "har tagit emot", "bestatigen wir den eingang", "eingang ihrer", "ist eingegangen",
+	"ist bei uns eingegangen", "aanvraag ontvangen", "bericht ontvangen", "ticket ontvangen", "сообщение получено",
+	"письмо получено", "обращение принято", "zgloszenie zostalo", "zprava byla prijata", "bien recu votre",
+	"hemos recibido su", "abbiamo ricevuto la sua", "ha sido recibid", "foi recebid", "e stato ricevut",
+	"e stata ricevut", "受領", "お受け", "拝受", "thanks so much for your",
 )
 
 // challengers are domains and programs that ask senders to prove themselves.
@@ -198,6 +224,11 @@ var challengeSubjects = newLexicon(
 	"demande d'authentification", "authentification", "confirme su mensaje", "confirme su correo", "confirmacion de",
 	"confirme a mensagem", "confirme seu", "confirmacao de e-mail", "confirmacao de envio", "conferma il messaggio",
 	"conferma la tua", "bevestig uw bericht", "antispam uol", "подтвердите отправку", "подтверждение отправ",
+	"suspect email blocked", "suspect e-mail blocked", "suspected spam", "sender unknown", "unbekannter absender",
+	"expediteur inconnu", "remitente desconocido", "mittente sconosciuto", "remetente desconhecido",
+	"onbekende afzender", "unknown sender", "you must confirm", "confirm your e-mail", "confirm your email",
+	"confirm to deliver", "confirmez votre", "confirmez l'envoi", "bekreft", "bekrafta", "vahvista", "potwierdz",
+	"potvrdte", "erositse meg", "onaylay", "подтвердите",
 )
 
 var challengeTexts = newLexicon(
@@ -220,7 +251,11 @@ var challengeTexts = newLexicon(
 	"jusqu'a votre authentification", "je confirme l'envoi", "recopier le", "para que su mensaje",
 	"para que sua mensagem", "esta confirmacao", "esta confirmacion", "tira-teima", "affinche il suo messaggio",
 	"affinche il tuo messaggio", "perche il tuo messaggio", "om uw bericht af te leveren", "чтобы ваше письмо",
-	"подтвердите, что вы",
+	"подтвердите, что вы", "only from senders i have approved", "list of approved senders", "freigeschaltete absender",
+	"nur freigeschaltete", "noch nicht bekannt", "ungelesen geloscht", "in der warteschlange", "expediteurs autorises",
+	"liste blanche", "remitentes autorizados", "remetentes autorizados", "mittenti autorizzati",
+	"goedgekeurde afzenders", "zatwierdzonych nadawcow", "whitelist", "white list", "lista branca", "lista blanca",
+	"только от известных", "белый список",
 )
 
 // leaving are subjects, and first lines, of people who want no more, folded.
@@ -338,9 +373,76 @@ var yourMessage = newLexicon(
 // ambiguous are wishes that are titles as well.
 var ambiguous = []string{"stop", "remove", "baja", "dar de baja", "cancellazione", "abmeldung", "remover", "signoff", "rezygnacja", "退会", "opt out", "cancellami"}
 
+// machines are words for what no person does, and writings for what a mail is,
+// folded: near each other they say that a program wrote it.
+var (
+	machines = newLexicon(
+		"automatic", "automatically", "automated", "autogenerated", "auto-generated", "machine", "robot",
+		"automatisch", "automatisiert", "maschinell", "automatique", "automatiquement", "automatico", "automatica",
+		"automaticamente", "automatizad", "automatiskt", "automatisk", "automaatti", "automatyczn", "automaticky",
+		"automatick", "automatikus", "automat", "otomatik", "автомат", "αυτοματ", "自動", "自动", "자동",
+	)
+	writings = newLexicon(
+		"message", "mail", "email", "e-mail", "reply", "response", "answer", "acknowledgement", "nachricht", "antwort",
+		"mitteilung", "bestatigung", "reponse", "courriel", "accuse", "mensaje", "correo", "respuesta", "messaggio",
+		"risposta", "mensagem", "resposta", "bericht", "antwoord", "meddelande", "besked", "melding", "svar",
+		"kvittering", "viesti", "vastaus", "wiadomosc", "odpowiedz", "zprava", "odpoved", "uzenet", "valasz", "mesaj",
+		"raspuns", "yanit", "cevap", "ileti", "письм", "сообщени", "ответ", "μηνυμα", "απαντησ", "メール", "返信", "送信",
+		"邮件", "回复", "郵件", "回覆", "메일", "회신", "답장",
+	)
+)
+
+// unread say that nobody reads what is sent to an address, folded.
+var unread = newLexicon(
+	"nobody reads", "no longer read", "not read", "not monitored", "unmonitored", "unattended", "not checked",
+	"no longer checked", "no longer monitored", "not checking", "not be checking", "no longer in use", "not passed on",
+	"nicht mehr gelesen", "nicht gelesen", "nicht mehr abgerufen", "nicht uberwacht", "nicht weitergeleitet",
+	"wird nicht bearbeitet", "n'est plus consulte", "ne consulte pas", "ne consulte plus", "n'est pas consulte",
+	"n'est pas lue", "pas surveille", "ya no consulto", "no consulto", "no se revisa", "no esta atendid",
+	"non e presidiata", "non presidiata", "non viene letta", "non viene piu letta", "nao e monitorad", "nao e lida",
+	"nao monitorad", "niet gelezen", "niet gemonitord", "wordt niet meer gelezen", "lees ik niet", "kan ikke besvares",
+	"kan inte besvaras", "laeses ikke", "leses ikke", "lases inte", "en lue", "ei lueta", "nie odbieram",
+	"nie jest czytan", "nie jest monitorowan", "neni sledovan", "nebude preposlana", "nem olvasom", "bakamayacagim",
+	"okunmamaktadir", "не читаю", "не проверя", "отвечать на него не нужно", "не просматрива", "確認できません", "返信できません",
+	"ご返信いただいても", "请勿回复",
+)
+
+// anybodies greet whoever writes, folded.
+var anybodies = newLexicon(
+	"dear sender", "dear correspondent", "dear emailer", "to whom it may concern", "lieber absender",
+	"sehr geehrter absender", "sehr geehrte absender", "cher expediteur", "estimado remitente", "gentile mittente",
+	"caro remetente", "prezado remetente", "prezado(a)", "estimado/a", "beste afzender", "geachte afzender",
+	"szanowny nadawco", "kedves felado", "tisztelt felado", "vazeny odesilateli", "kare avsandare", "sayin gonderen",
+	"уважаемый отправитель", "αγαπητε αποστολεα",
+)
+
+// receipts are subjects of what says that mail has arrived, folded.
+var receipts = newLexicon(
+	"acknowledgement", "acknowledgment", "receipt of your", "eingangsbestatigung", "empfangsbestatigung",
+	"accuse de reception", "acuse de recibo", "conferma di ricezione", "conferma di ricevimento",
+	"confirmacao de recebimento", "confirmacao de rececao", "ontvangstbevestiging", "kvittering",
+	"mottagningsbekraftelse", "bekraftelse", "bekreftelse", "vastaanottokuittaus", "potwierdzenie",
+	"potvrzeni prijeti", "visszaigazolas", "confirmare de primire", "alindi", "получено", "получении", "принято", "受付",
+	"受領", "受信確認",
+)
+
+// trades are in subjects of what shops send, folded.
+var trades = newLexicon(
+	"order", "bestellung", "auftrag", "commande", "ordine", "bestelling", "zamowien", "objednavk", "rendeles",
+	"siparis", "заказ", "invoice", "rechnung", "facture", "factura", "fattura", "fatura", "factuur", "booking",
+	"buchung", "reservation", "reserva", "prenotazione", "boeking", "payment", "zahlung", "paiement", "ご注文", "注文",
+	"订单", "주문",
+)
+
+// passingOn begin subjects of what somebody passes on, folded.
+var passingOn = []string{"fwd:", "fw:", "wg:", "tr:", "rv:", "vl:", "doorst:", "enc:", "i:", "pd:", "vb:", "vs:"}
+
 // departures say in a subject that somebody is gone for ever, folded.
 var departures = newLexicon(
 	"no longer with", "no longer works", "no longer employed", "has left", "nicht mehr fur uns", "nicht mehr bei uns",
 	"nicht mehr im", "nicht mehr tatig", "ne travaille plus", "ne fait plus partie", "ya no trabaja", "non lavora piu",
-	"nao trabalha mais", "werkt niet meer", "niet meer werkzaam", "nie pracuje", "больше не работает", "退職",
+	"nao trabalha mais", "werkt niet meer", "niet meer werkzaam", "nie pracuje", "больше не работает", "退職", "retired",
+	"has retired", "passed away", "jubilacion", "jubilado", "retraite", "ruhestand", "ausgeschieden", "verstorben",
+	"decede", "fallecid", "pensione", "aposentad", "pensioen", "overleden", "slutat", "sluttet", "na penzi",
+	"desligado", "uit dienst", "left the company", "не работает",
 )
