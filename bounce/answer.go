@@ -60,6 +60,9 @@ func (l *letter) personal() bool {
 	if l.answers() && !strings.HasPrefix(l.subject, "[") && autoWords.begins(bareSubject(l.subject)) != "" && l.Fields.Has("References") {
 		return true
 	}
+	if strings.HasSuffix(l.subject, "の件") || strings.HasSuffix(l.subject, "について") { // "about …"
+		return true
+	}
 	appointment := func(p message.Part) bool { return p.Type == "text/calendar" }
 	return l.Fields.Has("List-Unsubscribe") || slices.ContainsFunc(l.Parts, appointment)
 }
@@ -126,6 +129,9 @@ func bareSubject(subject string) string {
 // written each of them, and not two of them together.
 func (l *letter) hintsInText(s *signs) {
 	opening := Fold(clip(ownWords(clip(l.notice, maxText)), maxOpening))
+	if asks(opening) {
+		s.weight -= hint
+	}
 	s.add(proof, ruleText, autoDeclarations.find(opening))
 	absent := absences.find(clip(opening, maxExcuse))
 	ack := acknowledgements.find(opening)
@@ -138,6 +144,24 @@ func (l *letter) hintsInText(s *signs) {
 	s.add(hint, ruleText, anybodies.find(clip(opening, 80)))
 	if ack != "" || acknowledgements.in(l.subject) {
 		s.add(hint, "from-auto-reply", noReaders.begins(localOf(l.from)))
+	}
+}
+
+// asks reports whether folded text asks something, as programs hardly do, in
+// five words or more.
+func asks(text string) bool {
+	for {
+		question, rest, ok := strings.Cut(text, "?")
+		if !ok {
+			return false
+		}
+		if rest == "" || rest[0] == ' ' {
+			sentence := question[strings.LastIndexAny(question, ".!:?")+1:]
+			if strings.Count(strings.TrimSpace(sentence), " ") >= 4 {
+				return true
+			}
+		}
+		text = rest
 	}
 }
 

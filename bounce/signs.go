@@ -36,7 +36,7 @@ func (s *signs) verdict(r Reason) Verdict {
 	return r.usual(s.rule, s.matched)
 }
 
-func (s *signs) enough() bool { return s.weight >= proof }
+func (s *signs) enough() bool { return s.best >= proof || s.weight >= proof }
 
 // fieldNamed gives the name of the first header field whose name has a phrase
 // of names in it, and its value.
