@@ -134,18 +134,33 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 			return Report{}, false
 		}
 	}
-	about := l.tellsFailure() || late && delays.in(l.subject)
-	switch {
-	case len(hits) == 0 && code == 0 && (points < 3 || !about || !l.daemon() && !l.isBack): // of nobody, with nothing that was said: statistics, parcels, banks
-		return Report{}, false
-	case points < 3 && (len(hits) == 0 || hits[0].rank < rankSaid) && !about:
+	if !l.credible(points, hits, code, late) {
 		return Report{}, false
 	}
-	report := Report{Kind: Bounce, Format: formatOf(l)}
+	report := Report{Kind: Bounce, Format: formatOf(l), Recipients: rd.plainRecipients(l, hits, late)}
 	if late {
 		report.Kind = Delayed
 	}
-	if len(hits) == 0 { // it failed, whoever it was for
+	return report, true
+}
+
+// credible reports whether words of failure are those of a report: what names
+// nobody and repeats no reply may be statistics, a parcel or a bank's.
+func (l *letter) credible(points int, hits []hit, code int, late bool) bool {
+	about := l.tellsFailure() || late && delays.in(l.subject)
+	switch {
+	case len(hits) == 0 && code == 0:
+		return points >= 3 && about && (l.daemon() || l.isBack)
+	case points < 3 && (len(hits) == 0 || hits[0].rank < rankSaid):
+		return about
+	}
+	return true
+}
+
+// plainRecipients makes Recipients of the addresses that a report for people
+// is about. Where it names nobody, it failed, whoever it was for.
+func (rd *Reader) plainRecipients(l *letter, hits []hit, late bool) []Recipient {
+	if len(hits) == 0 {
 		hits = []hit{{start: -1}}
 	}
 	addresses := make([]string, len(hits))
@@ -153,10 +168,11 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 		addresses[i] = h.address
 	}
 	l.about(addresses)
-	for _, h := range hits {
-		report.Recipients = append(report.Recipients, rd.plainRecipient(l, h, len(hits) == 1, late))
+	all := make([]Recipient, len(hits))
+	for i, h := range hits {
+		all[i] = rd.plainRecipient(l, h, len(hits) == 1, late)
 	}
-	return report, true
+	return all
 }
 
 // delivered makes the Report of a delivery that is told in words.

@@ -289,19 +289,8 @@ func (c *compiled) match(s *said) (Match, bool) {
 			return m, false
 		}
 	}
-	if len(c.Codes) > 0 {
-		if !slices.ContainsFunc(c.Codes, s.hasCode) {
-			return m, false
-		}
-		m.Matched = cmp.Or(m.Matched, s.codeText())
-	}
-	if len(c.Status) > 0 {
-		if !slices.ContainsFunc(c.Status, s.hasStatus) {
-			return m, false
-		}
-		if len(c.Words) == 0 {
-			m.Matched = s.status
-		}
+	if !c.matchCodes(s, &m) {
+		return m, false
 	}
 	if len(c.Remote) > 0 && !slices.ContainsFunc(c.Remote, s.from) {
 		return m, false
@@ -320,6 +309,25 @@ func (c *compiled) match(s *said) (Match, bool) {
 	}
 	m.Matched = cmp.Or(m.Matched, s.remote, string(s.stage))
 	return m, true
+}
+
+// matchCodes reports whether the conditions on code and status hold.
+func (c *compiled) matchCodes(s *said, m *Match) bool {
+	if len(c.Codes) > 0 {
+		if !slices.ContainsFunc(c.Codes, s.hasCode) {
+			return false
+		}
+		m.Matched = cmp.Or(m.Matched, s.codeText())
+	}
+	if len(c.Status) > 0 {
+		if !slices.ContainsFunc(c.Status, s.hasStatus) {
+			return false
+		}
+		if len(c.Words) == 0 {
+			m.Matched = s.status
+		}
+	}
+	return true
 }
 
 // found gives what the first of the rule's phrases found in the text.
