@@ -2,7 +2,6 @@ package message
 
 import (
 	"bytes"
-	"html"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -181,71 +180,3 @@ func decode(b []byte, e encoding.Encoding) string {
 
 // charsetReader is for encoded words.
 func charsetReader(name string, in io.Reader) (io.Reader, error) { return charset.Reader(name, in) }
-
-// TextOfHTML gives the text that a reader of HTML sees, roughly: a line for
-// each block, no tags, entities decoded. It takes time that grows with the
-// size alone.
-func TextOfHTML(s string) string {
-	var b strings.Builder
-	b.Grow(len(s) / 2)
-	for s != "" {
-		i := strings.IndexByte(s, '<')
-		if i < 0 {
-			b.WriteString(s)
-			break
-		}
-		b.WriteString(s[:i])
-		s = s[i:]
-		if strings.HasPrefix(s, "<!--") {
-			s = after(s, "-->")
-			continue
-		}
-		end := strings.IndexByte(s, '>')
-		if end < 0 {
-			break
-		}
-		name := tagName(s[1:end])
-		// An address in brackets is no tag.
-		if strings.ContainsRune(s[1:end], '@') && !strings.ContainsAny(s[1:end], " =\"") {
-			b.WriteString(html.EscapeString(s[:end+1]))
-		}
-		s = s[end+1:]
-		switch name {
-		case "style", "script", "title":
-			s = after(s, "</"+name)
-			s = after(s, ">")
-		case "br", "p", "/p", "div", "/div", "tr", "/tr", "li", "/li", "ul", "/ul", "table", "/table", "h1", "/h1", "h2", "/h2", "h3", "/h3", "hr", "pre", "/pre", "blockquote":
-			b.WriteByte('\n')
-		case "td", "/td", "th", "/th":
-			b.WriteByte(' ')
-		}
-	}
-	return strings.ReplaceAll(html.UnescapeString(b.String()), "\u00a0", " ")
-}
-
-// tagName gives the lower-case name of a tag.
-func tagName(tag string) string {
-	i := strings.IndexAny(tag, " \t\r\n")
-	if i >= 0 {
-		tag = tag[:i]
-	}
-	if len(tag) > 12 {
-		return ""
-	}
-	return strings.ToLower(strings.TrimSuffix(tag, "/"))
-}
-
-// after gives what follows the first mark, or nothing. Letter case is ignored.
-func after(s, mark string) string {
-	for {
-		i := strings.IndexByte(s, mark[0])
-		if i < 0 {
-			return ""
-		}
-		s = s[i:]
-		if len(s) >= len(mark) && strings.EqualFold(s[:len(mark)], mark) {
-			return s[len(mark):]
-		}
-		s = s[1:]
-	}
-}

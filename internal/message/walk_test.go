@@ -115,8 +115,21 @@ func TestContentType(t *testing.T) {
 
 func TestTextOfHTML(t *testing.T) {
 	const in = `<html><head><title>no</title><STYLE>p { }</STYLE></head><!-- <p>no --><p>Your&nbsp;mail<br>to &lt;ann@example.org&gt; and <bob@example.org><td>failed`
-	if got, want := message.TextOfHTML(in), "\nYour mail\nto <ann@example.org> and <bob@example.org> failed"; got != want {
+	if got, want := message.TextOfHTML(in), "Your mail\nto <ann@example.org> and <bob@example.org>\tfailed"; got != want {
 		t.Errorf("TextOfHTML = %q, want %q", got, want)
+	}
+}
+
+func TestTextOfHTMLIsLaidOutAsAReaderSeesIt(t *testing.T) {
+	for in, want := range map[string]string{
+		"<p>by writing to\n ann@example.org</p>\n<p>Bye</p>":                                   "by writing to ann@example.org\n\nBye\n\n",
+		"<table><tr><th>Reason</th>\n<td> gone </td></tr><tr><td></td><td>x</td></tr></table>": "Reason\tgone\nx\n\n",
+		"<pre>550 no\n  such user</pre>end":                                                    "550 no\n  such user\nend",
+		"<div>one</div>\n<div>two</div>":                                                       "one\ntwo\n",
+	} {
+		if got := message.TextOfHTML(in); got != want {
+			t.Errorf("TextOfHTML(%q) = %q, want %q", in, got, want)
+		}
 	}
 }
 
