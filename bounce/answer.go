@@ -21,7 +21,7 @@ func (rd *Reader) autoReplyFirst(l *letter) (Report, bool) {
 	if !l.personal() {
 		l.declaredInSubject(&s)
 	}
-	if !s.enough() && !l.daemon() && !l.list() {
+	if !s.enough() && !l.daemon() && !l.list() && !l.tellsFailure() {
 		l.declaredInHeader(&s)
 	}
 	return l.answer(AutoReply, s), s.enough()
@@ -41,9 +41,12 @@ func (rd *Reader) autoReply(l *letter) (Report, bool) {
 	}
 	if !l.personal() {
 		l.declaredInSubject(&s)
+		s.add(proof, ruleText, autoDeclarations.find(l.ownOpening()))
 		l.hintsInHeader(&s)
-		l.hintsInText(&s)
-		l.hintsInSubject(&s)
+		if !l.byHand() {
+			l.hintsInText(&s)
+			l.hintsInSubject(&s)
+		}
 	}
 	return l.answer(AutoReply, s), s.enough()
 }
@@ -60,7 +63,7 @@ func (l *letter) personal() bool {
 	if l.answers() && !strings.HasPrefix(l.subject, "[") && autoWords.begins(bareSubject(l.subject)) != "" && l.Fields.Has("References") {
 		return true
 	}
-	if strings.HasSuffix(l.subject, "の件") || strings.HasSuffix(l.subject, "について") { // "about …"
+	if !l.answers() && (strings.HasSuffix(l.subject, "の件") || strings.HasSuffix(l.subject, "について")) { // "about …"
 		return true
 	}
 	appointment := func(p message.Part) bool { return p.Type == "text/calendar" }
@@ -125,14 +128,23 @@ func bareSubject(subject string) string {
 	}
 }
 
+// ownOpening gives the first words of a text above what it quotes, folded.
+func (l *letter) ownOpening() string {
+	return Fold(clip(ownWords(clip(l.notice, maxText)), maxOpening))
+}
+
+// byHand reports whether somebody answers with a program that only people use.
+func (l *letter) byHand() bool {
+	return l.answers() && handhelds.in(Fold(l.Fields.Get("X-Mailer")+" "+l.Fields.Get("User-Agent")))
+}
+
 // hintsInText adds what the first words of a text say. People could have
 // written each of them, and not two of them together.
 func (l *letter) hintsInText(s *signs) {
-	opening := Fold(clip(ownWords(clip(l.notice, maxText)), maxOpening))
+	opening := l.ownOpening()
 	if asks(opening) {
 		s.weight -= hint
 	}
-	s.add(proof, ruleText, autoDeclarations.find(opening))
 	absent := absences.find(clip(opening, maxExcuse))
 	ack := acknowledgements.find(opening)
 	s.add(hint, ruleText, cmp.Or(absent, ack))
@@ -142,13 +154,19 @@ func (l *letter) hintsInText(s *signs) {
 	s.add(hint, ruleText, machines.near(opening, writings))
 	s.add(hint, ruleText, unread.find(opening))
 	s.add(hint, ruleText, anybodies.find(clip(opening, 80)))
+	if absent != "" {
+		s.add(hint, ruleText, substitutes.find(opening))
+	}
+	if ack != "" && !l.answers() {
+		s.add(hint, ruleText, soon.find(opening))
+	}
 	if ack != "" || acknowledgements.in(l.subject) {
 		s.add(hint, "from-auto-reply", noReaders.begins(localOf(l.from)))
 	}
 }
 
 // asks reports whether folded text asks something, as programs hardly do, in
-// five words or more.
+// four words or more.
 func asks(text string) bool {
 	for {
 		question, rest, ok := strings.Cut(text, "?")
@@ -157,7 +175,7 @@ func asks(text string) bool {
 		}
 		if rest == "" || rest[0] == ' ' {
 			sentence := question[strings.LastIndexAny(question, ".!:?")+1:]
-			if strings.Count(strings.TrimSpace(sentence), " ") >= 4 {
+			if strings.Count(strings.TrimSpace(sentence), " ") >= 3 {
 				return true
 			}
 		}
@@ -179,7 +197,7 @@ func (l *letter) hintsInSubject(s *signs) {
 	case l.answers():
 		s.add(hint, ruleSubject, departures.find(subject))
 	default:
-		s.add(hint, ruleSubject, cmp.Or(topicOf(subject), departures.find(subject)))
+		s.add(hint, ruleSubject, cmp.Or(topicOf(subject), departures.find(subject), unread.find(subject), movedTo.begins(subject)))
 	}
 	switch {
 	case trades.in(subject): // orders are acknowledged as well
@@ -199,13 +217,18 @@ func topicOf(subject string) string {
 	topic := autoTopics.begins(subject)
 	rest := strings.TrimSpace(subject[len(topic):])
 	switch {
-	case topic != "" && (len(rest) < maxTopic || strings.ContainsAny(subject, "0123456789") || strings.ContainsAny(rest[:1], ":-([|/") || strings.HasSuffix(topic, ":") ||
+	case topic != "" && (len(rest) < maxTopic || strings.ContainsAny(subject, "0123456789") || strings.ContainsAny(rest[:1], ":-([|/") || strings.HasSuffix(topic, ":") || slices.Contains(untils, firstWord(rest)) ||
 		slices.ContainsFunc(answerMarks, func(m string) bool { return strings.HasPrefix(rest, m) })):
 		return topic
 	case len(subject) < 2*maxTopic || len(subject) < 3*maxTopic && strings.ContainsAny(subject, "0123456789"): // "Urlaub bis 3.8."
 		return absences.find(subject)
 	}
 	return ""
+}
+
+func firstWord(text string) string {
+	word, _, _ := strings.Cut(text, " ")
+	return word
 }
 
 // hintsInHeader adds fields that other programs set as well.

@@ -16,9 +16,10 @@ type hit struct {
 // How much an address looks like that of a recipient.
 const (
 	rankOther  = 1 // anywhere
-	rankSaid   = 2 // in a dialogue with the next host
-	rankPhrase = 3 // behind words such as "recipient:"; before words on its line
-	rankAlone  = 4 // at the start of a line, with nothing or a reason behind it
+	rankTo     = 2 // where the header of the message is repeated
+	rankSaid   = 3 // in a dialogue with the next host
+	rankPhrase = 4 // behind words such as "recipient"; before words on its line
+	rankAlone  = 5 // at the start of a line, with nothing or a reason behind it
 )
 
 // maxHits bounds the recipients of a report for people.
@@ -44,11 +45,17 @@ func (l *letter) recipients() []hit {
 		}
 		return out
 	}
+	if in := l.inSubject(); in != "" {
+		return []hit{{address: in, rank: rankOther, start: -1}}
+	}
 	best := 0
 	for _, h := range hits {
 		if !l.own(h) {
 			best = max(best, h.rank)
 		}
+	}
+	if to := l.sentTo(); best > 0 && best <= rankTo && len(to) == 1 && l.mentions(to[0]) { // the header that came back knows better
+		return []hit{{address: to[0], rank: rankOther, start: -1}}
 	}
 	var out []hit
 	for _, h := range hits {
@@ -68,6 +75,45 @@ func (l *letter) recipients() []hit {
 	return out
 }
 
+// mentions reports whether the notice names an address, with its domain or
+// without any.
+func (l *letter) mentions(address string) bool {
+	text, local := strings.ToLower(l.notice), localOf(address)
+	if strings.Contains(text, strings.ToLower(address)) {
+		return true
+	}
+	for {
+		i := strings.Index(text, local)
+		if i < 0 {
+			return false
+		}
+		before, after := text[:i], text[i+len(local):]
+		if (before == "" || !localByte(before[len(before)-1])) && (after == "" || after[0] != '@' && !localByte(after[0])) {
+			return true
+		}
+		text = after
+	}
+}
+
+// inSubject gives the only address in a subject that tells of a failure, or "".
+func (l *letter) inSubject() string {
+	in := allAddresses(l.Fields.Text("Subject"), 2)
+	if len(in) == 1 && strings.Contains(in[0][len(localOf(in[0])):], ".") && l.tellsFailure() && !l.own(hit{address: in[0]}) {
+		return in[0]
+	}
+	return ""
+}
+
+// sentTo gives whom the message was for that came back, at most two of them: by
+// its header, or by what the notice repeats of that.
+func (l *letter) sentTo() []string {
+	to := allAddresses(l.returned.Get("To"), 2)
+	if len(to) == 0 {
+		to = allAddresses(repeatedTo(l.whole), 2)
+	}
+	return slices.DeleteFunc(to, func(a string) bool { return l.own(hit{address: a}) })
+}
+
 // addressee falls back to the address in the subject, then to the sender's own
 // where a report names no other, then to the only one that the returned message
 // was for.
@@ -82,21 +128,18 @@ func (l *letter) addressee(hits []hit) []hit {
 			return []hit{h}
 		}
 	}
-	to := allAddresses(l.returned.Get("To"), 2)
-	if len(to) == 0 {
-		to = allAddresses(repeatedTo(l.notice), 2)
-	}
-	if len(to) == 1 {
+	if to := l.sentTo(); len(to) == 1 {
 		return []hit{{address: to[0], rank: rankOther, start: -1}}
 	}
 	return nil
 }
 
-// repeatedTo gives the line of a text that repeats the header's To field.
+// repeatedTo gives the line of a text that repeats the header's To field, in
+// any language.
 func repeatedTo(text string) string {
 	for line := range strings.Lines(clip(text, maxText)) {
-		if line = strings.TrimSpace(line); hasPrefixFold(line, "to:") {
-			return line
+		if label, rest := labelled(strings.TrimLeft(line, "> \t")); slices.Contains(toLabels, label) && strings.Contains(rest, "@") {
+			return rest
 		}
 	}
 	return ""
@@ -118,14 +161,14 @@ func failedRecipients(l *letter) []string {
 // own reports whether an address is of whoever reports or is reported to.
 func (l *letter) own(h hit) bool {
 	a := strings.ToLower(h.address)
-	if a == l.from || slices.Contains(l.to, a) {
+	if a == l.from || slices.Contains(l.to, a) || slices.Contains(l.writers, a) {
 		return true
 	}
-	switch localOf(a) {
-	case "mailer-daemon", "postmaster", "abuse":
+	switch local := localOf(a); {
+	case local == "mailer-daemon", local == "postmaster", local == "abuse":
 		return true
-	case "support", "helpdesk": // where one may ask, unless it stands where recipients do
-		return h.rank < rankPhrase
+	case h.rank < rankAlone: // where one may ask, unless it stands where recipients do
+		return slices.Contains(helpers, local)
 	}
 	return false
 }
@@ -133,21 +176,35 @@ func (l *letter) own(h hit) bool {
 // scan ranks the addresses of a text.
 func scan(text string) []hit {
 	var hits []hit
-	above := "" // the line without an address before this one
+	above := ""     // the line without an address before this one
+	closed := false // somebody has said goodbye: what follows is his own address
+	within := false // this line goes on what the one above it says
 	end := 0
 	for line := range strings.Lines(text) {
 		start := end
 		end += len(line)
+		trimmed := strings.TrimSpace(line)
+		named := strings.IndexByte(line, '@') >= 0
 		switch {
 		case len(line) > maxLine || len(hits) >= maxHits:
-		case strings.IndexByte(line, '@') >= 0:
-			hits = scanLine(hits, line, start, rankBelow(above))
-		case strings.TrimSpace(line) != "":
+		case named:
+			most := rankBelow(above)
+			if closed || within && slices.Contains(helpers, localOf(firstAddress(line))) {
+				most = min(most, rankOther)
+			}
+			hits = scanLine(hits, line, start, most)
+		case trimmed != "":
 			above = line
+			closed = len(trimmed) < maxGoodbye && !strings.HasSuffix(trimmed, ":") && (closed || trimmed == "--" || goodbyes.begins(Fold(trimmed)) != "")
 		}
+		within = trimmed != "" && !named && !strings.HasSuffix(trimmed, ":")
 	}
 	return hits
 }
+
+// maxGoodbye is how long a line may be that says goodbye, or follows one, in
+// octets: longer ones begin something new.
+const maxGoodbye = 70
 
 // maxLine is how long a line may be that is looked at for recipients.
 const maxLine = 2000
@@ -182,17 +239,14 @@ func rankBelow(line string) int {
 			return 0
 		}
 	}
+	if movedTo.in(folded) && strings.HasSuffix(strings.TrimSpace(line), ":") { // where somebody is instead
+		return 0
+	}
 	if strings.HasSuffix(strings.TrimSpace(line), ":") && received.in(folded) && !denials.in(folded) {
 		return rankOther
 	}
 	return rankAlone
 }
-
-// headerNames begin lines that repeat the header of the message.
-var headerNames = []string{"to", "cc", "from", "subject", "date", "sent", "message-id", "reply-to", "return-path", "received", "sender", "mail from", "message id", "in-reply-to", "references", "x-mailer"}
-
-// phrases stand before a recipient, folded, at the end of what precedes it.
-var phrases = []string{"recipient", "recipients", "recipient address", "recipient(s)", "addressed to", "deliver to", "delivered to", "deliver mail to", "deliver message to", "deliver your message to", "delivering your mail to", "message to", "mail to", "email to", "delivery to", "delivery failed", "undeliverable to", "user", "userid", "attempts", "mailbox", "account", "delivering your message to", "be delivered to", "email address", "email address :", "failed to deliver to", "size", "is full", "permanent errors", "size limit for", "full", "sent to", "find user", "quota violation for", "contact", "rcpt to", "final recipient", "the address", "unknown", "address", "addresses", "following"}
 
 // rankIn ranks the address at s to e of a line.
 func rankIn(line string, s, e int) int {
@@ -207,8 +261,11 @@ func rankIn(line string, s, e int) int {
 		return rankPhrase
 	}
 	folded := Fold(lead)
-	for _, h := range headerNames {
-		if strings.HasPrefix(folded, h) && strings.HasPrefix(strings.TrimSpace(folded[len(h):]), ":") {
+	if label, _ := labelled(line); label != "" {
+		switch {
+		case slices.Contains(toLabels, label):
+			return rankTo
+		case slices.Contains(headerNames, label):
 			return 0
 		}
 	}
@@ -229,6 +286,17 @@ func rankIn(line string, s, e int) int {
 		}
 	}
 	return rankOther
+}
+
+// labelled cuts a line behind the label that it begins with: what stands before
+// a colon or, in the row of a table, before the next cell. The label is folded;
+// it is "" where the line has none.
+func labelled(line string) (label, rest string) {
+	i := strings.IndexAny(line, ":\t")
+	if i <= 0 || i > maxLabel {
+		return "", line
+	}
+	return strings.Trim(Fold(line[:i]), "-*#>| "), line[i+1:]
 }
 
 // quoted reports whether a line begins as a quotation does, rather than as what

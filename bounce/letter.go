@@ -14,6 +14,7 @@ type letter struct {
 	from     string   // address of From, lower case
 	name     string   // From as people see it, folded
 	to       []string // addresses this was sent to, lower case
+	writers  []string // addresses of who wrote the message that came back, lower case
 	subject  string   // folded
 	notice   string   // text for people, up to the message that came back
 	whole    string   // text for people with what follows it
@@ -78,6 +79,9 @@ func layOut(m message.Mail) *letter {
 		plain = markup
 	}
 	l.read(strings.Join(plain, "\n\n"))
+	for _, name := range []string{"From", "Sender", "Reply-To", "Return-Path", "Errors-To"} {
+		l.writers = append(l.writers, allAddresses(strings.ToLower(l.returned.Get(name)), 2)...)
+	}
 	return l
 }
 

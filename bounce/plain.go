@@ -59,7 +59,17 @@ func (l *letter) countRobot() int {
 
 // tellsFailure reports whether the subject says that mail was not delivered.
 func (l *letter) tellsFailure() bool {
-	return failures.in(l.subject) || missed(l.subject) && !l.list()
+	return failures.in(l.subject) || !l.list() && (missed(l.subject) || mails.near(l.subject, refused) != "")
+}
+
+// tellsMore reports whether the text makes a sentence of words for mail and for
+// what did not happen to it, in what no person sent: people make such
+// sentences as well.
+func (l *letter) tellsMore() bool {
+	if !l.isBack && !l.null() && !l.Fields.Has("Auto-Submitted") && !l.tellsFailure() {
+		return false
+	}
+	return missed(l.text()) || mails.near(l.text(), refused) != ""
 }
 
 // missed reports whether folded text makes a sentence of words for mail, for
@@ -118,11 +128,11 @@ func (l *letter) delayed() bool {
 // less of the other.
 func (rd *Reader) plainReport(l *letter) (Report, bool) {
 	points := l.robot()
-	if points < 2 || l.forwarded() || l.composed() {
+	if points < 2 || l.forwarded() || l.composed() || l.ofNoMail() {
 		return Report{}, false
 	}
 	text := l.text()
-	failed := failures.in(text) || l.tellsFailure() || missed(text)
+	failed := failures.in(text) || l.tellsFailure() || l.tellsMore()
 	late := l.delayed()
 	hits := l.recipients()
 	code, _ := findReply(clip(l.notice, maxText))
@@ -144,13 +154,30 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 	return report, true
 }
 
+// ofNoMail reports whether what failed is a parcel, or a bait for whoever reads
+// this: nobody is told, by somebody who wants an answer, that his own mailbox
+// refused his mail.
+func (l *letter) ofNoMail() bool {
+	if l.isBack || l.null() {
+		return false
+	}
+	if parcels.in(l.subject) || parcels.in(l.opening()) {
+		return !l.daemon()
+	}
+	path := strings.Trim(strings.ToLower(l.Fields.Get("Return-Path")), "<> ")
+	hits := l.hits()
+	others := slices.ContainsFunc(hits, func(h hit) bool { return !slices.Contains(l.to, strings.ToLower(h.address)) })
+	return path == l.from && len(hits) > 0 && !others
+}
+
 // credible reports whether words of failure are those of a report: what names
 // nobody and repeats no reply may be statistics, a parcel or a bank's.
 func (l *letter) credible(points int, hits []hit, code int, late bool) bool {
 	about := l.tellsFailure() || late && delays.in(l.subject)
+	said := about || l.tellsMore()
 	switch {
 	case len(hits) == 0 && code == 0:
-		return points >= 3 && about && (l.daemon() || l.isBack)
+		return points >= 3 && (l.daemon() && said || l.isBack && about)
 	case points < 3 && (len(hits) == 0 || hits[0].rank < rankSaid):
 		return about
 	}

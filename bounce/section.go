@@ -116,8 +116,8 @@ func stated(text string) string {
 	end := 0
 	for line := range strings.Lines(text) {
 		end += len(line)
-		label, cause, ok := strings.Cut(line, ":")
-		if !ok || len(label) > maxLabel || !slices.Contains(causes, strings.Trim(Fold(label), "-*#>| ")) {
+		label, cause := labelled(strings.TrimLeft(line, " \t"))
+		if !slices.Contains(causes, label) {
 			continue
 		}
 		rest := strings.TrimLeft(text[end:], "\r\n")

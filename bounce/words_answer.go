@@ -51,7 +51,10 @@ var autoTopics = newLexicon(
 	"na dovolenke", "szabadsagon", "concediu", "in concediu", "izinde", "izinli", "yillik izin", "tatil", "απουσια",
 	"αδεια", "αποντα", "schulferien", "betriebsferien", "betriebsurlaub", "schliesszeit", "congé", "absence",
 	"fermeture", "chiusura", "cierre", "closed", "we are closed", "office closed", "school closed", "holiday",
-	"holidays", "parental leave", "sabbatical", "mutterschutz", "休業", "休暇", "휴가", "부재", "休假",
+	"holidays", "parental leave", "sabbatical", "mutterschutz", "休業", "休暇", "휴가", "부재", "休假", "on parental leave",
+	"on maternity leave", "on sick leave", "on annual leave", "praxisurlaub", "praxis geschlossen", "urlaubszeit",
+	"sommerpause", "weihnachtspause", "poissaoloilmoitus", "poissaolo", "licenca", "ausencia por",
+	"fermeture annuelle", "conges annuels", "kesaloma", "sommerferie", "sommarstangt", "stangt",
 )
 
 // answerMarks begin the subjects of answers and of what is passed on, folded.
@@ -156,7 +159,9 @@ var absences = newLexicon(
 	"deceduto", "in pensione", "aposentad", "falecid", "met pensioen", "gepensioneerd", "overleden", "na emerytur",
 	"nie zyje", "i pension", "på pension", "pensjonert", "elakkeel", "nyugdij", "emekli", "на пенси", "скончал",
 	"не работает до", "no forma parte", "ha dejado", "a quitte", "nao faz mais parte", "non fa piu parte",
-	"uit dienst", "har sluttet", "on parental", "rejse", "除く", "おりません",
+	"uit dienst", "har sluttet", "on parental", "rejse", "除く", "おりません", "afastad", "licenca medica", "palaan toihin",
+	"toissa jalleen", "no forma parte", "dejado de trabajar", "geschaftsaufgabe", "bereitschaftsdienst",
+	"have moved on", "left my position", "weg ben", "dit adres vervalt", "andere provider",
 )
 
 // acknowledgements say that something has arrived and that somebody will look
@@ -191,7 +196,12 @@ var acknowledgements = newLexicon(
 	"ist bei uns eingegangen", "aanvraag ontvangen", "bericht ontvangen", "ticket ontvangen", "сообщение получено",
 	"письмо получено", "обращение принято", "zgloszenie zostalo", "zprava byla prijata", "bien recu votre",
 	"hemos recibido su", "abbiamo ricevuto la sua", "ha sido recibid", "foi recebid", "e stato ricevut",
-	"e stata ricevut", "受領", "お受け", "拝受", "thanks so much for your",
+	"e stata ricevut", "受領", "お受け", "拝受", "thanks so much for your", "thanks for your mail", "thanks for emailing",
+	"thank you for emailing", "thank you for mailing", "thanks for dropping", "thanks for getting",
+	"nog wel ontvangen", "is ontvangen", "danke fur deine", "vielen dank fur deine", "merci pour votre message",
+	"merci de votre message", "gracias por escribir", "gracias por su correo", "grazie per la sua",
+	"grazie per averci scritto", "obrigad * pelo seu", "dank voor uw", "tak for din mail", "takk for din e-post",
+	"kiitos yhteydenotosta",
 )
 
 // challengers are domains and programs that ask senders to prove themselves.
@@ -228,7 +238,8 @@ var challengeSubjects = newLexicon(
 	"expediteur inconnu", "remitente desconocido", "mittente sconosciuto", "remetente desconhecido",
 	"onbekende afzender", "unknown sender", "you must confirm", "confirm your e-mail", "confirm your email",
 	"confirm to deliver", "confirmez votre", "confirmez l'envoi", "bekreft", "bekrafta", "vahvista", "potwierdz",
-	"potvrdte", "erositse meg", "onaylay", "подтвердите",
+	"potvrdte", "erositse meg", "onaylay", "подтвердите", "mail wartet", "nachricht wartet", "message * waiting",
+	"en attente", "in wacht",
 )
 
 var challengeTexts = newLexicon(
@@ -255,7 +266,9 @@ var challengeTexts = newLexicon(
 	"nur freigeschaltete", "noch nicht bekannt", "ungelesen geloscht", "in der warteschlange", "expediteurs autorises",
 	"liste blanche", "remitentes autorizados", "remetentes autorizados", "mittenti autorizzati",
 	"goedgekeurde afzenders", "zatwierdzonych nadawcow", "whitelist", "white list", "lista branca", "lista blanca",
-	"только от известных", "белый список",
+	"только от известных", "белый список", "liste bekannter absender", "falls sie ein mensch", "if you are a human",
+	"si vous etes un humain", "in den betreff", "in the subject line to", "dans l'objet", "en el asunto",
+	"nell'oggetto", "no assunto", "in het onderwerp",
 )
 
 // leaving are subjects, and first lines, of people who want no more, folded.
@@ -404,7 +417,10 @@ var unread = newLexicon(
 	"kan inte besvaras", "laeses ikke", "leses ikke", "lases inte", "en lue", "ei lueta", "nie odbieram",
 	"nie jest czytan", "nie jest monitorowan", "neni sledovan", "nebude preposlana", "nem olvasom", "bakamayacagim",
 	"okunmamaktadir", "не читаю", "не проверя", "отвечать на него не нужно", "не просматрива", "確認できません", "返信できません",
-	"ご返信いただいても", "请勿回复",
+	"ご返信いただいても", "请勿回复", "read or replied to", "nicht mehr beantwortet", "werden nicht beantwortet",
+	"won't be reading", "will not be reading", "not be reading", "nao tenho acesso", "sem acesso", "sin acceso",
+	"sans acces", "senza accesso", "geen toegang", "ohne zugriff", "utan tillgang", "uden adgang", "no access",
+	"limited access",
 )
 
 // anybodies greet whoever writes, folded.
@@ -415,6 +431,36 @@ var anybodies = newLexicon(
 	"szanowny nadawco", "kedves felado", "tisztelt felado", "vazeny odesilateli", "kare avsandare", "sayin gonderen",
 	"уважаемый отправитель", "αγαπητε αποστολεα",
 )
+
+// substitutes say whom to ask instead, folded.
+var substitutes = newLexicon(
+	"urgent", "emergency", "please contact", "please direct", "please write to", "please email", "instead", "dringend",
+	"eilig", "vertretung", "vertritt", "wenden sie sich", "ansprechpartner", "en cas d'urgence", "urgence",
+	"veuillez contacter", "contactez", "vous adresser", "urgencia", "urgente", "dirijanse", "dirigirse", "dirijase",
+	"contacte con", "urgenze", "rivolgersi", "contattare", "fale com", "contate", "contatar", "dringende", "spoed",
+	"neem contact", "pilnych", "pilne", "prosze o kontakt", "bradskande", "akuta", "kontakta", "hastende", "haster",
+	"kontakt", "kiireellis", "surgos", "halaszthatatlan", "forduljon", "contactati", "acil", "срочн", "обращайтесь",
+	"замещает", "επειγον", "緊急", "お急ぎ", "後任", "代わりに", "紧急", "请联系", "긴급", "급한",
+)
+
+// soon say when somebody will answer, folded.
+var soon = newLexicon(
+	"get back to you", "aim to answer", "aim to respond", "answer within", "respond within", "reply within",
+	"working days", "as soon as possible", "as soon as we can", "so schnell wie moglich", "schnellstmoglich",
+	"zeitnah", "baldmoglichst", "werktagen", "plus brefs delais", "plus vite possible", "jours ouvres",
+	"a la mayor brevedad", "lo antes posible", "dias habiles", "quanto prima", "al piu presto", "giorni lavorativi",
+	"o mais breve", "dias uteis", "zo spoedig mogelijk", "zo snel mogelijk", "werkdagen", "snarast", "sa snart",
+	"arbetsdagar", "hurtigst muligt", "hverdage", "snarest", "virkedager", "mahdollisimman pian", "arkipaivan",
+	"jak najszybciej", "dni roboczych", "co nejdrive", "pracovnich dn", "mihamarabb", "munkanap", "cat mai curand",
+	"zile lucratoare", "en kisa surede", "is gunu", "ближайшее время", "рабочих дн", "折り返し", "順次", "営業日", "尽快", "工作日",
+	"빠른 시일",
+)
+
+// untils stand between a word for absence and a date, folded.
+var untils = []string{"until", "till", "from", "bis", "vom", "ab", "jusqu", "du", "hasta", "del", "fino", "dal", "ate", "de", "tot", "van", "t/m", "til", "fra", "till", "fran", "do", "od", "ig", "pana", "до", "с", "μεχρι", "まで"}
+
+// handhelds are programs by which only people write, folded.
+var handhelds = newLexicon("iphone mail", "ipad mail", "apple mail", "thunderbird", "k-9 mail", "android", "mutt", "alpine", "claws mail")
 
 // receipts are subjects of what says that mail has arrived, folded.
 var receipts = newLexicon(

@@ -6,9 +6,13 @@ package bounce
 // robots are local parts of mail systems.
 var robots = []string{
 	"smtp", "mailagent", "mail-agent", "mail_agent", "mailer-daemon", "mailerdaemon", "mailer_daemon", "mail-daemon",
-	"postmaster", "post_master", "mdaemon", "ndr", "mail.delivery.system", "mail-delivery", "mailsystem",
+	"postmaster", "post_master", "mdaemon", "ndr", "ndn", "mail.delivery.system", "mail-delivery", "mailsystem",
 	"mail-system", "mail_system", "mmdf", "posta-certificata", "symantec_antivirus_for_smtp_gateways",
-	"e500_smtp_mail_service", "mailadmin", "maildelivery", "dsn", "double-bounce", "mailadministrator",
+	"e500_smtp_mail_service", "mailadmin", "maildelivery", "dsn", "double-bounce", "mailadministrator", "mailmarshal",
+	"nospamproxy", "mailgate", "mailguard", "mailscanner", "mailsecurity", "mailfilter", "mail-filter", "spamfilter",
+	"spam-filter", "antispam", "antivirus", "virusscanner", "mailgateway", "mail-gateway", "scanmail", "interscan",
+	"mimesweeper", "mailsweeper", "nondelivery", "non-delivery", "undeliverable", "unzustellbar", "no-entregado",
+	"correo-no-entregado", "non-remis", "onbestelbaar",
 }
 
 // robotNames are in the names that mail systems give themselves, folded.
@@ -90,6 +94,23 @@ var mails = newLexicon(
 	"mesaj", "e-posta", "ileti", "сообщени", "письм", "μηνυμα", "メール", "メッセージ", "邮件", "郵件", "메일",
 )
 
+// refused are words for what somebody did to mail that he did not want, folded.
+var refused = newLexicon(
+	"rejected", "refused", "blocked", "returned", "declined", "abgewiesen", "abgelehnt", "zuruckgewiesen",
+	"zuruckweisung", "blockiert", "refuse", "rejete", "bloque", "rechazad", "bloquead", "devuelt", "rifiutat",
+	"respint", "bloccat", "rejeitad", "recusad", "devolvid", "geweigerd", "geblokkeerd", "teruggestuurd", "odrzucon",
+	"zablokowan", "zwrocon", "odmitnut", "vracen", "avvisat", "nekat", "returnerat", "afvist", "avvist", "blokkert",
+	"hylatty", "palautettu", "visszautasit", "elutasit", "respins", "reddedil", "iade edil", "отклонен", "отвергнут",
+	"заблокирован", "возвращен", "απορριφ", "拒否", "拒絶", "ブロック", "拒绝", "拒收", "退回", "거부", "차단", "반송",
+)
+
+// parcels are what else could not be delivered, folded.
+var parcels = newLexicon(
+	"parcel", "package", "shipment", "courier", "paket", "sendung", "colis", "paquete", "pacco", "spedizione",
+	"encomenda", "pakket", "pakje", "paczk", "przesylk", "balik", "zasilk", "csomag", "paketti", "pakke", "colet",
+	"kargo", "посылк", "отправлени", "δεμα", "荷物", "小包", "包裹", "快递", "택배",
+)
+
 // delays are what notices of a delay say, folded.
 var delays = newLexicon(
 	"has not yet been delivered", "not yet been delivered", "warning: message", "delayed", "delivery is delayed",
@@ -155,7 +176,10 @@ var asides = []string{
 // received are what heads the addresses that a message arrived at, folded.
 var received = newLexicon(
 	"succeeded", "successful", "successfully", "were delivered", "was delivered", "been delivered to", "erfolgreich",
-	"wurde zugestellt", "ont ete remis", "a ete remis",
+	"wurde zugestellt", "ont ete remis", "a ete remis", "har fatt meldingen", "har fatt", "har mottatt",
+	"har mottagit", "har modtaget", "recibieron", "han recibido", "ont recu", "ricevuto", "receberam",
+	"hebben ontvangen", "otrzymali", "erhalten", "vastaanottivat", "got the message", "received the message",
+	"no problem",
 )
 
 // denials take it back.
@@ -170,7 +194,13 @@ var markers = newLexicon(
 	"lines of your", "included is a copy", "summary of the undelivered", "mensaje original", "message d'origine",
 	"message original", "ursprungliche nachricht", "originalnachricht", "kopie der nachricht", "kopie ihrer nachricht",
 	"messaggio originale", "mensagem original", "oorspronkelijk bericht", "oryginalna wiadomosc", "исходное сообщение",
-	"копия", "元のメール", "以下のメール本文",
+	"копия", "元のメール", "以下のメール本文", "opprinnelig melding", "oprindelig meddelelse", "oprindelig besked",
+	"ursprungligt meddelande", "alkuperainen viesti", "puvodni zprava", "eredeti uzenet", "mesajul original",
+	"antetul mesajului", "orijinal ileti", "orijinal mesaj", "αρχικο μηνυμα", "원본 메", "원본메", "原始邮件", "原邮件", "原始郵件",
+	"kopie van de kopregels", "kopie van het bericht", "kopia wiadomosci", "kopie zpravy", "kopi af", "kopi av",
+	"kopia av", "copie du message", "copia del mensaje", "copia del messaggio", "copia da mensagem",
+	"en-tetes du message", "kopfzeilen", "intestazioni", "encabezados", "cabecalhos", "kopregels", "naglowki",
+	"元のメッセージ", "以下は送信",
 )
 
 // formats are signs of systems whose reports are for people, folded. They name
@@ -246,3 +276,53 @@ var causes = []string{
 
 // whom is in lines above the names of recipients, folded.
 var whom = newLexicon("recipient", "recipients", "following", "user", "users", "empfanger", "destinataire", "destinatari", "utilisateur", "usuari", "ontvanger", "benutzer", "utenti")
+
+// headerNames are labels of lines that repeat the header of the message, folded.
+var headerNames = []string{
+	"from", "subject", "date", "sent", "message-id", "reply-to", "return-path", "received", "sender", "mail from",
+	"message id", "in-reply-to", "references", "x-mailer", "cc", "von", "absender", "betreff", "datum", "gesendet",
+	"antwort an", "de", "expediteur", "objet", "envoye", "envoye le", "repondre a", "remitente", "asunto", "fecha",
+	"enviado", "responder a", "da", "mittente", "oggetto", "data", "inviato", "rispondi a", "remetente", "assunto",
+	"van", "afzender", "onderwerp", "verzonden", "fran", "avsandare", "amne", "skickat", "fra", "afsender", "avsender",
+	"emne", "sendt", "lahettaja", "aihe", "od", "nadawca", "temat", "odesilatel", "predmet", "felado", "targy",
+	"de la", "expeditor", "subiect", "kimden", "gonderen", "konu", "от", "отправитель", "тема", "дата", "από", "θεμα",
+	"差出人", "送信者", "件名", "日時", "发件人", "主题", "寄件者", "보낸 사람", "제목",
+}
+
+// toLabels are labels of lines that say whom the message was for, folded.
+var toLabels = []string{
+	"to", "an", "a", "para", "aan", "til", "till", "do", "komu", "adresat", "cimzett", "catre", "kime", "alici",
+	"кому", "получатель", "προς", "宛先", "收件人", "받는 사람", "vastaanottaja", "destinataire", "destinatario", "empfanger",
+	"ontvanger", "mottagare", "modtager", "mottaker", "odbiorca", "prijemce",
+}
+
+// helpers are local parts of where one may ask, which people have as well.
+var helpers = []string{
+	"support", "helpdesk", "help", "hilfe", "servicedesk", "service-desk", "service", "kundenservice", "kundendienst",
+	"kundeservice", "kundtjanst", "klantenservice", "serviceclient", "service-client", "assistance", "assistenza",
+	"soporte", "ayuda", "suporte", "ajuda", "noc", "hostmaster", "security", "it", "it-service", "it-support",
+	"itsupport", "edv", "dsi", "cau", "mail_admin", "mailadmin", "mail-admin", "sysadmin", "admin",
+}
+
+// movedTo are in lines above the address that somebody has now, folded.
+var movedTo = newLexicon(
+	"new address", "new e-mail", "new email", "moved to", "changed to", "neue adresse", "neue e-mail", "neue mail",
+	"nouvelle adresse", "nueva direccion", "nuovo indirizzo", "novo endereco", "nieuw adres", "nieuwe adres",
+	"nieuw e-mail", "ny adress", "ny e-post", "ny adresse", "bytt e-post", "bytt adress", "skiftet", "ny e-mail",
+	"uusi osoite", "uusi sahkoposti", "nowy adres", "nova adresa", "uj cim", "noua adresa", "yeni adres",
+	"yeni e-posta", "новый адрес", "新しいアドレス", "新しいメール", "新地址",
+)
+
+// goodbyes begin lines above the name and the address of who writes, folded.
+var goodbyes = newLexicon(
+	"regards", "kind regards", "best regards", "sincerely", "yours", "many thanks", "thank you,", "the postmaster",
+	"mit freundlichen", "freundliche gru", "viele gru", "mfg", "cordialement", "bien cordialement", "salutations",
+	"sinceres", "un saludo", "saludos", "atentamente", "cordiali saluti", "distinti saluti", "saluti",
+	"atenciosamente", "cumprimentos", "met vriendelijke", "vriendelijke groet", "groeten", "med vanlig",
+	"vanliga halsningar", "med venlig", "venlig hilsen", "med vennlig", "vennlig hilsen", "hilsen", "ystavallisin",
+	"terveisin", "z powazaniem", "pozdrawiam", "s pozdravem", "udvozlettel", "tisztelettel", "cu stima", "cu respect",
+	"saygilarimizla", "iyi gunler", "с уважением", "με εκτιμηση", "敬具", "以上", "此致",
+)
+
+// phrases stand before a recipient, folded, at the end of what precedes it.
+var phrases = []string{"recipient", "recipients", "recipient address", "recipient(s)", "addressed to", "deliver to", "delivered to", "deliver mail to", "deliver message to", "deliver your message to", "delivering your mail to", "message to", "mail to", "email to", "delivery to", "delivery failed", "undeliverable to", "user", "userid", "attempts", "mailbox", "account", "delivering your message to", "be delivered to", "email address", "email address :", "failed to deliver to", "size", "is full", "permanent errors", "size limit for", "full", "sent to", "find user", "quota violation for", "contact", "rcpt to", "final recipient", "the address", "unknown", "address", "addresses", "following"}
