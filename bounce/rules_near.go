@@ -1,5 +1,7 @@
 package bounce
 
+import "slices"
+
 // Words for what a sentence is about. With a word near them for what is wrong
 // with it they make a sentence of any system in any order: nobody can list
 // them all.
@@ -18,11 +20,15 @@ var (
 		"получател", "адресат", "ящик", "аккаунт", "учетная запись", "ユーザ", "受信者", "宛先", "アドレス", "メールボックス", "アカウント",
 		"用户", "收件人", "郵箱", "邮箱", "帐号", "사용자", "수신자", "메일함",
 	}
-	hosts = []string{
-		"host", "domain", "hostname", "domain name", "server name", "mail server", "mail exchanger", "mx",
-		"nameserver", "zieldomain", "domane", "domaine", "hote", "dominio", "servidor", "domein", "domena", "serwer",
-		"doman", "alan adi", "домен", "сервер", "ドメイン", "域名", "도메인",
+	domains = []string{
+		"domain", "domain name", "zieldomain", "domane", "domaine", "dominio", "domein", "domena", "doman", "alan adi",
+		"домен", "ドメイン", "域名", "도메인", "domeniu", "domeniul", "domenet", "domaenet", "verkkotunnus", "tartomany",
+		"τομεας",
 	}
+	hosts = append([]string{
+		"host", "hostname", "server name", "mail server", "mail exchanger", "mx", "nameserver", "hote", "servidor",
+		"serwer", "сервер",
+	}, domains...)
 
 	nobody = []string{
 		"nie mozna odnalez", "finner ikke", "kunne ikke finne", "kan ikke finne", "kunde inte hitta", "kan inte hitta",
@@ -61,15 +67,15 @@ var (
 		"eliminad", "usuniet", "smazan", "verwijderd", "slettet", "borttag", "torolt", "silin", "sters", "disabled",
 		"deactivated", "suspended", "inactive", "not active", "not activated", "locked", "closed", "cancelled",
 		"canceled", "terminated", "expired", "frozen", "dormant", "discontinued", "retired", "revoked", "archived",
-		"decommissioned", "no longer active", "no longer in service", "no longer in use", "no longer monitored",
-		"shut down", "switched off", "abandoned", "abolished", "deaktiviert", "gesperrt", "inaktiv", "geschlossen",
-		"abgeschaltet", "stillgelegt", "desactiv", "suspendu", "ferme", "cloture", "desactivad", "suspendid",
-		"inactiv", "cerrad", "disattivat", "sospes", "chius", "disabilitat", "desativad", "suspens", "inativ",
-		"encerrad", "uitgeschakeld", "opgeheven", "geblokkeerd", "zablokowan", "nieaktywn", "zawieszon", "wylaczon",
-		"zablokovan", "zrusen", "deaktivovan", "avstangd", "inaktiverad", "lukket", "deaktivert", "suljettu",
-		"poistettu", "letiltott", "felfuggeszt", "megszunt", "dezactivat", "devre disi", "askiya", "kapatil",
-		"отключен", "заблокирован", "неактив", "удален", "закрыт", "無効", "停止", "解約", "停用", "禁用", "冻结", "정지", "비활성",
-		"휴면", "해지", "탈퇴",
+		"decommissioned", "withdrawn", "no longer active", "no longer in service", "no longer in use",
+		"no longer monitored", "shut down", "switched off", "abandoned", "abolished", "deaktiviert", "gesperrt",
+		"inaktiv", "geschlossen", "abgeschaltet", "stillgelegt", "desactiv", "suspendu", "ferme", "cloture",
+		"desactivad", "suspendid", "inactiv", "cerrad", "disattivat", "sospes", "chius", "disabilitat", "desativad",
+		"suspens", "inativ", "encerrad", "uitgeschakeld", "opgeheven", "geblokkeerd", "zablokowan", "nieaktywn",
+		"zawieszon", "wylaczon", "zablokovan", "zrusen", "deaktivovan", "avstangd", "inaktiverad", "lukket",
+		"deaktivert", "suljettu", "poistettu", "letiltott", "felfuggeszt", "megszunt", "dezactivat", "devre disi",
+		"askiya", "kapatil", "отключен", "заблокирован", "неактив", "удален", "закрыт", "無効", "停止", "解約", "停用", "禁用",
+		"冻结", "정지", "비활성", "휴면", "해지", "탈퇴",
 	}
 )
 
@@ -128,11 +134,61 @@ var (
 	}
 )
 
+// sizes and exceeded make the sentence that a size is over a limit; ips and
+// barred, that our address is blocked; connections and unanswered, that nobody
+// was there.
+var (
+	sizes = []string{
+		"message size", "size of the message", "size of your", "grosse", "nachrichtengrosse", "taille", "tamano",
+		"dimensione", "dimensioni", "tamanho", "omvang", "grootte", "rozmiar", "wielkosc", "velikost", "storlek",
+		"storrelse", "størrelse", "koko", "meret", "dimensiunea", "marimea", "boyut", "размер", "μεγεθος", "サイズ", "大小",
+		"크기",
+	}
+	exceeded = []string{
+		"exceed", "larger than", "over the", "uberschreit", "ubersteigt", "depass", "exced", "super", "eccede",
+		"supera", "ultrapass", "overschrijd", "te groot", "przekracz", "prekrac", "overskrid", "overstig", "ylitt",
+		"meghalad", "depas", "asiyor", "asmak", "превыш", "υπερβ", "超え", "超过", "超過", "초과",
+	}
+	ips = []string{
+		"ip", "ip address", "ip-address", "ip-adresse", "ip adresse", "adresse ip", "direccion ip", "indirizzo ip",
+		"endereco ip", "ip-adres", "ip-adress", "adres ip", "adresu ip", "ip adresa", "ip-osoite", "ip-cim",
+		"adresa ip", "ip adresi", "ip-адрес", "ip адрес", "διευθυνση ip", "ipアドレス", "ip地址", "ip 주소",
+	}
+	barred = []string{
+		"blocked", "banned", "listed", "blacklist", "gesperrt", "blockiert", "gelistet", "bloque", "liste noire",
+		"bloquead", "lista negra", "bloccat", "geblokkeerd", "zwarte lijst", "zablokowan", "blokovan", "sparrad",
+		"svartlist", "sperret", "blokert", "blokkert", "blokeret", "estetty", "letiltott", "blocat", "engellen",
+		"kara liste", "заблокирован", "черн", "αποκλεισ", "ブロック", "拒否", "黑名单", "차단",
+	}
+	connections = []string{
+		"server", "mail server", "mailserver", "serveur", "servidor", "serwer", "zielserver", "διακομιστη", "сервер",
+		"サーバ", "服务器", "서버", "connection", "verbindung", "connexion", "conexion", "connessione", "conexao", "ligacao",
+		"verbinding", "polaczeni", "spojeni", "anslutning", "forbindelse", "tilkobling", "yhteys", "palvelin",
+		"kiszolgalo", "kapcsolat", "conexiune", "sunucu", "baglanti", "соединен", "συνδεση", "接続", "连接", "연결",
+	}
+	unanswered = []string{
+		"not respond", "no response", "no answer", "timed out", "unreachable", "antwortet nicht", "nicht erreichbar",
+		"zeituberschreitung", "ne repond pas", "injoignable", "inaccessible", "no responde", "inaccesible", "agotado",
+		"non risponde", "irraggiungibile", "scadut", "nao responde", "inacessivel", "esgotad", "reageert niet",
+		"onbereikbaar", "niet bereikbaar", "verlopen", "nie odpowiada", "nieosiagaln", "przekroczono czas",
+		"neodpovida", "nedostupn", "vyprsel", "svarar inte", "svarer ikke", "gar inte att na", "ei vastaa",
+		"ei saada yhteytta", "aikakatk", "nem valaszol", "nem erheto", "idotullepes", "nu raspunde", "inaccesibil",
+		"expirat", "yanit vermiyor", "ulasilam", "zaman asimi", "не отвечает", "недоступ", "истекло", "превышен",
+		"δεν ανταποκριν", "ληξη", "応答", "タイムアウト", "超时", "无响应", "응답", "시간 초과",
+	}
+)
+
 // nearRules make sentences of a word for a thing and a word for what is wrong
 // with it.
 var nearRules = []Rule{
 	{Name: "near-size", Reason: MessageTooBig, Words: messages, Near: large, Not: []string{"mailbox", "header"},
 		Examples: []string{"552 Tato zpráva je příliš velká"}},
+	{Name: "near-size-limit", Reason: MessageTooBig, Words: sizes, Near: exceeded, Not: []string{"mailbox", "postfach", "boite", "buzon", "casella", "caixa", "postvak", "skrzynk", "quota", "header"},
+		Examples: []string{"552 La taille du message dépasse la limite autorisée (10 Mo)"}},
+	{Name: "near-address-blocked", Reason: Blocked, Words: ips, Near: barred,
+		Examples: []string{"554 Avsenderens IP-adresse 192.0.2.1 er sperret hos oss"}},
+	{Name: "near-connection", Reason: NetworkError, Words: connections, Near: unanswered, Not: []string{"ldap", "database", "user", "mailbox", "policy", "too many", "authent"},
+		Examples: []string{"Ο διακομιστής του παραλήπτη δεν ανταποκρίνεται"}},
 	{Name: "near-full", Reason: MailboxFull, Words: mailboxes, Near: full,
 		Not:      append([]string{"message size", "message too", "size limit", "mails per", "messages per", "rate", "recipients", "hop", "attempts", "retry", "connection", "fully"}, ours...),
 		Examples: []string{"550 Het postvak van ann is overvol: limiet overschreden", "552 the storage of this account is used up"}},
@@ -140,7 +196,7 @@ var nearRules = []Rule{
 		Not:      append([]string{"unknown or disabled", "closed list", "mailing list", "posting", "temporar", "message expired", "timeout", "locked by another"}, ours...),
 		Examples: []string{"550 This account (ann) was retired", "550 De mailbox is opgeheven"}},
 	{Name: "near-user", Reason: UserUnknown, Words: mailboxes, Near: nobody,
-		Not:      append([]string{"unknown error", "unknown reason", "domain", "host"}, ours...),
+		Not:      slices.Concat([]string{"unknown error", "unknown reason", "host"}, domains, ours),
 		Examples: []string{"550 The person ann could not be located: unrecognized", "550 ann: there is no record of this customer"}},
 	{Name: "near-host", Reason: HostUnknown, Words: hosts, Near: nobody,
 		Not:      append([]string{"user", "recipient", "mailbox"}, ours...),

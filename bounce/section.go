@@ -120,11 +120,11 @@ func stated(text string) string {
 		if !slices.Contains(causes, label) {
 			continue
 		}
-		rest := strings.TrimLeft(text[end:], "\r\n")
-		if strings.TrimSpace(cause) != "" {
-			rest = text[end:]
+		rest := text[end:]
+		if strings.TrimSpace(cause) == "" { // it is a heading
+			rest = strings.TrimLeft(rest, "\r\n")
 		}
-		rest, _, _ = strings.Cut(strings.ReplaceAll(rest, "\r\n", "\n"), "\n\n")
+		rest, _, _ = strings.Cut("\n"+strings.ReplaceAll(rest, "\r\n", "\n"), "\n\n")
 		if cause += rest; hasWords(cause) {
 			return cause
 		}
