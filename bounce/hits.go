@@ -267,6 +267,8 @@ func rankIn(line string, s, e int) int {
 			return rankTo
 		case slices.Contains(headerNames, label):
 			return 0
+		case slices.Contains(recipientLabels, label):
+			return rankAlone
 		}
 	}
 	switch {

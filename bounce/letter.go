@@ -192,7 +192,7 @@ func split(text string) (notice, head int) {
 			}
 		case strings.HasPrefix(line, "________") && pos > 0: // a footer
 			return pos, len(text)
-		case len(line) > 6 && len(line) < 200 && heading(line) && markers.in(Fold(line)):
+		case len(line) > 6 && len(line) < 200 && heading(line) && markers.in(Fold(line)) && strings.TrimSpace(text[:pos]) != "":
 			head := afterMarker(text, end)
 			if headerMarkers.in(Fold(line)) && !startsHeader(text[head:]) { // it announces what is attached
 				break

@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -113,9 +114,15 @@ func (l *letter) composed() bool {
 	if l.Fields.Has("X-Cron-Env") || strings.HasPrefix(l.subject, "cron <") { // what a job printed
 		return true
 	}
+	if !l.isBack && !l.null() && (l.list() && l.listSoftware() == "" && !l.tellsFailure() || ticketMark.MatchString(l.subject)) { // what somebody wrote to others, or about a case
+		return true
+	}
 	mailer := Fold(l.Fields.Get("X-Mailer") + " " + l.Fields.Get("User-Agent") + " " + l.Fields.Get("X-Powered-By"))
 	return clients.in(mailer) || strings.Contains(l.subject, "[ticket#") || l.answers() && lineStarts(l.notice, "> ") >= 0
 }
+
+// ticketMark is how programs for cases mark their subjects: "[help #123]".
+var ticketMark = regexp.MustCompile(`^(?:\w+: )?\[[^\]]*#\d+\]`)
 
 // delayed reports whether a report for people speaks of a delay alone.
 func (l *letter) delayed() bool {

@@ -57,9 +57,9 @@ var (
 		"full", "quota", "exceeded", "exceeds", "exceeding", "storage", "out of space", "no space", "too full",
 		"limit reached", "capacity", "voll", "kapazitat", "capacite", "capacidad", "capacita", "capacidade",
 		"pojemnosc", "kapacit", "kapasite", "uberschritten", "erschopft", "plein", "satur", "depasse", "llen",
-		"excedid", "superad", "pien", "esaurit", "superat", "cheia", "excedeu", "esgotad", "is vol", "zit vol",
+		"excedid", "superad", "pieno", "piena", "pieni", "esaurit", "superat", "cheia", "excedeu", "esgotad", "is vol", "zit vol",
 		"overvol", "overschreden", "peln", "przepeln", "przekrocz", "plna", "plny", "prekroc", "fulla", "fullt",
-		"fuld", "overskred", "taynna", "ylitt", "megtelt", "betelt", "plin", "depasit", "dolu", "doldu", "asild",
+		"fuld", "overskred", "taynna", "ylitt", "megtelt", "betelt", "plina", "plin,", "este plin", "depasit", "dolu", "doldu", "asild",
 		"πληρες", "γεματο", "переполн", "превыш", "заполнен", "いっぱい", "容量", "超え", "已满", "已滿", "超出", "가득", "초과",
 	}
 	closed = []string{

@@ -186,8 +186,9 @@ var personRules = []Rule{
 		Patterns: []*regexp.Regexp{regexp.MustCompile(`\b5\d\d (?:5\.\d+\.\d+ )?<?[\w-]+(?:\.[\w-]+)+>? does not exist`)},
 		Examples: []string{"553 mail.example.com does not exist"}},
 	{Name: "words-host", Reason: HostUnknown, Words: []string{
-		"no mail servers appear to exist", "no mail servers found", "no mail exchanger", "kein mailserver",
-		"aucun serveur de messagerie", "ningun servidor de correo", "nessun server di posta",
+		"domain * not appear to be registered", "domain * not registered", "domain is not registered",
+		"unregistered domain", "no mail servers appear to exist", "no mail servers found", "no mail exchanger",
+		"kein mailserver", "aucun serveur de messagerie", "ningun servidor de correo", "nessun server di posta",
 		"nenhum servidor de e-mail", "no route found to domain", "host unknown", "unknown host", "host not found",
 		"domain not found", "domain does not exist", "no such domain", "no such host", "domain name not found",
 		"nxdomain", "name service error", "name or service not known", "unrouteable address",

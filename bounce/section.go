@@ -68,7 +68,7 @@ func (h hit) section(l *letter, other func(hit) bool) string {
 			own = withoutHeading(own)
 		}
 		if len(l.named) > 1 && !hasWords(own) {
-			own = headingAbove(l.notice[:h.start])
+			own = cmp.Or(headingAbove(l.notice[:h.start]), lastParagraph(l.notice[before:h.start]))
 		}
 		return strings.TrimLeft(own, ">\"': \t")
 	case rankSaid: // what the other side said stands before it
@@ -90,6 +90,12 @@ func withoutHeading(text string) string {
 		return text
 	}
 	return trimmed[:max(strings.LastIndex(trimmed, "\n\n"), 0)]
+}
+
+// lastParagraph gives the last paragraph of a text.
+func lastParagraph(text string) string {
+	text = strings.TrimSpace(text)
+	return text[strings.LastIndex(text, "\n\n")+1:]
 }
 
 // headingAbove gives the line with a colon that stands above a list of

@@ -296,6 +296,12 @@ var toLabels = []string{
 	"ontvanger", "mottagare", "modtager", "mottaker", "odbiorca", "prijemce",
 }
 
+// recipientLabels are labels of lines that name a recipient, folded.
+var recipientLabels = []string{
+	"recipient", "recipients", "failed recipient", "final recipient", "original recipient", "failed address",
+	"intended recipient", "bad address", "invalid address", "fehlgeschlagener empfanger",
+}
+
 // helpers are local parts of where one may ask, which people have as well.
 var helpers = []string{
 	"support", "helpdesk", "help", "hilfe", "servicedesk", "service-desk", "service", "kundenservice", "kundendienst",
