@@ -217,7 +217,7 @@ var personRules = []Rule{
 			"550 5.1.2 Host unknown (Name server: example.com: host not found)",
 			"all relevant MX records point to non-existent hosts",
 		}},
-	{Name: "near-domain", Reason: HostUnknown, Words: domains, Near: nobody, Not: append([]string{"email", "disposable", "sender"}, slices.Concat(mailboxes, ours)...),
+	{Name: "near-domain", Reason: HostUnknown, Words: domains, Near: nobody, Not: append([]string{"email", "disposable", "sender", "local-part", "local part"}, slices.Concat(mailboxes, ours)...),
 		Examples: []string{"550 Domeniul example.com nu există"}},
 	{Name: "status-host", Reason: HostUnknown, Status: []string{"5.1.2", "4.1.2"}, Not: []string{"user unknown", "no such user", "mailbox"},
 		Examples: []string{"550 5.1.2 refused"}},
