@@ -130,7 +130,10 @@ func bareSubject(subject string) string {
 
 // ownOpening gives the first words of a text above what it quotes, folded.
 func (l *letter) ownOpening() string {
-	return Fold(clip(ownWords(clip(l.notice, maxText)), maxOpening))
+	if !l.opened {
+		l.first, l.opened = Fold(clip(ownWords(clip(l.notice, 2*maxOpening)), maxOpening)), true
+	}
+	return l.first
 }
 
 // byHand reports whether somebody answers with a program that only people use.
@@ -351,7 +354,10 @@ func ownWords(text string) string {
 	for line := range strings.Lines(text) {
 		trimmed := strings.TrimSpace(line)
 		quoted := strings.HasPrefix(trimmed, ">") || strings.HasSuffix(trimmed, ":") && strings.ContainsAny(trimmed, "0123456789@") && len(trimmed) > 20 || strings.HasPrefix(trimmed, "----") || strings.HasPrefix(trimmed, "____") || strings.HasSuffix(trimmed, "wrote:")
-		folded := Fold(clip(trimmed, 40))
+		folded := ""
+		if strings.IndexByte(trimmed, ':') >= 0 {
+			folded = Fold(clip(trimmed, 40))
+		}
 		for _, name := range []string{"from:", "von:", "de :", "de:", "da:", "van:", "fra:", "fran:", "od:", "on "} {
 			quoted = quoted || strings.HasPrefix(folded, name) && (name != "on " || strings.Contains(trimmed, "wrote:"))
 		}

@@ -27,7 +27,9 @@ type letter struct {
 	arrival  string // who reports, and when it got the message
 	robotic  int    // one more than robot gives; 0: not counted yet
 	folded   string // what text gives, once asked
-	found    []hit  // addresses of the notice
+	first    string // what ownOpening gives, once opened
+	opened   bool
+	found    []hit // addresses of the notice
 	scanned  bool
 	named    map[string]bool // whom the report is about, lower case
 	cut      bool            // there was more than is read

@@ -229,12 +229,13 @@ func (rd *Reader) plainRecipient(l *letter, h hit, alone, late bool) Recipient {
 		}
 	}
 	for _, text := range sections {
-		rd.consider(l, &r, replyAlone(text))
+		rd.consider(l, &r, replyAlone, text)
 	}
 	if alone {
-		for _, text := range []string{transcript(l.notice), replyAlone(l.notice), stated(l.notice), l.notice, l.Fields.Text("Subject")} {
-			rd.consider(l, &r, text)
+		for _, part := range []func(string) string{transcript, replyAlone, stated, whole} {
+			rd.consider(l, &r, part, l.notice)
 		}
+		rd.consider(l, &r, whole, l.Fields.Text("Subject"))
 	}
 	if r.Verdict.Rule == "" {
 		rd.judge(l, &r, "")
@@ -256,10 +257,15 @@ func (rd *Reader) plainRecipient(l *letter, h hit, alone, late bool) Recipient {
 	return r
 }
 
-// consider judges a text, where what is known of the recipient is no proof, and
-// takes what it says if that is more.
-func (rd *Reader) consider(l *letter, r *Recipient, text string) {
-	if r.Verdict.strength == Proof || text == "" {
+func whole(text string) string { return text }
+
+// consider judges part of a text, where what is known of the recipient is no
+// proof, and takes what it says if that is more.
+func (rd *Reader) consider(l *letter, r *Recipient, part func(string) string, text string) {
+	if r.Verdict.strength == Proof {
+		return
+	}
+	if text = part(text); text == "" {
 		return
 	}
 	trial := *r
