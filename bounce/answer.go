@@ -284,9 +284,15 @@ func (l *letter) daemon() bool {
 	if strings.HasPrefix(name, "postmaster") && !strings.HasPrefix(name, "postmaster ") { // not a person of that title
 		return true
 	}
+	if l.gate() {
+		return true
+	}
 	return slices.Contains(robots, local) || strings.Contains(local, "mailer-daemon") || strings.Contains(local,
 		"postmaster") || robotNames.in(l.name)
 }
+
+// gate reports whether a mail system or a gate before one says that it wrote this.
+func (l *letter) gate() bool { return robotMailers.in(Fold(l.Fields.Get("X-Mailer"))) }
 
 // list reports whether a mailing list sent this on.
 func (l *letter) list() bool {

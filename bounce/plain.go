@@ -67,7 +67,7 @@ func (l *letter) tellsFailure() bool {
 // what did not happen to it, in what no person sent: people make such
 // sentences as well.
 func (l *letter) tellsMore() bool {
-	if !l.isBack && !l.null() && !l.Fields.Has("Auto-Submitted") && !l.tellsFailure() {
+	if !l.isBack && !l.null() && !l.Fields.Has("Auto-Submitted") && !l.tellsFailure() && !l.gate() {
 		return false
 	}
 	return missed(l.text()) || mails.near(l.text(), refused) != ""
@@ -142,12 +142,12 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 	failed := failures.in(text) || l.tellsFailure() || l.tellsMore()
 	late := l.delayed()
 	hits := l.recipients()
-	code, _ := findReply(clip(l.notice, maxText))
+	code, status := findReply(clip(l.notice, maxText))
 	if !failed && !late {
 		if what := successes.find(text); what != "" {
 			return l.delivered(what, hits), true
 		}
-		if code == 0 || points < 3 || len(hits) == 0 {
+		if code == 0 && status == "" || points < 3 || len(hits) == 0 {
 			return Report{}, false
 		}
 	}

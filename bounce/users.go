@@ -8,8 +8,7 @@ import (
 // users gives the recipients that a mail system names without a domain,
 // because it is its own.
 func (l *letter) users() []hit {
-	at := strings.LastIndexByte(l.from, '@')
-	if at < 0 || !l.daemon() {
+	if !strings.Contains(l.from, "@") || !l.daemon() {
 		return nil
 	}
 	var out []hit
@@ -21,13 +20,26 @@ func (l *letter) users() []hit {
 		name, after := userIn(line, under)
 		switch text := strings.TrimSpace(line); {
 		case name != "" && len(out) < maxHits:
-			out = append(out, hit{name + l.from[at:], start, end, start + after, rankAlone})
+			out = append(out, hit{l.complete(name), start, end, start + after, rankAlone})
 		case text != "":
 			under = strings.HasSuffix(text, ":") && whom.in(Fold(text))
 		}
 	}
 	l.found = append(l.found, out...)
 	return out
+}
+
+// complete gives a user his domain: that of whom the message was for that came
+// back, else that of the mail system.
+func (l *letter) complete(name string) string {
+	for _, field := range []string{"To", "Cc"} {
+		for _, a := range allAddresses(l.returned.Get(field), maxTo) {
+			if strings.EqualFold(localOf(a), name) {
+				return a
+			}
+		}
+	}
+	return name + l.from[strings.LastIndexByte(l.from, '@'):]
 }
 
 // userIn gives the user that a line names, and where what it says of him

@@ -12,7 +12,8 @@ var robots = []string{
 	"nospamproxy", "mailgate", "mailguard", "mailscanner", "mailsecurity", "mailfilter", "mail-filter", "spamfilter",
 	"spam-filter", "antispam", "antivirus", "virusscanner", "mailgateway", "mail-gateway", "scanmail", "interscan",
 	"mimesweeper", "mailsweeper", "nondelivery", "non-delivery", "undeliverable", "unzustellbar", "no-entregado",
-	"correo-no-entregado", "non-remis", "onbestelbaar",
+	"correo-no-entregado", "non-remis", "onbestelbaar", "imss", "imsva", "iwss", "ciphermail", "mimecast",
+	"proofpoint", "messagelabs",
 }
 
 // robotNames are in the names that mail systems give themselves, folded.
@@ -21,6 +22,14 @@ var robotNames = newLexicon(
 	"mail delivery error", "mail delivery fail", "mail delivery noti", "mail delivery report", "mail delivery <", `mail delivery"`,
 	"mailer-daemon", "mailer daemon", "delivery subsystem", "delivery system", "microsoft exchange",
 	"microsoft outlook", "internet mail delivery", "ndr administrator", "mta daemon", "delivery notification",
+	"notesmail", "notes router", "mail router",
+)
+
+// robotMailers are in what mail systems and gates say they are in X-Mailer, folded.
+var robotMailers = newLexicon(
+	"interscan", "mimesweeper", "mailsweeper", "m-filter", "mailmarshal", "scanmail", "mailscanner", "amavis", "merak",
+	"mdaemon", "mailenable", "hmailserver", "groupwise internet agent", "internet mail service", "nospamproxy",
+	"symantec mail", "sophos puremessage", "exim", "qmqp", "xmail", "imail", "vpop3", "argosoft",
 )
 
 // roles are local parts, and roleNames names, of mail systems and of people and
@@ -59,7 +68,11 @@ var failures = newLexicon(
 	"kunne ikke leveres", "olevererbart", "toimitus epaonnistui", "teslim edilemedi", "nu a putut fi", "не доставлено",
 	"не может быть доставлено", "не удалось доставить", "недоставлен", "не доставлен", "配信不能", "配信できません", "送信できません",
 	"送信に失敗", "配送できません", "届けることができません", "エラーのため", "退信", "无法投递", "無法傳遞", "无法送达", "投递失败", "전송 실패", "배달되지", "破棄しました",
-	"届いておりません", "配送せず",
+	"届いておりません", "配送せず", "no ha llegado", "no se puede localizar", "notificacion de estado de entrega",
+	"notification d'etat de remise", "notification d'etat de la remise", "zustellungsstatus", "ubermittlungsstatus",
+	"notifica sullo stato del recapito", "notifica dello stato del recapito", "notificacao de status de entrega",
+	"notificacao do estado da entrega", "bezorgingsstatus", "stanie dostarczenia", "leveransstatus", "leveringsstatus",
+	"stavu doruceni", "配信状態通知", "failure reasons",
 )
 
 // deliveries are words for bringing mail somewhere, and misses for what did
@@ -72,7 +85,8 @@ var (
 		"leverer", "levere", "leverans", "framfor", "toimit", "perille", "lahet", "dostarcz", "doreczen", "wyslan",
 		"doruc", "odesl", "kezbesit", "livrat", "trimis", "teslim", "iletil", "gonderil", "ulastir", "доставл",
 		"достав", "отправл", "παραδο", "παραδοθ", "σταλ", "配信", "配送", "送信", "届", "送達", "配達", "投递", "递送", "发送", "送达",
-		"传送", "전송", "배달", "발송", "전달",
+		"传送", "전송", "배달", "발송", "전달", "llegad", "erreicht", "erreichen", "atteint", "raggiunt", "chegou", "bereikt",
+		"saapunut", "dotarla", "dorazila", "megerkez", "ajuns", "ulasama",
 	)
 	misses = newLexicon(
 		"not", "cannot", "can't", "couldn't", "wasn't", "unable", "fail", "failed", "failure", "impossible", "error",
@@ -140,7 +154,11 @@ var delays = newLexicon(
 	"nya forsok", "ytterligare forsok", "bara en varning", "nye forsøg", "nye forsok", "kun en advarsel", "uudelleen",
 	"vain varoitus", "ujra megprobal", "tovabbi kiserlet", "csak figyelmezt", "повторные попытки", "попытки * продолж",
 	"только предупреждение", "yeniden denenecek", "tekrar denenecek", "yalnizca bir uyari", "sadece bir uyari", "再配送",
-	"继续尝试", "继续重试", "将会重试", "다시 시도", "재시도",
+	"继续尝试", "继续重试", "将会重试", "다시 시도", "재시도", "nie * jeszcze", "jeste ne", "inte * annu", "ikke * endnu", "ikke * enna",
+	"viela ei", "inca nu", "nu * inca", "δεν * ακομη", "尚未", "还未", "아직", "opoznieni", "ponawiac proby",
+	"ponawiac dorecz", "kontynuowac proby", "pokracovat v pokus", "fortsatter att forsoka", "fortsatter forsok",
+	"jatkaa yrity", "jatketaan", "folytatja", "va continua", "denemeye devam", "continuar intentando",
+	"continuera a provare", "continuera a tentare", "continuara a tentar", "continuera ses tentatives",
 )
 
 // promises are what only a notice of a delay says, however final the rest
