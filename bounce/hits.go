@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -28,7 +29,7 @@ const maxHits = 200
 // hits gives the addresses of the notice.
 func (l *letter) hits() []hit {
 	if !l.scanned {
-		l.found, l.scanned = scan(l.notice), true
+		l.found, l.scanned = append(scan(l.notice), l.users(false)...), true
 		l.cut = l.cut || len(l.found) == maxHits
 	}
 	return l.found
@@ -37,7 +38,14 @@ func (l *letter) hits() []hit {
 // recipients gives the recipients that a report for people names: those of
 // X-Failed-Recipients, else all that look as much like recipients as the best.
 func (l *letter) recipients() []hit {
-	hits := l.hits()
+	if !l.chose {
+		l.chosen, l.chose = l.choose(), true
+	}
+	return l.chosen
+}
+
+// choose finds the recipients.
+func (l *letter) choose() []hit {
 	if named := failedRecipients(l); len(named) > 0 {
 		out := make([]hit, 0, len(named))
 		for _, a := range named {
@@ -46,34 +54,63 @@ func (l *letter) recipients() []hit {
 		return out
 	}
 	if in := l.inSubject(); in != "" {
-		return []hit{{address: in, rank: rankOther, start: -1}}
+		return unplaced(in)
 	}
 	best := 0
-	for _, h := range hits {
+	for _, h := range l.hits() {
 		if !l.own(h) {
 			best = max(best, h.rank)
 		}
 	}
-	if to := l.sentTo(); best > 0 && best <= rankTo && len(to) == 1 && l.mentions(to[0]) { // the header that came back knows better
-		return []hit{{address: to[0], rank: rankOther, start: -1}}
-	}
-	var out []hit
-	for _, h := range hits {
-		if h.rank == best && !l.own(h) && !slices.ContainsFunc(out, func(o hit) bool { return strings.EqualFold(o.address, h.address) }) {
-			out = append(out, h)
+	if best <= rankTo { // others know better
+		if tagged := l.tagged(); tagged != "" {
+			return unplaced(tagged)
+		}
+		if to := l.sentTo(); best > 0 && len(to) == 1 && l.mentions(to[0]) {
+			return unplaced(to[0])
 		}
 	}
-	if best == rankOther && len(out) > 1 {
-		out = out[:1]
+	out := l.ranked(best)
+	if len(out) == 0 {
+		out = l.users(true)
+		l.found = append(l.found, out...)
 	}
 	if len(out) == 0 {
-		out = l.users()
-	}
-	if len(out) == 0 {
-		out = l.addressee(hits)
+		out = l.addressee(l.hits())
 	}
 	return out
 }
+
+// ranked gives the hits of a rank, each address once. Of those that stand
+// anywhere, only the first is likely to be a recipient.
+func (l *letter) ranked(rank int) []hit {
+	var out []hit
+	for _, h := range l.hits() {
+		if h.rank == rank && !l.own(h) && !slices.ContainsFunc(out, func(o hit) bool { return strings.EqualFold(o.address, h.address) }) {
+			out = append(out, h)
+		}
+	}
+	if rank == rankOther && len(out) > 1 {
+		out = out[:1]
+	}
+	return out
+}
+
+// unplaced is a recipient that is known from elsewhere than the notice.
+func unplaced(address string) []hit { return []hit{{address: address, rank: rankOther, start: -1}} }
+
+// tagged gives the address that is written into the one which the report was
+// sent to, as mailing list software does: "list+ann=example.com@example.org".
+func (l *letter) tagged() string {
+	for _, to := range l.to {
+		if m := verpTag.FindStringSubmatch(to); m != nil {
+			return m[1] + "@" + m[2]
+		}
+	}
+	return ""
+}
+
+var verpTag = regexp.MustCompile(`[+-]([\w.+-]{1,64})=([a-z0-9-]+(?:\.[a-z0-9-]+)+)@`)
 
 // mentions reports whether the notice names an address, with its domain or
 // without any.
@@ -119,8 +156,8 @@ func (l *letter) sentTo() []string {
 // was for.
 func (l *letter) addressee(hits []hit) []hit {
 	if in := allAddresses(l.Fields.Text("Subject"), 2); len(in) == 1 {
-		if h := (hit{address: in[0], rank: rankOther, start: -1}); !l.own(h) {
-			return []hit{h}
+		if h := unplaced(in[0]); !l.own(h[0]) {
+			return h
 		}
 	}
 	for _, h := range hits {
@@ -129,7 +166,7 @@ func (l *letter) addressee(hits []hit) []hit {
 		}
 	}
 	if to := l.sentTo(); len(to) == 1 {
-		return []hit{{address: to[0], rank: rankOther, start: -1}}
+		return unplaced(to[0])
 	}
 	return nil
 }
@@ -189,7 +226,7 @@ func scan(text string) []hit {
 		case len(line) > maxLine || len(hits) >= maxHits:
 		case named:
 			most := rankBelow(above)
-			if closed || within && slices.Contains(helpers, localOf(firstAddress(line))) {
+			if closed || within && (slices.Contains(helpers, localOf(firstAddress(line))) || advice.in(Fold(above))) {
 				most = min(most, rankOther)
 			}
 			hits = scanLine(hits, line, start, most)
@@ -251,16 +288,14 @@ func rankBelow(line string) int {
 // rankIn ranks the address at s to e of a line.
 func rankIn(line string, s, e int) int {
 	lead, rest := line[:s], line[e:]
-	bare := strings.Trim(lead, " \t<\"'*-[(•>|")
 	rest = strings.TrimLeft(rest, ">\"')]")
-	if bare == "" && !quoted(lead) {
+	if bare := strings.Trim(lead, " \t<\"'*-[(•>|"); bare == "" && !quoted(lead) {
 		switch rest = strings.TrimSpace(rest); {
 		case rest == "", strings.IndexByte(":;([,", rest[0]) >= 0, strings.HasPrefix(rest, "..."), strings.HasPrefix(rest, "on "), rest == ".":
 			return rankAlone
 		}
 		return rankPhrase
 	}
-	folded := Fold(lead)
 	if label, _ := labelled(line); label != "" {
 		switch {
 		case slices.Contains(toLabels, label):
@@ -271,23 +306,33 @@ func rankIn(line string, s, e int) int {
 			return rankAlone
 		}
 	}
+	return rankBehind(Fold(lead), strings.TrimSpace(strings.TrimPrefix(rest, ">")))
+}
+
+// rankBehind ranks an address by the folded words before it and what follows.
+func rankBehind(lead, rest string) int {
 	switch {
-	case strings.HasSuffix(folded, "rcpt to:<"), strings.HasSuffix(folded, "rcpt to: <"), strings.HasPrefix(strings.TrimSpace(strings.TrimPrefix(rest,
-		">")), "..."):
+	case strings.HasSuffix(lead, "rcpt to:<"), strings.HasSuffix(lead, "rcpt to: <"), strings.HasPrefix(rest, "..."):
 		return rankSaid
-	case strings.Contains(folded, "please") || strings.Contains(folded, "contact ") || strings.Contains(folded,
-		"assistance") || strings.Contains(folded, "mailto:") || strings.Contains(folded, "envelope-from"):
-		return 0
-	case strings.Contains(folded, "message-id") || strings.Contains(folded, "message id"):
+	case strings.HasSuffix(lead, "<mailto:") && rest == "" && strings.Count(lead, " ") < 5: // Exchange: Miller, Ann<mailto:ann@example.com>
+		return rankPhrase
+	case advice.in(lead):
 		return 0
 	}
-	folded = strings.TrimRight(folded, " <\"':=-([.")
+	lead = strings.TrimRight(lead, " <\"':=-([.")
 	for _, p := range phrases {
-		if strings.HasSuffix(folded, p) {
+		if strings.HasSuffix(lead, p) {
 			return rankPhrase
 		}
 	}
 	return rankOther
+}
+
+// quoted reports whether a line begins as a quotation does, rather than as what
+// was said in a dialogue.
+func quoted(lead string) bool {
+	lead = strings.TrimSpace(lead)
+	return strings.HasPrefix(lead, ">") && !strings.HasPrefix(lead, ">>")
 }
 
 // labelled cuts a line behind the label that it begins with: what stands before
@@ -299,11 +344,4 @@ func labelled(line string) (label, rest string) {
 		return "", line
 	}
 	return strings.Trim(Fold(line[:i]), "-*#>| "), line[i+1:]
-}
-
-// quoted reports whether a line begins as a quotation does, rather than as what
-// was said in a dialogue.
-func quoted(lead string) bool {
-	lead = strings.TrimSpace(lead)
-	return strings.HasPrefix(lead, ">") && !strings.HasPrefix(lead, ">>")
 }

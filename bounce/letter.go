@@ -31,6 +31,8 @@ type letter struct {
 	opened   bool
 	found    []hit // addresses of the notice
 	scanned  bool
+	chosen   []hit // of them, the recipients
+	chose    bool
 	named    map[string]bool // whom the report is about, lower case
 	cut      bool            // there was more than is read
 	long     bool            // of the text for people
@@ -192,7 +194,7 @@ func split(text string) (notice, head int) {
 			if pos > 0 {
 				return pos, pos
 			}
-		case strings.HasPrefix(line, "________") && pos > 0: // a footer
+		case strings.HasPrefix(line, "________") && pos > 0 && !diagnostics.in(Fold(clip(text[pos:], 2*maxOpening))): // a footer
 			return pos, len(text)
 		case len(line) > 6 && len(line) < 200 && heading(line) && markers.in(Fold(line)) && strings.TrimSpace(text[:pos]) != "":
 			head := afterMarker(text, end)

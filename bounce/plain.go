@@ -114,7 +114,7 @@ func (l *letter) composed() bool {
 	if l.Fields.Has("X-Cron-Env") || strings.HasPrefix(l.subject, "cron <") { // what a job printed
 		return true
 	}
-	if !l.isBack && !l.null() && (l.list() && l.listSoftware() == "" && !l.tellsFailure() || ticketMark.MatchString(l.subject)) { // what somebody wrote to others, or about a case
+	if !l.isBack && !l.null() && (l.list() && l.listSoftware() == "" && (!l.tellsFailure() || len(l.recipients()) == 0) || ticketMark.MatchString(l.subject)) { // what somebody wrote to others, or about a case
 		return true
 	}
 	mailer := Fold(l.Fields.Get("X-Mailer") + " " + l.Fields.Get("User-Agent") + " " + l.Fields.Get("X-Powered-By"))
@@ -122,7 +122,7 @@ func (l *letter) composed() bool {
 }
 
 // ticketMark is how programs for cases mark their subjects: "[help #123]".
-var ticketMark = regexp.MustCompile(`^(?:\w+: )?\[[^\]]*#\d+\]`)
+var ticketMark = regexp.MustCompile(`^(?:\w+: )?\[[^\]]*#\d+\]|\(#\d+\)$`)
 
 // delayed reports whether a report for people speaks of a delay alone.
 func (l *letter) delayed() bool {

@@ -66,7 +66,7 @@ func returned(l *letter) []Field {
 // deliveryStatus recognises RFC 3464 and RFC 6533, in their own parts or in
 // text.
 func (rd *Reader) deliveryStatus(l *letter) (Report, bool) {
-	if l.forwarded() || l.kind.Type != "multipart/report" && l.robot() < 2 {
+	if l.forwarded() || l.kind.Type != "multipart/report" && (l.robot() < 2 || len(l.status) == 0 && l.composed()) {
 		return Report{}, false
 	}
 	texts := l.status

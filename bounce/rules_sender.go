@@ -179,7 +179,7 @@ var senderRules = []Rule{
 		"max connections", "maximum connection limit", "maximum connections", "connection limit", "per hour",
 		"send limit", "sending limit", "too many open", "messaging limits", "sending quota", "send quota", "policyd: ",
 		"rate of", "try again slower", "too many errors from your", "max concurrent", "connection count",
-		"resource restrictions", "excessive number of", "trop de", "zu viele", "demasiad", "troppi",
+		"resource restrictions", "excessive number of", "trop de", "zu viele", "demasiadas", "demasiados", "troppi",
 		"troppe connessioni", "te veel", "za duzo", "слишком много",
 	},
 		Not: []string{

@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -44,13 +45,19 @@ func read(e Evidence) said {
 	if general(s.status) && !general(status) || s.status == "" {
 		s.status = status
 	}
-	s.text = Fold(withoutAddresses(text))
+	if text = withoutAddresses(text); strings.Contains(text, "=") {
+		text = orAddresses.ReplaceAllString(text, "@")
+	}
+	s.text = Fold(text)
 	s.plain = withoutLinks(s.text)
 	if s.stage == reply.DSN || s.stage == "" {
 		s.stage = stageIn(s.text)
 	}
 	return s
 }
+
+// orAddresses are X.400 addresses (RFC 2156 section 4.1), as text: "/G=Ann/S=Smith/".
+var orAddresses = regexp.MustCompile(`(?:/[A-Za-z-]{1,8}=[^/\n]{0,64}){2,}/?`)
 
 // withoutAddresses puts "@" for each address: what people are called says
 // nothing of what happened.

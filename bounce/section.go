@@ -123,7 +123,7 @@ func stated(text string) string {
 	for line := range strings.Lines(text) {
 		end += len(line)
 		label, cause := labelled(strings.TrimLeft(line, " \t"))
-		if !slices.Contains(causes, label) {
+		if !slices.Contains(causes, label) && !slices.Contains(causes, label[strings.LastIndexByte(label, ' ')+1:]) {
 			continue
 		}
 		rest := text[end:]

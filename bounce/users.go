@@ -2,12 +2,14 @@ package bounce
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // users gives the recipients that a mail system names without a domain,
-// because it is its own.
-func (l *letter) users() []hit {
+// because it is its own: only those whose place leaves no doubt, or where
+// nobody is named otherwise, all.
+func (l *letter) users(all bool) []hit {
 	if !strings.Contains(l.from, "@") || !l.daemon() {
 		return nil
 	}
@@ -17,16 +19,29 @@ func (l *letter) users() []hit {
 	for line := range strings.Lines(clip(l.notice, maxText)) {
 		start := end
 		end += len(line)
-		name, after := userIn(line, under)
+		name, after := markedUser(line)
+		rank := rankAlone
+		if name == "" {
+			name, after = userIn(line, under)
+			if !all && name != "" && after == 0 && named(out, name) { // the reply about one of the list
+				rank = rankSaid
+			} else if !all {
+				name = ""
+			}
+		}
 		switch text := strings.TrimSpace(line); {
 		case name != "" && len(out) < maxHits:
-			out = append(out, hit{l.complete(name), start, end, start + after, rankAlone})
+			out = append(out, hit{l.complete(name), start, end, start + after, rank})
 		case text != "":
 			under = strings.HasSuffix(text, ":") && whom.in(Fold(text))
 		}
 	}
-	l.found = append(l.found, out...)
 	return out
+}
+
+// named reports whether one of the hits is of a user.
+func named(hits []hit, user string) bool {
+	return slices.ContainsFunc(hits, func(h hit) bool { return localOf(h.address) == strings.ToLower(user) })
 }
 
 // complete gives a user his domain: that of whom the message was for that came
@@ -54,7 +69,21 @@ func userIn(line string, under bool) (name string, after int) {
 	return "", 0
 }
 
+// markedUser gives the user that a line marks as one, and where what it says of
+// him begins.
+func markedUser(line string) (name string, after int) {
+	m := marked.FindStringSubmatchIndex(line)
+	switch {
+	case m == nil:
+		return "", 0
+	case m[2] >= 0:
+		return line[m[2]:m[3]], m[3]
+	}
+	return line[m[4]:m[5]], m[5]
+}
+
 var (
+	marked      = regexp.MustCompile(`^(?:<([\w.+-]{1,64})>[ \t]+\(|\*\*\* ([\w.+-]{1,64})\s*$)`)         // sendmail, Mercury
 	refusedUser = regexp.MustCompile(`^[45]\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?<?([\w.+=-]{1,64})>?\.\.\. `) // sendmail: 550 ann... User unknown
 	listedUser  = regexp.MustCompile(`^[ \t]+([\w.+-]{1,64})[ \t]*(?:\(|\r?\n?$)`)                        // GroupWise: ann (user not found)
 )

@@ -72,7 +72,11 @@ var failures = newLexicon(
 	"notification d'etat de remise", "notification d'etat de la remise", "zustellungsstatus", "ubermittlungsstatus",
 	"notifica sullo stato del recapito", "notifica dello stato del recapito", "notificacao de status de entrega",
 	"notificacao do estado da entrega", "bezorgingsstatus", "stanie dostarczenia", "leveransstatus", "leveringsstatus",
-	"stavu doruceni", "配信状態通知", "failure reasons",
+	"stavu doruceni", "配信状態通知", "failure reasons", "delivery of the email was stopped",
+	"delivery of the message was stopped", "virus in your", "virus alert", "ndn:", "recipient unknown",
+	"unknown recipient", "empfanger unbekannt", "empfaenger unbekannt", "unbekannter empfanger",
+	"destinataire inconnu", "destinatario desconocido", "destinatario sconosciuto", "destinatario inexistente",
+	"onbekende ontvanger", "nieznany odbiorca", "okand mottagare", "ukendt modtager", "ukjent mottaker",
 )
 
 // deliveries are words for bringing mail somewhere, and misses for what did
@@ -80,13 +84,13 @@ var failures = newLexicon(
 var (
 	deliveries = newLexicon(
 		"deliver", "delivery", "delivered", "delivering", "reach", "zugestellt", "zustell", "ausgeliefert",
-		"ausliefer", "ubermittelt", "weitergeleitet", "remis", "distribu", "livre", "livraison", "delivre", "achemin",
-		"transmis", "entreg", "enviad", "consegn", "recapit", "inviat", "bezorg", "afgelever", "aflever", "verzonden",
-		"leverer", "levere", "leverans", "framfor", "toimit", "perille", "lahet", "dostarcz", "doreczen", "wyslan",
-		"doruc", "odesl", "kezbesit", "livrat", "trimis", "teslim", "iletil", "gonderil", "ulastir", "доставл",
-		"достав", "отправл", "παραδο", "παραδοθ", "σταλ", "配信", "配送", "送信", "届", "送達", "配達", "投递", "递送", "发送", "送达",
-		"传送", "전송", "배달", "발송", "전달", "llegad", "erreicht", "erreichen", "atteint", "raggiunt", "chegou", "bereikt",
-		"saapunut", "dotarla", "dorazila", "megerkez", "ajuns", "ulasama",
+		"ausliefer", "ubermittelt", "remis", "distribu", "livre", "livraison", "delivre", "achemin", "entreg",
+		"enviad", "consegn", "recapit", "inviat", "bezorg", "afgelever", "aflever", "verzonden", "leverer", "levere",
+		"leverans", "framfor", "toimit", "perille", "lahet", "dostarcz", "doreczen", "wyslan", "doruc", "odesl",
+		"kezbesit", "livrat", "trimis", "teslim", "iletil", "gonderil", "ulastir", "доставл", "достав", "отправл",
+		"παραδο", "παραδοθ", "σταλ", "配信", "配送", "送信", "届", "送達", "配達", "投递", "递送", "发送", "送达", "传送", "전송", "배달", "발송",
+		"전달", "llegad", "erreicht", "erreichen", "atteint", "raggiunt", "chegou", "bereikt", "saapunut", "dotarla",
+		"dorazila", "megerkez", "ajuns", "ulasama",
 	)
 	misses = newLexicon(
 		"not", "cannot", "can't", "couldn't", "wasn't", "unable", "fail", "failed", "failure", "impossible", "error",
@@ -218,7 +222,7 @@ var markers = newLexicon(
 	"kopie van de kopregels", "kopie van het bericht", "kopia wiadomosci", "kopie zpravy", "kopi af", "kopi av",
 	"kopia av", "copie du message", "copia del mensaje", "copia del messaggio", "copia da mensagem",
 	"en-tetes du message", "kopfzeilen", "intestazioni", "encabezados", "cabecalhos", "kopregels", "naglowki",
-	"元のメッセージ", "以下は送信",
+	"元のメッセージ", "以下は送信", "begin headers", "headers from your",
 )
 
 // formats are signs of systems whose reports are for people, folded. They name
@@ -350,3 +354,22 @@ var goodbyes = newLexicon(
 
 // phrases stand before a recipient, folded, at the end of what precedes it.
 var phrases = []string{"recipient", "recipients", "recipient address", "recipient(s)", "addressed to", "deliver to", "delivered to", "deliver mail to", "deliver message to", "deliver your message to", "delivering your mail to", "message to", "mail to", "email to", "delivery to", "delivery failed", "undeliverable to", "user", "userid", "attempts", "mailbox", "account", "delivering your message to", "be delivered to", "email address", "email address :", "failed to deliver to", "size", "is full", "permanent errors", "size limit for", "full", "sent to", "find user", "quota violation for", "contact", "rcpt to", "final recipient", "the address", "unknown", "address", "addresses", "following"}
+
+// diagnostics head what a mail system has to say to other postmasters, folded.
+var diagnostics = newLexicon(
+	"diagnostic information", "diagnoseinformation", "informations de diagnostic", "informacion de diagnostico",
+	"informazioni di diagnostica", "informacoes de diagnostico", "diagnostische informatie", "diagnostikinformation",
+	"diagnostisk", "informacje diagnostyczne", "diagnosticke informace", "диагностические сведения", "診断情報",
+	"more info for email admins", "original message details",
+)
+
+// advice is in what stands before an address that one may ask, or that is no
+// recipient for another reason, folded.
+var advice = newLexicon(
+	"please", "contact", "assistance", "questions", "queries", "enquiries", "inquiries", "mailto:", "envelope-from",
+	"message-id", "message id", "bitte", "fragen", "anfragen", "ruckfragen", "wenden sie", "hilfe", "veuillez",
+	"contacter", "renseignement", "aide", "dudas", "consultas", "contacte", "ayuda", "contattare", "domande",
+	"assistenza", "duvidas", "contato", "ajuda", "vragen", "neem contact", "prosze", "pytania", "pomoc", "dotazy",
+	"fragor", "kontakta", "sporgsmal", "spørgsmål", "sporsmal", "spørsmål", "kysymyk", "kerdes", "intrebari",
+	"sorular", "вопрос", "обращай", "ερωτησ", "υποστηριξη", "問い合わせ", "咨询", "联系", "문의",
+)
