@@ -20,7 +20,7 @@ func addressAt(s string, at int) (address string, start, end int) {
 		return "", start, end
 	}
 	address = s[start:end]
-	if i := strings.LastIndex(strings.ToLower(address[:at-start]), "smtp="); i >= 0 { // X.400 written out
+	if i := lastIndexFold(address[:at-start], "smtp="); i >= 0 { // X.400 written out
 		start += i + len("smtp=")
 		address = s[start:end]
 	}
@@ -28,6 +28,16 @@ func addressAt(s string, at int) (address string, start, end int) {
 		return "", start, end
 	}
 	return address, start, end
+}
+
+// lastIndexFold gives the last place of sub in s, letter case ignored, or -1.
+func lastIndexFold(s, sub string) int {
+	for i := len(s) - len(sub); i >= 0; i-- {
+		if strings.EqualFold(s[i:i+len(sub)], sub) {
+			return i
+		}
+	}
+	return -1
 }
 
 // domainEnd gives where the domain that begins at start ends. Three dots are no

@@ -130,10 +130,10 @@ func bareSubject(subject string) string {
 
 // ownOpening gives the first words of a text above what it quotes, folded.
 func (l *letter) ownOpening() string {
-	if !l.opened {
-		l.first, l.opened = Fold(clip(ownWords(clip(l.notice, 2*maxOpening)), maxOpening)), true
+	if !l.known.opened {
+		l.known.opening, l.known.opened = Fold(clip(ownWords(clip(l.notice, 2*maxOpening)), maxOpening)), true
 	}
-	return l.first
+	return l.known.opening
 }
 
 // byHand reports whether somebody answers with a program that only people use.
@@ -154,7 +154,7 @@ func (l *letter) hintsInText(s *signs) {
 	if !l.answers() && absent != "" { // people say thanks in answers
 		s.add(hint, ruleText, ack)
 	}
-	s.add(hint, ruleText, machines.near(opening, writings))
+	s.add(hint, ruleText, cmp.Or(generated.find(opening), machines.near(opening, writings)))
 	s.add(hint, ruleText, unread.find(opening))
 	s.add(hint, ruleText, anybodies.find(clip(opening, 80)))
 	if absent != "" {

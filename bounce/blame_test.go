@@ -73,6 +73,23 @@ func TestWhatMayBeOursIsNoProofOfADeadAddress(t *testing.T) {
 		"550 Verification failed for <news@example.org>: unrouteable address",
 		"550 Your subscription is unpaid",
 		"550 link to a deactivated page",
+		"554 Invalid request. Please contact support",
+		"550 Mail contains invalid characters",
+		"554 Transaction failed: content contains unknown elements",
+		"550 5.7.1 Email contains an invalid link",
+		"550 Ihre E-Mail wurde gesperrt",
+		"550 5.7.1 Le message pour le destinataire a été bloqué",
+		"550 Seu email foi bloqueado pelo servidor",
+		"550 El mensaje para el usuario ha sido bloqueado",
+		"550 Wiadomość do odbiorcy została zablokowana",
+		"550 TLS certificate of recipient server expired",
+		"Your mail to the recipient could not be delivered: the connection was closed",
+		"550 Message for customer rejected: encryption key expired",
+		"550 user: password expired",
+		"550 5.7.1 Client name was not found in DNS",
+		"550 The certificate name was not found",
+		"554 5.7.1 Rejected. Bitte beachten Sie unsere neue E-Mail-Adresse postmaster@example.net",
+		"550 This server has moved, please reconfigure your relay",
 	} {
 		if v := about(text); v.Class == bounce.Hard {
 			t.Errorf("%q is hard, %s (%s, %q)", text, v.Reason, v.Rule, v.Matched)

@@ -28,20 +28,20 @@ const maxHits = 200
 
 // hits gives the addresses of the notice.
 func (l *letter) hits() []hit {
-	if !l.scanned {
-		l.found, l.scanned = append(scan(l.notice), l.users(false)...), true
-		l.cut = l.cut || len(l.found) == maxHits
+	if !l.known.scanned {
+		l.known.hits, l.known.scanned = append(scan(l.notice), l.users(false)...), true
+		l.cut = l.cut || len(l.known.hits) >= maxHits
 	}
-	return l.found
+	return l.known.hits
 }
 
 // recipients gives the recipients that a report for people names: those of
 // X-Failed-Recipients, else all that look as much like recipients as the best.
 func (l *letter) recipients() []hit {
-	if !l.chose {
-		l.chosen, l.chose = l.choose(), true
+	if !l.known.chosen {
+		l.known.recipients, l.known.chosen = l.choose(), true
 	}
-	return l.chosen
+	return l.known.recipients
 }
 
 // choose finds the recipients.
@@ -73,7 +73,7 @@ func (l *letter) choose() []hit {
 	out := l.ranked(best)
 	if len(out) == 0 {
 		out = l.users(true)
-		l.found = append(l.found, out...)
+		l.known.hits = append(l.known.hits, out...)
 	}
 	if len(out) == 0 {
 		out = l.addressee(l.hits())
@@ -133,12 +133,18 @@ func (l *letter) mentions(address string) bool {
 }
 
 // inSubject gives the only address in a subject that tells of a failure, or "".
+// Behind what tells of it and a colon stands the subject of the message that
+// came back, which may have any.
 func (l *letter) inSubject() string {
-	in := allAddresses(l.Fields.Text("Subject"), 2)
-	if len(in) == 1 && strings.Contains(in[0][len(localOf(in[0])):], ".") && l.tellsFailure() && !l.own(hit{address: in[0]}) {
-		return in[0]
+	subject := l.Fields.Text("Subject")
+	in := allAddresses(subject, 2)
+	if len(in) != 1 || !strings.Contains(in[0][strings.LastIndexByte(in[0], '@'):], ".") || !l.tellsFailure() || l.own(hit{address: in[0]}) {
+		return ""
 	}
-	return ""
+	if head, rest, ok := strings.Cut(subject, ": "); ok && failures.in(Fold(head)) && !strings.HasPrefix(strings.Trim(rest, " <"), in[0]) {
+		return ""
+	}
+	return in[0]
 }
 
 // sentTo gives whom the message was for that came back, at most two of them: by
@@ -213,7 +219,8 @@ func (l *letter) own(h hit) bool {
 // scan ranks the addresses of a text.
 func scan(text string) []hit {
 	var hits []hit
-	above := ""     // the line without an address before this one
+	above := "" // the line without an address before this one
+	most := rankAlone
 	closed := false // somebody has said goodbye: what follows is his own address
 	within := false // this line goes on what the one above it says
 	end := 0
@@ -225,13 +232,13 @@ func scan(text string) []hit {
 		switch {
 		case len(line) > maxLine || len(hits) >= maxHits:
 		case named:
-			most := rankBelow(above)
+			rank := most
 			if closed || within && (slices.Contains(helpers, localOf(firstAddress(line))) || advice.in(Fold(above))) {
-				most = min(most, rankOther)
+				rank = min(rank, rankOther)
 			}
-			hits = scanLine(hits, line, start, most)
+			hits = scanLine(hits, line, start, rank)
 		case trimmed != "":
-			above = line
+			above, most = line, rankBelow(line)
 			closed = len(trimmed) < maxGoodbye && !strings.HasSuffix(trimmed, ":") && (closed || trimmed == "--" || goodbyes.begins(Fold(trimmed)) != "")
 		}
 		within = trimmed != "" && !named && !strings.HasSuffix(trimmed, ":")
@@ -251,7 +258,7 @@ const maxLine = 2000
 func scanLine(hits []hit, line string, start, most int) []hit {
 	for at := strings.IndexByte(line, '@'); at >= 0 && len(hits) < maxHits; {
 		a, s, e := addressAt(line, at)
-		if a != "" {
+		if a != "" && !inLink(line[:s]) {
 			if rank := min(rankIn(line, s, e), most); rank > 0 {
 				hits = append(hits, hit{a, start, start + len(line), start + e, rank})
 			}
@@ -264,6 +271,11 @@ func scanLine(hits []hit, line string, start, most int) []hit {
 		at = from + next
 	}
 	return hits
+}
+
+// inLink reports whether a link goes on at the end of lead.
+func inLink(lead string) bool {
+	return strings.Contains(lead[strings.LastIndexAny(lead, " \t<\"")+1:], "://")
 }
 
 // rankBelow gives the most that an address may rank below a line without one:

@@ -22,23 +22,31 @@ type letter struct {
 	feedback string
 	disposed string // disposition notification
 	returned message.Fields
-	isBack   bool   // a message came back, or its header
-	attached bool   // in a part of its own
-	arrival  string // who reports, and when it got the message
-	robotic  int    // one more than robot gives; 0: not counted yet
-	folded   string // what text gives, once asked
-	first    string // what ownOpening gives, once opened
-	opened   bool
-	found    []hit // addresses of the notice
-	scanned  bool
-	chosen   []hit // of them, the recipients
-	chose    bool
+	isBack   bool            // a message came back, or its header
+	attached bool            // in a part of its own
+	arrival  string          // who reports, and when it got the message
+	robotic  int             // one more than robot gives; 0: not counted yet
 	named    map[string]bool // whom the report is about, lower case
 	cut      bool            // there was more than is read
 	long     bool            // of the text for people
 	judged   int             // octets that the table was asked about
 	verdicts map[Evidence]Verdict
+	known    known
 }
+
+// known is what was found out about the notice of a letter, once asked.
+type known struct {
+	folded     string // what text gives
+	opening    string // what ownOpening gives
+	opened     bool
+	hits       []hit // addresses
+	scanned    bool
+	recipients []hit // of them, those that the report is about
+	chosen     bool
+}
+
+// setNotice changes the text for people.
+func (l *letter) setNotice(text string) { l.notice, l.known = text, known{} }
 
 // How much text for people is looked at.
 const (
@@ -71,6 +79,7 @@ func layOut(m message.Mail) *letter {
 			l.back(p)
 		case "text/html":
 			if len(markup) == 0 {
+				l.long = l.long || len(p.Text()) > maxNotice
 				markup = append(markup, message.TextOfHTML(clip(p.Text(), maxNotice)))
 			}
 		default:
@@ -91,10 +100,10 @@ func layOut(m message.Mail) *letter {
 
 // text gives the notice, folded, as far as it is searched for words.
 func (l *letter) text() string {
-	if l.folded == "" {
-		l.folded = Fold(clip(l.notice, maxText))
+	if l.known.folded == "" {
+		l.known.folded = Fold(clip(l.notice, maxText))
 	}
-	return l.folded
+	return l.known.folded
 }
 
 // opening gives the beginning of text: further down it may quote anything.
@@ -173,7 +182,7 @@ func headOf(raw []byte) []byte {
 func (l *letter) read(text string) {
 	l.whole = text
 	i, head := split(text)
-	l.notice = text[:i]
+	l.setNotice(text[:i])
 	if !l.isBack && head < len(text) {
 		l.setReturned(message.ParseFields(headOf([]byte(text[head:]))))
 	}

@@ -22,10 +22,19 @@ func newPhrases(texts []string) []phrase {
 	return all
 }
 
-// newPhrase reads a phrase. One that has no pieces is never found.
+// newPhrase reads a phrase. One that has no pieces is never found. A "|" at the
+// end means that the word ends there.
 func newPhrase(text string) phrase {
-	return slices.DeleteFunc(strings.Split(Fold(text), "*"), func(piece string) bool { return piece == "" })
+	text, whole := strings.CutSuffix(text, "|")
+	p := slices.DeleteFunc(strings.Split(Fold(text), "*"), func(piece string) bool { return piece == "" })
+	if whole && len(p) > 0 {
+		p = append(p, wordEnd)
+	}
+	return p
 }
+
+// wordEnd is the last piece of a phrase whose word ends with it.
+const wordEnd = "|"
 
 // in gives the text that the phrase matches, or "".
 func (p phrase) in(text string) string {
@@ -57,6 +66,12 @@ func (p phrase) next(text string, from int) (start, end int) {
 // end gives where the last piece ends when the first one ends at end, or -1.
 func (p phrase) end(text string, end int) int {
 	for _, piece := range p[1:] {
+		if piece == wordEnd {
+			if end < len(text) && wordByte(text[end]) {
+				return -1
+			}
+			continue
+		}
 		if end > 0 && text[end-1] == ' ' && piece[0] == ' ' {
 			end-- // "user * unknown" is in "user unknown" as well
 		}

@@ -48,7 +48,7 @@ func (l *letter) countRobot() int {
 		// A person may write about failures as well. What gives a message
 		// back without being somebody's name is no person.
 		points++
-		if points > 1 || l.givesBack() {
+		if points > 1 || l.givesBack() || l.tabulates() {
 			points++
 		}
 	}
@@ -79,6 +79,20 @@ func missed(text string) bool {
 	return deliveries.near(text, misses) != "" && deliveries.near(text, mails) != ""
 }
 
+// tabulates reports whether the notice says that mail was not delivered and
+// lists whom it was for and from, as gates do.
+func (l *letter) tabulates() bool {
+	var to, from bool
+	for line := range strings.Lines(clip(l.notice, maxText)) {
+		label, rest := labelled(strings.TrimLeft(line, " \t"))
+		if strings.Contains(rest, "@") {
+			to = to || slices.Contains(toLabels, label)
+			from = from || slices.Contains(headerNames, label)
+		}
+	}
+	return to && from && missed(l.text())
+}
+
 // givesBack reports whether a message is attached that is no report itself.
 func (l *letter) givesBack() bool {
 	if !l.attached {
@@ -91,7 +105,7 @@ func (l *letter) givesBack() bool {
 // answers reports whether the subject is that of an answer or of something
 // passed on.
 func (l *letter) answers() bool {
-	for _, p := range []string{"re:", "fw:", "fwd:", "aw:", "wg:", "sv:", "tr:", "rv:", "antw:", "odp:", "ynt:", "vs:", "res:", "ref:", "rif:", "enc:", "vb:", "ilt:", "va:"} {
+	for _, p := range []string{"re:", "fw:", "fwd:", "aw:", "wg:", "sv:", "tr:", "rv:", "antw:", "odp:", "odp.:", "ynt:", "vs:", "res:", "ref:", "rif:", "enc:", "vb:", "ilt:", "va:"} {
 		if strings.HasPrefix(l.subject, p) {
 			return true
 		}
@@ -117,8 +131,21 @@ func (l *letter) composed() bool {
 	if !l.isBack && !l.null() && (l.list() && l.listSoftware() == "" && (!l.tellsFailure() || len(l.recipients()) == 0) || ticketMark.MatchString(l.subject)) { // what somebody wrote to others, or about a case
 		return true
 	}
+	if l.answers() && !l.isBack && !l.null() && takesLeave(l.notice) {
+		return true
+	}
 	mailer := Fold(l.Fields.Get("X-Mailer") + " " + l.Fields.Get("User-Agent") + " " + l.Fields.Get("X-Powered-By"))
 	return clients.in(mailer) || strings.Contains(l.subject, "[ticket#") || l.answers() && lineStarts(l.notice, "> ") >= 0
+}
+
+// takesLeave reports whether somebody says goodbye in a text.
+func takesLeave(text string) bool {
+	for line := range strings.Lines(clip(text, maxText)) {
+		if line = strings.TrimSpace(line); line != "" && len(line) < maxGoodbye && goodbyes.begins(Fold(line)) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // ticketMark is how programs for cases mark their subjects: "[help #123]".
@@ -205,6 +232,12 @@ func (rd *Reader) plainRecipients(l *letter, hits []hit, late bool) []Recipient 
 	all := make([]Recipient, len(hits))
 	for i, h := range hits {
 		all[i] = rd.plainRecipient(l, h, len(hits) == 1, late)
+	}
+	if !slices.ContainsFunc(all, func(r Recipient) bool { return r.Verdict.Reason != Unknown }) { // then it is told once, for all of them
+		for i := range all {
+			rd.consider(l, &all[i], whole, l.notice)
+			all[i].settle(l)
+		}
 	}
 	return all
 }

@@ -112,7 +112,7 @@ func (l *letter) takeStatus() string {
 	if fields == "" {
 		return statusText(l.whole)
 	}
-	l.notice, l.folded = strings.TrimSuffix(l.notice, fields), ""
+	l.setNotice(strings.TrimSuffix(l.notice, fields))
 	return fields
 }
 

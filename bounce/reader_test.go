@@ -46,7 +46,14 @@ func hostile() map[string]string {
 	subject := func(piece string) string {
 		return "Return-Path: <>\nFrom: ann@example.net\nSubject: " + strings.Repeat(piece, 200_000/len(piece)) + "\n\nx\n"
 	}
+	parts := func(text string) string {
+		part := "--b\nContent-Type: text/plain\n\n" + text + "\n"
+		return "Return-Path: <>\nFrom: MAILER-DAEMON\nSubject: failure notice\nContent-Type: multipart/mixed; boundary=b\n\n" + strings.Repeat(part, 4)
+	}
 	return map[string]string{
+		"texts of reasons":                           parts(strings.Repeat("ok: 1\n\n", 9000)),
+		"texts of at signs below a long line":        parts(strings.Repeat("not ", 480) + "\n" + strings.Repeat("@\n", 31_000)),
+		"texts of words for mail and what failed":    parts(strings.Repeat("mail not delivered to ", 3000)),
 		"reports torn into parts about words":        torn,
 		"a crowd of addresses before words":          crowd,
 		"a subject of answers":                       subject("re: "),
@@ -134,6 +141,8 @@ func consistent(t *testing.T, rd *bounce.Reader, r bounce.Report) {
 // FuzzRead states what Read promises of any message.
 func FuzzRead(f *testing.F) {
 	rd := bounce.NewReader(bounce.NewTable())
+	f.Add([]byte("From: MAILER-DAEMON@mx.example.net\nReturn-Path: <>\nSubject: Undeliverable: ȺȺȺȺ@a.example\n\nȺȺȺsmtp=Ⱥ@b.example: unknown\n"))
+	f.Add([]byte("From: MAILER-DAEMON@mx.example.net\nList-Id: <x>\nSubject: Undeliverable\n\nnot delivered\n\nFinal-Recipient: rfc822; ann@example.net\nAction: failed\n"))
 	f.Add([]byte("From: MAILER-DAEMON@mx.example.net\nReturn-Path: <>\nSubject: failure notice\n\n<ann@example.net>:\n550 user unknown\n\n--- Below this line is a copy of the message.\n\nReturn-Path: <x@example.org>\n"))
 	f.Add([]byte("Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\nFinal-Recipient: utf-8; \\x{1F408}@example.net\nAction: delayed\nStatus: 4.2.2\n--b--\n"))
 	f.Add([]byte("Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nOriginal-Rcpt-To: ann@example.net\n--b--\n"))

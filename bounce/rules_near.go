@@ -9,16 +9,16 @@ var (
 	mailboxes = []string{
 		"empfaenger", "e-postadress", "e-post", "адрес", "γραμματοκιβωτιο", "θυριδα", "ηλεκτρονικη διευθυνση", "user",
 		"username", "userid", "recipient", "mailbox", "mail box", "inbox", "account", "address", "mailaddress",
-		"mail address", "addressee", "o/r name", "orname", "email", "e-mail", "member", "subscriber", "local part",
-		"person", "customer", "rcpt", "benutzer", "empfanger", "postfach", "konto", "adresse", "adressat",
-		"utilisateur", "destinataire", "compte", "boite", "usuario", "destinatario", "cuenta", "buzon", "casilla",
-		"direccion", "utente", "casella", "indirizzo", "conta", "caixa", "endereco", "utilizador", "gebruiker",
-		"ontvanger", "postvak", "adres", "uzytkownik", "odbiorca", "skrzynka", "uzivatel", "prijemce", "schranka",
-		"anvandare", "mottagare", "brevlada", "bruger", "modtager", "postkasse", "bruker", "mottaker", "postboks",
-		"kayttaja", "vastaanottaja", "postilaatikko", "felhasznalo", "cimzett", "postafiok", "utilizator",
-		"destinatar", "casuta", "kullanici", "alici", "posta kutusu", "χρηστης", "παραληπτης", "пользовател",
-		"получател", "адресат", "ящик", "аккаунт", "учетная запись", "ユーザ", "受信者", "宛先", "アドレス", "メールボックス", "アカウント",
-		"用户", "收件人", "郵箱", "邮箱", "帐号", "사용자", "수신자", "메일함",
+		"mail address", "addressee", "o/r name", "orname", "member", "subscriber", "local part", "person", "customer",
+		"rcpt", "benutzer", "empfanger", "postfach", "konto", "adresse", "adressat", "utilisateur", "destinataire",
+		"compte", "boite", "usuario", "destinatario", "cuenta", "buzon", "casilla", "direccion", "utente", "casella",
+		"indirizzo", "conta|", "contas|", "caixa", "endereco", "utilizador", "gebruiker", "ontvanger", "postvak", "adres",
+		"uzytkownik", "odbiorca", "skrzynka", "uzivatel", "prijemce", "schranka", "anvandare", "mottagare", "brevlada",
+		"bruger", "modtager", "postkasse", "bruker", "mottaker", "postboks", "kayttaja", "vastaanottaja",
+		"postilaatikko", "felhasznalo", "cimzett", "postafiok", "utilizator", "destinatar", "casuta", "kullanici",
+		"alici", "posta kutusu", "χρηστης", "παραληπτης", "пользовател", "получател", "адресат", "ящик", "аккаунт",
+		"учетная запись", "ユーザ", "受信者", "宛先", "アドレス", "メールボックス", "アカウント", "用户", "收件人", "郵箱", "邮箱", "帐号", "사용자", "수신자",
+		"메일함", "email account", "e-mail account", "email box", "el correo", "casella e-mail",
 	}
 	domains = []string{
 		"domain", "domain name", "zieldomain", "domane", "domaine", "dominio", "domein", "domena", "doman", "alan adi",
@@ -57,25 +57,41 @@ var (
 		"full", "quota", "exceeded", "exceeds", "exceeding", "storage", "out of space", "no space", "too full",
 		"limit reached", "capacity", "voll", "kapazitat", "capacite", "capacidad", "capacita", "capacidade",
 		"pojemnosc", "kapacit", "kapasite", "uberschritten", "erschopft", "plein", "satur", "depasse", "llen",
-		"excedid", "superad", "pieno", "piena", "pieni", "esaurit", "superat", "cheia", "excedeu", "esgotad", "is vol", "zit vol",
-		"overvol", "overschreden", "peln", "przepeln", "przekrocz", "plna", "plny", "prekroc", "fulla", "fullt",
-		"fuld", "overskred", "taynna", "ylitt", "megtelt", "betelt", "plina", "plin,", "este plin", "depasit", "dolu", "doldu", "asild",
-		"πληρες", "γεματο", "переполн", "превыш", "заполнен", "いっぱい", "容量", "超え", "已满", "已滿", "超出", "가득", "초과",
+		"excedid", "superad", "pieno", "piena", "pieni", "esaurit", "superat", "cheia", "excedeu", "esgotad", "is vol",
+		"zit vol", "overvol", "overschreden", "peln", "przepeln", "przekrocz", "plna", "plny", "prekroc", "fulla",
+		"fullt", "fuld", "overskred", "taynna", "ylitt", "megtelt", "betelt", "plina", "plin,", "este plin", "depasit",
+		"dolu", "doldu", "asild", "πληρες", "γεματο", "переполн", "превыш", "заполнен", "いっぱい", "容量", "超え", "已满", "已滿",
+		"超出", "가득", "초과",
 	}
 	closed = []string{
-		"bloquead", "bloccat", "bloque", "dada de baja", "dado de baja", "de baja", "cancellat", "geloscht", "supprim",
-		"eliminad", "usuniet", "smazan", "verwijderd", "slettet", "borttag", "torolt", "silin", "sters", "disabled",
-		"deactivated", "suspended", "inactive", "not active", "not activated", "locked", "closed", "cancelled",
-		"canceled", "terminated", "expired", "frozen", "dormant", "discontinued", "retired", "revoked", "archived",
-		"decommissioned", "withdrawn", "no longer active", "no longer in service", "no longer in use",
-		"no longer monitored", "shut down", "switched off", "abandoned", "abolished", "deaktiviert", "gesperrt",
-		"inaktiv", "geschlossen", "abgeschaltet", "stillgelegt", "desactiv", "suspendu", "ferme", "cloture",
-		"desactivad", "suspendid", "inactiv", "cerrad", "disattivat", "sospes", "chius", "disabilitat", "desativad",
-		"suspens", "inativ", "encerrad", "uitgeschakeld", "opgeheven", "geblokkeerd", "zablokowan", "nieaktywn",
-		"zawieszon", "wylaczon", "zablokovan", "zrusen", "deaktivovan", "avstangd", "inaktiverad", "lukket",
-		"deaktivert", "suljettu", "poistettu", "letiltott", "felfuggeszt", "megszunt", "dezactivat", "devre disi",
-		"askiya", "kapatil", "отключен", "заблокирован", "неактив", "удален", "закрыт", "無効", "停止", "解約", "停用", "禁用",
-		"冻结", "정지", "비활성", "휴면", "해지", "탈퇴",
+		"dada de baja", "dado de baja", "de baja", "cancellat", "geloscht", "supprim", "eliminad", "usuniet", "smazan",
+		"verwijderd", "slettet", "borttag", "torolt", "silin", "sters", "disabled", "deactivated", "suspended",
+		"inactive", "not active", "not activated", "locked", "closed", "cancelled", "canceled", "terminated",
+		"expired", "frozen", "dormant", "discontinued", "retired", "revoked", "archived", "decommissioned",
+		"withdrawn", "no longer active", "no longer in service", "no longer in use", "no longer monitored",
+		"shut down", "switched off", "abandoned", "abolished", "deaktiviert", "inaktiv", "geschlossen", "abgeschaltet",
+		"stillgelegt", "desactiv", "suspendu", "ferme", "cloture", "desactivad", "suspendid", "inactiv", "cerrad",
+		"disattivat", "sospes", "chius", "disabilitat", "desativad", "suspens", "inativ", "encerrad", "uitgeschakeld",
+		"opgeheven", "nieaktywn", "zawieszon", "wylaczon", "zrusen", "deaktivovan", "avstangd", "inaktiverad",
+		"lukket", "deaktivert", "suljettu", "poistettu", "felfuggeszt", "megszunt", "dezactivat", "devre disi",
+		"askiya", "kapatil", "отключен", "неактив", "удален", "закрыт", "無効", "停止", "解約", "停用", "禁用", "冻结", "정지",
+		"비활성", "휴면", "해지", "탈퇴",
+	}
+)
+
+// accounts are what one is locked out of, and locked says so: of mail the same
+// words mean that it was refused.
+var (
+	accounts = []string{
+		"account", "konto", "benutzerkonto", "postfach", "compte", "boite aux lettres", "cuenta", "buzon", "casilla",
+		"casella", "conta|", "caixa postal", "rekening", "skrzynk", "uzytkownik", "ucet", "schranka", "fiok",
+		"postafiok", "cont|", "casuta", "hesap", "hesab", "аккаунт", "учетная запись", "ящик", "пользователь",
+		"λογαριασμος", "アカウント", "帐户", "账户", "帐号", "계정",
+	}
+	locked = []string{
+		"gesperrt", "bloque", "verrouille", "bloquead", "bloccat", "geblokkeerd", "zablokowan", "blokovan",
+		"zablokovan", "letiltott", "zarolva", "blocat", "kilitli", "engellen", "заблокирован", "αποκλεισ", "ロック", "锁定",
+		"잠금",
 	}
 )
 
@@ -193,10 +209,12 @@ var nearRules = []Rule{
 		Not:      append([]string{"message size", "message too", "size limit", "mails per", "messages per", "rate", "recipients", "hop", "attempts", "retry", "connection", "fully"}, ours...),
 		Examples: []string{"550 Het postvak van ann is overvol: limiet overschreden", "552 the storage of this account is used up"}},
 	{Name: "near-disabled", Reason: Disabled, Words: mailboxes, Near: closed,
-		Not:      append([]string{"unknown or disabled", "closed list", "mailing list", "posting", "temporar", "message expired", "timeout", "locked by another"}, ours...),
+		Not:      append([]string{"connection", "session", "certificate", "password", "encryption", "encrypted", "link|", "character", "message for", "mail to the", "message to the", "message pour", "recipient server", "recipient's server", "unknown or disabled", "closed list", "mailing list", "posting", "temporar", "message expired", "timeout", "locked by another"}, ours...),
 		Examples: []string{"550 This account (ann) was retired", "550 De mailbox is opgeheven"}},
+	{Name: "near-locked", Reason: Disabled, Words: accounts, Near: locked, Not: append([]string{"temporar", "message", "nachricht", "mensaje", "mensagem", "bericht", "courriel"}, ours...),
+		Examples: []string{"550 A(z) ann fiók zárolva"}},
 	{Name: "near-user", Reason: UserUnknown, Words: mailboxes, Near: nobody,
-		Not:      slices.Concat([]string{"unknown error", "unknown reason", "host"}, domains, ours),
+		Not:      slices.Concat([]string{"connection", "session", "certificate", "password", "encryption", "encrypted", "link|", "character", "message for", "mail to the", "message to the", "message pour", "recipient server", "recipient's server", "unknown error", "unknown reason", "host"}, domains, ours),
 		Examples: []string{"550 The person ann could not be located: unrecognized", "550 ann: there is no record of this customer"}},
 	{Name: "near-host", Reason: HostUnknown, Words: hosts, Near: nobody,
 		Not:      append([]string{"user", "recipient", "mailbox"}, ours...),

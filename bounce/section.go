@@ -15,7 +15,9 @@ import (
 func (l *letter) about(addresses []string) {
 	l.named = make(map[string]bool, len(addresses))
 	for _, a := range addresses {
-		l.named[strings.ToLower(a)] = true
+		if a != "" {
+			l.named[strings.ToLower(a)] = true
+		}
 	}
 }
 
@@ -119,11 +121,12 @@ func headingAbove(text string) string {
 // stated gives what a text puts behind a word such as "Reason:", on its line
 // and those that follow up to an empty one, or "".
 func stated(text string) string {
+	text = clip(text, maxText)
 	end := 0
 	for line := range strings.Lines(text) {
 		end += len(line)
 		label, cause := labelled(strings.TrimLeft(line, " \t"))
-		if !slices.Contains(causes, label) && !slices.Contains(causes, label[strings.LastIndexByte(label, ' ')+1:]) {
+		if !slices.Contains(causes, label) && !strings.HasSuffix(label, " reason") {
 			continue
 		}
 		rest := text[end:]

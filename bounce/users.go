@@ -23,7 +23,7 @@ func (l *letter) users(all bool) []hit {
 		rank := rankAlone
 		if name == "" {
 			name, after = userIn(line, under)
-			if !all && name != "" && after == 0 && named(out, name) { // the reply about one of the list
+			if !all && name != "" && after == 0 && among(out, name) { // the reply about one of the list
 				rank = rankSaid
 			} else if !all {
 				name = ""
@@ -39,8 +39,8 @@ func (l *letter) users(all bool) []hit {
 	return out
 }
 
-// named reports whether one of the hits is of a user.
-func named(hits []hit, user string) bool {
+// among reports whether one of the hits is of a user.
+func among(hits []hit, user string) bool {
 	return slices.ContainsFunc(hits, func(h hit) bool { return localOf(h.address) == strings.ToLower(user) })
 }
 
@@ -63,7 +63,7 @@ func userIn(line string, under bool) (name string, after int) {
 	if m := refusedUser.FindStringSubmatch(line); m != nil {
 		return m[1], 0
 	}
-	if m := listedUser.FindStringSubmatchIndex(line); m != nil && (under || line[m[1]-1] == '(') {
+	if m := listedUser.FindStringSubmatchIndex(line); m != nil && under {
 		return line[m[2]:m[3]], m[3]
 	}
 	return "", 0

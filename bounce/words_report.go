@@ -25,12 +25,9 @@ var robotNames = newLexicon(
 	"notesmail", "notes router", "mail router",
 )
 
-// robotMailers are in what mail systems and gates say they are in X-Mailer, folded.
-var robotMailers = newLexicon(
-	"interscan", "mimesweeper", "mailsweeper", "m-filter", "mailmarshal", "scanmail", "mailscanner", "amavis", "merak",
-	"mdaemon", "mailenable", "hmailserver", "groupwise internet agent", "internet mail service", "nospamproxy",
-	"symantec mail", "sophos puremessage", "exim", "qmqp", "xmail", "imail", "vpop3", "argosoft",
-)
+// robotMailers are in what gates that write for nobody else say they are in
+// X-Mailer, folded.
+var robotMailers = newLexicon("interscan", "mimesweeper", "mailsweeper", "m-filter", "mailmarshal", "scanmail", "mailscanner", "amavis", "nospamproxy", "symantec mail security", "puremessage")
 
 // roles are local parts, and roleNames names, of mail systems and of people and
 // services as well.
@@ -77,6 +74,7 @@ var failures = newLexicon(
 	"unknown recipient", "empfanger unbekannt", "empfaenger unbekannt", "unbekannter empfanger",
 	"destinataire inconnu", "destinatario desconocido", "destinatario sconosciuto", "destinatario inexistente",
 	"onbekende ontvanger", "nieznany odbiorca", "okand mottagare", "ukendt modtager", "ukjent mottaker",
+	"banned contents", "banned filename", "banned name", "content checker found",
 )
 
 // deliveries are words for bringing mail somewhere, and misses for what did
@@ -201,11 +199,10 @@ var received = newLexicon(
 	"wurde zugestellt", "ont ete remis", "a ete remis", "har fatt meldingen", "har fatt", "har mottatt",
 	"har mottagit", "har modtaget", "recibieron", "han recibido", "ont recu", "ricevuto", "receberam",
 	"hebben ontvangen", "otrzymali", "erhalten", "vastaanottivat", "got the message", "received the message",
-	"no problem",
 )
 
 // denials take it back.
-var denials = newLexicon("not", "cannot", "nicht", "pas", "no", "non", "nao", "niet")
+var denials = newLexicon("not|", "cannot", "nicht|", "pas|", "no|", "non|", "nao|", "niet|", "inte|", "ikke|", "nie|", "ei|", "nem|", "nu|", "не|", "δεν|")
 
 // markers begin what came back, in a line that is a heading. Folded.
 var markers = newLexicon(

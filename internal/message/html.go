@@ -60,7 +60,7 @@ func (p *page) text(s string) {
 	for _, r := range s {
 		switch r {
 		case ' ', '\t', '\r', '\n', '\u00a0':
-			if !p.open() {
+			if !p.atSpace() {
 				p.out = append(p.out, ' ')
 			}
 		default:
@@ -89,14 +89,14 @@ func (p *page) tag(name string) {
 	case "div", "/div", "tr", "/tr", "li", "/li", "dt", "dd":
 		p.line()
 	case "td", "/td", "th", "/th":
-		if p.trim(); !p.open() {
+		if p.trim(); !p.atSpace() {
 			p.out = append(p.out, '\t')
 		}
 	}
 }
 
-// open reports whether nothing stands yet where the next text will.
-func (p *page) open() bool {
+// atSpace reports whether the text ends with white space, or is empty.
+func (p *page) atSpace() bool {
 	return len(p.out) == 0 || strings.IndexByte(" \t\n", p.out[len(p.out)-1]) >= 0
 }
 
