@@ -358,21 +358,33 @@ const maxWish = 450
 func ownWords(text string) string {
 	pos := 0
 	for line := range strings.Lines(text) {
-		trimmed := strings.TrimSpace(line)
-		quoted := strings.HasPrefix(trimmed, ">") || strings.HasSuffix(trimmed, ":") && strings.ContainsAny(trimmed, "0123456789@") && len(trimmed) > 20 || strings.HasPrefix(trimmed, "----") || strings.HasPrefix(trimmed, "____") || strings.HasSuffix(trimmed, "wrote:")
-		folded := ""
-		if strings.IndexByte(trimmed, ':') >= 0 {
-			folded = Fold(clip(trimmed, 40))
-		}
-		for _, name := range []string{"from:", "von:", "de :", "de:", "da:", "van:", "fra:", "fran:", "od:", "on "} {
-			quoted = quoted || strings.HasPrefix(folded, name) && (name != "on " || strings.Contains(trimmed, "wrote:"))
-		}
-		if quoted && pos > 0 {
+		if pos > 0 && quotes(strings.TrimSpace(line), text[pos+len(line):]) {
 			return text[:pos]
 		}
 		pos += len(line)
 	}
 	return text
+}
+
+// quotes reports whether a line is quoted or announces a quotation, which rest
+// begins with.
+func quotes(line, rest string) bool {
+	if strings.HasPrefix(line, ">") || strings.HasPrefix(line, "----") || strings.HasPrefix(line, "____") {
+		return true
+	}
+	if strings.IndexByte(line, ':') < 0 {
+		return false
+	}
+	folded := Fold(clip(line, 120))
+	if strings.HasSuffix(line, ":") && (wrote.in(folded) || strings.HasPrefix(strings.TrimSpace(rest), ">")) {
+		return true
+	}
+	for _, name := range []string{"from:", "von:", "de :", "de:", "da:", "van:", "fra:", "fran:", "od:"} {
+		if strings.HasPrefix(folded, name) {
+			return true
+		}
+	}
+	return strings.HasPrefix(folded, "on ") && strings.Contains(line, "wrote:")
 }
 
 // wish gives the wish to get no more mail that a folded line is, or "".

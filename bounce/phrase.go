@@ -33,8 +33,9 @@ func newPhrase(text string) phrase {
 	return p
 }
 
-// wordEnd is the last piece of a phrase whose word ends with it.
-const wordEnd = "|"
+// wordEnd is the last piece of a phrase whose word ends with it; no folded text
+// has it.
+const wordEnd = "\n"
 
 // in gives the text that the phrase matches, or "".
 func (p phrase) in(text string) string {

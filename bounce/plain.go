@@ -233,6 +233,7 @@ func (rd *Reader) plainRecipients(l *letter, hits []hit, late bool) []Recipient 
 	for i, h := range hits {
 		all[i] = rd.plainRecipient(l, h, len(hits) == 1, late)
 	}
+	rd.share(l, hits, all)
 	if !slices.ContainsFunc(all, func(r Recipient) bool { return r.Verdict.Reason != Unknown }) { // then it is told once, for all of them
 		for i := range all {
 			rd.consider(l, &all[i], whole, l.notice)
@@ -240,6 +241,20 @@ func (rd *Reader) plainRecipients(l *letter, hits []hit, late bool) []Recipient 
 		}
 	}
 	return all
+}
+
+// share gives recipients of whom nothing is said before the next is named what
+// is said of that one: a list may have its reason below.
+func (rd *Reader) share(l *letter, hits []hit, all []Recipient) {
+	for i := len(all) - 2; i >= 0; i-- {
+		h, next := hits[i], hits[i+1]
+		if all[i].Verdict.Reason == Unknown && h.rank == rankAlone && h.after <= next.start && h.start >= 0 && !hasWords(l.notice[h.after:next.start]) {
+			if texts := l.sections(next.address, ""); len(texts) > 0 {
+				rd.widen(l, &all[i], texts[0])
+				all[i].settle(l)
+			}
+		}
+	}
 }
 
 // delivered makes the Report of a delivery that is told in words.

@@ -70,9 +70,10 @@ var generalRules = []Rule{
 	},
 		Examples: []string{"Unable to contact LDAP server. (#4.4.3)"}},
 	{Name: "words-mailer", Strength: Program, Reason: SystemError, Words: []string{
-		"mailer error", "procmail", "maildrop", "command died", "command failed", "command time limit",
-		"command output", "exit code", "exit status", "returned exit", "exited with", "pipe to",
-		"local delivery failed", "unknown mailer error", "x-unix;", "delivery agent", "mail transport",
+		"child process", "command does not exist", "mailer error", "procmail", "maildrop", "command died",
+		"command failed", "command time limit", "command output", "exit code", "exit status", "returned exit",
+		"exited with", "pipe to", "local delivery failed", "unknown mailer error", "x-unix;", "delivery agent",
+		"mail transport",
 	},
 		Examples: []string{"554 5.3.0 Mailer error", "local delivery failed"}},
 	{Name: "words-expired", Reason: Expired, Words: []string{

@@ -301,9 +301,10 @@ var personRules = []Rule{
 		"メールアドレスが見つかりません", "存在しません", "あて先不明", "用户不存在", "收件人不存在", "不存在", "존재하지 않", "수신자를 찾을",
 	},
 		Not: []string{
-			"syntax error", "not valid utf", "mail server for", "network", "spam", "on a list", "for fighting",
-			"too many", "procmail", "sender", "helo", "dns error", "message id", "your domain", "your address",
-			"ip address", "command not", "mail server * could not be found", "blocked",
+			"child process", "command does not exist", "file does not exist", "script does not exist", "syntax error",
+			"not valid utf", "mail server for", "network", "spam", "on a list", "for fighting", "too many", "procmail",
+			"sender", "helo", "dns error", "message id", "your domain", "your address", "ip address", "command not",
+			"mail server * could not be found", "blocked",
 		},
 		Examples: []string{
 			"550 user unknown", "550 5.2.1 <ann@example.com>... User Unknown",

@@ -500,3 +500,6 @@ var departures = newLexicon(
 	"decede", "fallecid", "pensione", "aposentad", "pensioen", "overleden", "slutat", "sluttet", "na penzi",
 	"desligado", "uit dienst", "left the company", "не работает",
 )
+
+// wrote is in lines that announce what somebody quotes, folded.
+var wrote = newLexicon("wrote", "schrieb", "a ecrit", "escribio", "ha scritto", "escreveu", "schreef", "skrev", "napisal", "kirjoitti", "пишет", "написал", "irta", "a scris", "yazdi", "εγραψε", "さんは書きました", "写道", "작성")
