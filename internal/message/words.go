@@ -352,7 +352,7 @@ func encodeParams(value string) string {
 		switch {
 		case !eightBit([]byte(p)) && len(p) < maxWord:
 			pieces[i] = strings.TrimSpace(p)
-		case i == 0 || !ok || name == "" || eightBit([]byte(name)):
+		case i == 0 || !ok || !paramName(name):
 			pieces[i] = questionMarks(strings.TrimSpace(p))
 		case strings.HasSuffix(name, "*"): // extended already, but for its octets
 			pieces[i] = encodeURIs(strings.TrimSpace(p))
@@ -364,6 +364,19 @@ func encodeParams(value string) string {
 		}
 	}
 	return strings.Trim(strings.Join(pieces, "; "), "; ")
+}
+
+// paramName reports whether s may be the name of a parameter, extended or not:
+// a token without the signs that RFC 2231 section 7 reserves before its "*",
+// short enough to stand on each of its lines.
+func paramName(s string) bool {
+	token, _, _ := strings.Cut(s, "*")
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("()<>@,;:\\\"/[]?='%", c) >= 0 {
+			return false
+		}
+	}
+	return token != "" && len(s) < maxWord
 }
 
 // hasExtended reports whether a parameter is also there in extended form.
