@@ -21,7 +21,7 @@ func (rd *Reader) autoReplyFirst(l *letter) (Report, bool) {
 	if !l.personal() {
 		l.declaredInSubject(&s)
 	}
-	if !s.enough() && !l.daemon() && !l.list() && !l.tellsFailure() {
+	if !s.enough() && !l.daemon() && !l.list() && !l.failing {
 		l.declaredInHeader(&s)
 	}
 	return l.answer(AutoReply, s), s.enough()
@@ -55,10 +55,8 @@ func (rd *Reader) autoReply(l *letter) (Report, bool) {
 // takes an appointment or writes to subscribers: then what is said of absence
 // is said by a person.
 func (l *letter) personal() bool {
-	for _, mark := range passingOn {
-		if strings.HasPrefix(l.subject, mark) {
-			return true
-		}
+	if beginsWithOne(l.subject, passingOn) {
+		return true
 	}
 	if l.answers() && !strings.HasPrefix(l.subject, "[") && autoWords.begins(bareSubject(l.subject)) != "" && l.Fields.Has("References") {
 		return true
@@ -221,7 +219,7 @@ func topicOf(subject string) string {
 	rest := strings.TrimSpace(subject[len(topic):])
 	switch {
 	case topic != "" && (len(rest) < maxTopic || strings.ContainsAny(subject, "0123456789") || strings.ContainsAny(rest[:1], ":-([|/") || strings.HasSuffix(topic, ":") || slices.Contains(untils, firstWord(rest)) ||
-		slices.ContainsFunc(answerMarks, func(m string) bool { return strings.HasPrefix(rest, m) })):
+		beginsWithOne(rest, answerMarks)):
 		return topic
 	case len(subject) < 2*maxTopic || len(subject) < 3*maxTopic && strings.ContainsAny(subject, "0123456789"): // "Urlaub bis 3.8."
 		return absences.find(subject)
@@ -284,15 +282,12 @@ func (l *letter) daemon() bool {
 	if strings.HasPrefix(name, "postmaster") && !strings.HasPrefix(name, "postmaster ") { // not a person of that title
 		return true
 	}
-	if l.gate() {
+	if l.gate {
 		return true
 	}
 	return slices.Contains(robots, local) || strings.Contains(local, "mailer-daemon") || strings.Contains(local,
 		"postmaster") || robotNames.in(l.name)
 }
-
-// gate reports whether a mail system or a gate before one says that it wrote this.
-func (l *letter) gate() bool { return robotMailers.in(Fold(l.Fields.Get("X-Mailer"))) }
 
 // list reports whether a mailing list sent this on.
 func (l *letter) list() bool {
@@ -379,12 +374,8 @@ func quotes(line, rest string) bool {
 	if strings.HasSuffix(line, ":") && (wrote.in(folded) || strings.HasPrefix(strings.TrimSpace(rest), ">")) {
 		return true
 	}
-	for _, name := range []string{"from:", "von:", "de :", "de:", "da:", "van:", "fra:", "fran:", "od:"} {
-		if strings.HasPrefix(folded, name) {
-			return true
-		}
-	}
-	return strings.HasPrefix(folded, "on ") && strings.Contains(line, "wrote:")
+	return beginsWithOne(folded, []string{"from:", "von:", "de :", "de:", "da:", "van:", "fra:", "fran:", "od:"}) ||
+		strings.HasPrefix(folded, "on ") && strings.Contains(line, "wrote:")
 }
 
 // wish gives the wish to get no more mail that a folded line is, or "".

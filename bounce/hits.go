@@ -138,7 +138,7 @@ func (l *letter) mentions(address string) bool {
 func (l *letter) inSubject() string {
 	subject := l.Fields.Text("Subject")
 	in := allAddresses(subject, 2)
-	if len(in) != 1 || !strings.Contains(in[0][strings.LastIndexByte(in[0], '@'):], ".") || !l.tellsFailure() || l.own(hit{address: in[0]}) {
+	if len(in) != 1 || !strings.Contains(in[0][strings.LastIndexByte(in[0], '@'):], ".") || !l.failing || l.own(hit{address: in[0]}) {
 		return ""
 	}
 	if head, rest, ok := strings.Cut(subject, ": "); ok && failures.in(Fold(head)) && !strings.HasPrefix(strings.Trim(rest, " <"), in[0]) {

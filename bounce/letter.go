@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"slices"
 	"strings"
 
 	"homing/internal/message"
@@ -16,6 +17,8 @@ type letter struct {
 	to       []string // addresses this was sent to, lower case
 	writers  []string // addresses of who wrote the message that came back, lower case
 	subject  string   // folded
+	failing  bool     // the subject says that mail was not delivered
+	gate     bool     // a gate before a mail system says that it wrote this
 	notice   string   // text for people, up to the message that came back
 	whole    string   // text for people with what follows it
 	status   []string
@@ -64,6 +67,8 @@ func layOut(m message.Mail) *letter {
 	l.name = strings.ReplaceAll(Fold(from), "_", " ")
 	l.to = allAddresses(strings.ToLower(m.Fields.Get("To")+" "+m.Fields.Get("Delivered-To")+" "+m.Fields.Get("X-Original-To")), maxTo)
 	l.subject = Fold(clip(m.Fields.Text("Subject"), maxSubject))
+	l.failing = l.subjectFails()
+	l.gate = robotMailers.in(Fold(m.Fields.Get("X-Mailer")))
 	var plain, markup []string
 	for i := range m.Parts {
 		p := &m.Parts[i]
@@ -259,6 +264,11 @@ func lineStarts(text, prefix string) int {
 		pos += i + 1
 	}
 	return -1
+}
+
+// beginsWithOne reports whether s begins with one of the prefixes.
+func beginsWithOne(s string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s, p) })
 }
 
 func hasPrefixFold(s, prefix string) bool {

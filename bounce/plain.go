@@ -44,7 +44,7 @@ func (l *letter) countRobot() int {
 	if l.kind.Type == "multipart/report" {
 		points += 2
 	}
-	if l.tellsFailure() && !l.answers() {
+	if l.failing && !l.answers() {
 		// A person may write about failures as well. What gives a message
 		// back without being somebody's name is no person.
 		points++
@@ -58,20 +58,24 @@ func (l *letter) countRobot() int {
 	return points
 }
 
-// tellsFailure reports whether the subject says that mail was not delivered.
-func (l *letter) tellsFailure() bool {
-	return failures.in(l.subject) || !l.list() && (missed(l.subject) || mails.near(l.subject, refused) != "")
+// subjectFails reports whether the subject says that mail was not delivered.
+func (l *letter) subjectFails() bool {
+	return failures.in(l.subject) || !l.list() && turnedAway(l.subject)
 }
 
 // tellsMore reports whether the text makes a sentence of words for mail and for
 // what did not happen to it, in what no person sent: people make such
 // sentences as well.
 func (l *letter) tellsMore() bool {
-	if !l.isBack && !l.null() && !l.Fields.Has("Auto-Submitted") && !l.tellsFailure() && !l.gate() {
+	if !l.isBack && !l.null() && !l.Fields.Has("Auto-Submitted") && !l.failing && !l.gate {
 		return false
 	}
-	return missed(l.text()) || mails.near(l.text(), refused) != ""
+	return turnedAway(l.text())
 }
+
+// turnedAway reports whether folded text makes a sentence of words for mail and
+// for what did not happen to it, or what somebody who did not want it did.
+func turnedAway(text string) bool { return missed(text) || mails.near(text, refused) != "" }
 
 // missed reports whether folded text makes a sentence of words for mail, for
 // its delivery and for what did not happen.
@@ -105,12 +109,7 @@ func (l *letter) givesBack() bool {
 // answers reports whether the subject is that of an answer or of something
 // passed on.
 func (l *letter) answers() bool {
-	for _, p := range []string{"re:", "fw:", "fwd:", "aw:", "wg:", "sv:", "tr:", "rv:", "antw:", "odp:", "odp.:", "ynt:", "vs:", "res:", "ref:", "rif:", "enc:", "vb:", "ilt:", "va:"} {
-		if strings.HasPrefix(l.subject, p) {
-			return true
-		}
-	}
-	return false
+	return beginsWithOne(l.subject, []string{"re:", "fw:", "fwd:", "aw:", "wg:", "sv:", "tr:", "rv:", "antw:", "odp:", "odp.:", "ynt:", "vs:", "res:", "ref:", "rif:", "enc:", "vb:", "ilt:", "va:"})
 }
 
 // forwarded reports whether a person answers or passes on a report.
@@ -128,7 +127,7 @@ func (l *letter) composed() bool {
 	if l.Fields.Has("X-Cron-Env") || strings.HasPrefix(l.subject, "cron <") { // what a job printed
 		return true
 	}
-	if !l.isBack && !l.null() && (l.list() && l.listSoftware() == "" && (!l.tellsFailure() || len(l.recipients()) == 0) || ticketMark.MatchString(l.subject)) { // what somebody wrote to others, or about a case
+	if !l.isBack && !l.null() && (l.list() && l.listSoftware() == "" && (!l.failing || len(l.recipients()) == 0) || ticketMark.MatchString(l.subject)) { // what somebody wrote to others, or about a case
 		return true
 	}
 	if l.answers() && !l.isBack && !l.null() && takesLeave(l.notice) {
@@ -166,7 +165,7 @@ func (rd *Reader) plainReport(l *letter) (Report, bool) {
 		return Report{}, false
 	}
 	text := l.text()
-	failed := failures.in(text) || l.tellsFailure() || l.tellsMore()
+	failed := failures.in(text) || l.failing || l.tellsMore()
 	late := l.delayed()
 	hits := l.recipients()
 	code, status := findReply(clip(l.notice, maxText))
@@ -207,7 +206,7 @@ func (l *letter) ofNoMail() bool {
 // credible reports whether words of failure are those of a report: what names
 // nobody and repeats no reply may be statistics, a parcel or a bank's.
 func (l *letter) credible(points int, hits []hit, code int, late bool) bool {
-	about := l.tellsFailure() || late && delays.in(l.subject)
+	about := l.failing || late && delays.in(l.subject)
 	said := about || l.tellsMore()
 	switch {
 	case len(hits) == 0 && code == 0:
