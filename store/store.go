@@ -24,7 +24,7 @@ var (
 )
 
 // A Store remembers. Its methods may be called from many goroutines. Enqueue,
-// Apply and Forget are durable when they return nil; Advance may be made
+// Apply, Note and Forget are durable when they return nil; Advance may be made
 // durable up to a second late. What rows mean is decided in package queue.
 type Store interface {
 	// NewBody begins to keep the content of a message. Up to 128 KiB stay
@@ -81,6 +81,15 @@ type Store interface {
 	Cursor(ctx context.Context, sink string) (event.Cursor, error)
 	// Advance remembers how far a sink has been told.
 	Advance(ctx context.Context, sink string, c event.Cursor) error
+
+	// Notes gives what was noted in a space, by name. The octets belong to
+	// the caller.
+	Notes(ctx context.Context, space string) (map[string][]byte, error)
+	// Note remembers values in a space under their names, all or none; a nil
+	// value forgets one. It is for the small state of whoever sends: what is
+	// paused, how warm an address is. At most 1,000 at once, of 64 KiB each;
+	// space and name have no NUL, and together at most 1,000 octets.
+	Note(ctx context.Context, space string, values map[string][]byte) error
 
 	// Forget removes up to limit rows that What names and says how many went.
 	Forget(ctx context.Context, w What, limit int) (int, error)

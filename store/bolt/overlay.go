@@ -23,6 +23,7 @@ const (
 	bucketKey                         // idempotency key → message ID
 	bucketMeta                        // the engine's own notes
 	bucketReturn                      // canonical return path that an application gave → delivery ID; 0: of several
+	bucketNote                        // space, 0, name → octets
 	bucketEnd
 )
 
@@ -31,6 +32,7 @@ var bucketNames = [bucketEnd]string{
 	bucketMessage: "message", bucketRecipient: "recipient", bucketWaiting: "waiting", bucketBody: "body",
 	bucketOwed: "owed", bucketHold: "hold", bucketAddress: "address", bucketEvent: "event", bucketShown: "shown",
 	bucketReport: "report", bucketCursor: "cursor", bucketKey: "key", bucketMeta: "meta", bucketReturn: "return",
+	bucketNote: "note",
 }
 
 // byTime reports whether new keys of a bucket come after all old ones.

@@ -38,7 +38,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		tests []named
 	}{
 		{"Enqueue", enqueueTests}, {"Body", bodyTests}, {"Due and Lease", dueTests}, {"Apply", applyTests},
-		{"Events", eventTests}, {"Find", findTests}, {"Forget", forgetTests}, {"Owed", owedTests}, {"Crash", crashTests},
+		{"Events", eventTests}, {"Find", findTests}, {"Forget", forgetTests}, {"Owed", owedTests}, {"Note", noteTests}, {"Crash", crashTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, tt := range group.tests {
