@@ -31,6 +31,15 @@ const (
 	UnsubscribeOff  UnsubscribeMode = "off"
 )
 
+// A Warmup says whether new source addresses send little at first.
+type Warmup string
+
+// The modes of warm-up.
+const (
+	WarmupOff  Warmup = "off"
+	WarmupAuto Warmup = "auto" // by a schedule of days for each provider
+)
+
 // A Kind of application: its own address grammar, how refusals are worded.
 type Kind string
 
@@ -139,6 +148,7 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[Mode]():            of(Deliver, Capture, Refuse),
 	reflect.TypeFor[VERPMode]():        of(Sign, Keep),
 	reflect.TypeFor[UnsubscribeMode](): of(UnsubscribeAuto, UnsubscribeOff),
+	reflect.TypeFor[Warmup]():          of(WarmupOff, WarmupAuto),
 	reflect.TypeFor[Kind]():            of(CiviCRM, Mautic, Listmonk, PHPList, Mailman, Generic),
 	reflect.TypeFor[HeldMode]():        of(Suppress, Reject),
 	reflect.TypeFor[RouteUse]():        of(AsActivity, AsReply, AsBounce, AsComplaint, AsReport, AsForward),

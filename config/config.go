@@ -169,6 +169,9 @@ type Delivery struct {
 	Retry           []time.Duration `toml:"retry"`
 	AllowNetworks   []netip.Prefix  `toml:"allow_networks" reload:"restart"`
 	Smarthost       *Smarthost      `toml:"smarthost" reload:"restart"` // nil: to the MXs
+	Warmup          Warmup          `toml:"warmup"`
+	WarmAddresses   []netip.Addr    `toml:"warm_addresses"` // of SourceAddresses
+	Providers       []Provider      `toml:"provider"`       // those that ship included; the first that fits counts
 }
 
 // A Smarthost takes all mail.

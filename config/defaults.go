@@ -25,6 +25,7 @@ func start() *Config {
 		Delivery: Delivery{
 			Port:     25,
 			Lifetime: 5 * day,
+			Warmup:   WarmupOff,
 			Retry:    []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
 		},
 		Check:  Check{Interval: time.Hour},

@@ -36,6 +36,12 @@ func (c *checker) delivery() {
 	}
 	twice(c, d.SourceAddresses, "delivery.source_addresses")
 	twice(c, d.PublicAddresses, "delivery.public_addresses")
+	for i, a := range d.WarmAddresses {
+		if !slices.Contains(d.SourceAddresses, a) {
+			c.errorf(at("delivery", "warm_addresses", i), "%v is none of delivery.source_addresses; add it there, or remove it here", a)
+		}
+	}
+	c.providers()
 	c.peer(c.c.DNS.Server, "dns.server", false)
 	if s := d.Smarthost; s != nil {
 		c.smarthost(s, "delivery.smarthost")

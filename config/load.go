@@ -49,7 +49,7 @@ func parse(data []byte, dir string, renamed map[string]string) (*Config, Problem
 	if tree.In["listen"] != nil {
 		c.Listen = Listen{}
 	}
-	f := &findings{lines: map[string]int{}, failed: map[string]bool{}}
+	f := newFindings()
 	d := decoder{findings: f, dir: dir, secrets: os.Getenv("CREDENTIALS_DIRECTORY"), renamed: renamed}
 	d.note(tree, "")
 	d.decode(tree, "", reflect.ValueOf(c).Elem(), "")

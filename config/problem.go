@@ -57,6 +57,10 @@ type findings struct {
 	list   Problems
 }
 
+func newFindings() *findings {
+	return &findings{lines: map[string]int{}, failed: map[string]bool{}}
+}
+
 // errorf notes what is wrong at a path. One error is enough for a path and
 // everything in it: what is said later is mostly a consequence of the first.
 func (f *findings) errorf(path, format string, args ...any) {

@@ -210,7 +210,7 @@ func TestKeysAreKnownByTheirWholeName(t *testing.T) {
 			tables[k.name] = true
 		}
 	}
-	want := map[string]bool{"domain": true, "domain.dkim": true, "application": true, "route": true, "source": true, "sink": true}
+	want := map[string]bool{"domain": true, "domain.dkim": true, "application": true, "route": true, "source": true, "sink": true, "delivery.provider": true}
 	if !maps.Equal(tables, want) {
 		t.Errorf("tables that there can be several of: %v, want %v", tables, want)
 	}
