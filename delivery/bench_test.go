@@ -94,6 +94,8 @@ func (p *pump) Next(ctx context.Context) (*queue.Job, error) {
 	return nil, ctx.Err()
 }
 
+func (p *pump) Locate(j *queue.Job, _ []queue.Host) int { return len(j.Items) }
+
 func (p *pump) More(context.Context, *queue.Job) ([]queue.Item, error) { return p.batch(), nil }
 
 func (p *pump) Done(_ context.Context, _ queue.Item, r queue.Result) error {

@@ -23,6 +23,7 @@ import (
 // A Queue gives what is due and takes what became of it. *queue.Queue is one.
 type Queue interface {
 	Next(ctx context.Context) (*queue.Job, error)
+	Locate(j *queue.Job, hosts []queue.Host) (may int)
 	More(ctx context.Context, j *queue.Job) ([]queue.Item, error)
 	Done(ctx context.Context, it queue.Item, r queue.Result) error
 	Finish(j *queue.Job)
@@ -45,8 +46,9 @@ type Options struct {
 	Hostname string // what we call ourselves in EHLO
 	Port     uint16 // of the MXs; 0: 25
 
-	// Sources are the addresses we send from, in turn. None: the kernel
-	// chooses. Hosts of an address family without a source are left out.
+	// Sources are the addresses we send from. The queue says for each job
+	// which (see Pairs). None: the kernel chooses. Hosts of an address
+	// family without a source are left out.
 	Sources []netip.Addr
 
 	// AllowNetworks lists networks to which mail may go although their
@@ -105,7 +107,6 @@ const commitGrace = 5 * time.Second
 type Delivery struct {
 	Config
 	options  atomic.Pointer[Options]
-	turn     atomic.Uint32 // of Sources
 	pool     *pool
 	lessons  lessons
 	sessions tls.ClientSessionCache

@@ -21,6 +21,7 @@ type pool struct {
 
 // A poolKey says which connections are as good as each other.
 type poolKey struct {
+	from   string // the source
 	at     netip.AddrPort
 	policy policy
 }
@@ -40,7 +41,7 @@ func (p *pool) put(s *session, d time.Duration) {
 		p.quits.Go(s.quit)
 		return
 	}
-	k := poolKey{s.at, s.policy}
+	k := poolKey{s.source, s.at, s.policy}
 	i := &idle{session: s}
 	p.idle[k] = append(p.idle[k], i)
 	p.waiting++
@@ -53,11 +54,11 @@ func (p *pool) put(s *session, d time.Duration) {
 	})
 }
 
-// get gives a session to one of the hops that can still be used, the first
+// get gives a session from a source to one of the hops that can still be used, the first
 // hop's before the others'; nil when there is none.
-func (p *pool) get(hops []hop) *session {
+func (p *pool) get(from string, hops []hop) *session {
 	for _, h := range hops {
-		k := poolKey{h.at, h.policy}
+		k := poolKey{from, h.at, h.policy}
 		for i := p.take(k); i != nil; i = p.take(k) {
 			if i.Quiet() {
 				return i.session

@@ -23,9 +23,16 @@ const (
 
 // A hop is one host to connect to, and how the connection must be secured.
 type hop struct {
-	name string // of the host; for a literal, the address
-	at   netip.AddrPort
+	name   string // of the host; for a literal, the address
+	at     netip.AddrPort
+	source string // which of the pairs of sources it is reached from
 	policy
+}
+
+// from gives the hop as it is reached from a source.
+func (h hop) from(source string) hop {
+	h.source = source
+	return h
 }
 
 // mta names a hop for people and for RFC 3464: "mx.example.net[198.51.100.7]".

@@ -13,6 +13,7 @@ import (
 	"homing/delivery"
 	"homing/internal/dnsx"
 	"homing/internal/dnsx/dnstest"
+	"homing/queue"
 )
 
 // TestWhereMailGoes looks at who is dialled for a domain, in which order, when
@@ -223,20 +224,31 @@ func TestADNSThatNeverAnswersEndsWithTheShutdown(t *testing.T) {
 	})
 }
 
-func TestSourcesTakeTurns(t *testing.T) {
-	w := newWorld(t)
-	c := w.config()
-	c.Options.Sources = dnstest.Addrs("198.51.100.101", "2001:db8::101", "198.51.100.102")
-	for _, d := range []string{"a.example", "b.example", "c.example", "d.example"} {
-		w.mx(d, "mx."+d, "198.51.100.1")
-		w.job(d, "ann@"+d)
+func TestTheQueueSaysWhichSourceIsUsed(t *testing.T) {
+	sources := dnstest.Addrs("198.51.100.101", "2001:db8::101", "198.51.100.102")
+	if diff := cmp.Diff([]string{"198.51.100.101", "198.51.100.102"}, delivery.Pairs(sources)); diff != "" {
+		t.Errorf("pairs (-want +got):\n%s", diff)
 	}
-	w.run(c, 4)
-	used := map[string]int{}
-	for _, s := range w.sources {
-		used[s.String()]++
+	if diff := cmp.Diff([]string{"198.51.100.101", "2001:db8::102"}, delivery.Pairs(dnstest.Addrs("198.51.100.101", "2001:db8::101", "2001:db8::102"))); diff != "" {
+		t.Errorf("pairs where IPv6 is left over (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]int{"198.51.100.101": 2, "198.51.100.102": 2}, used); diff != "" {
-		t.Error(diff)
+	tests := []struct{ name, job, address, want string }{
+		{"the one of the job", "198.51.100.102", "198.51.100.1", "198.51.100.102"},
+		{"its pair, to a host of the other family", "198.51.100.101", "2001:db8::1", "2001:db8::101"},
+		{"another of that family, where it has no pair", "198.51.100.102", "2001:db8::1", "2001:db8::101"},
+		{"any, for a job that began before the addresses changed", "203.0.113.9", "198.51.100.1", "198.51.100.101"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.config()
+			c.Options.Sources = sources
+			w.mx("a.example", "mx.a.example", tt.address, hello+accept+bye)
+			w.jobs <- &queue.Job{Domain: "a.example", Items: w.items("ann@a.example"), Source: tt.job}
+			w.run(c, 1)
+			if len(w.sources) != 1 || w.sources[0].String() != tt.want {
+				t.Errorf("sent from %v, want %v", w.sources, tt.want)
+			}
+		})
 	}
 }

@@ -44,6 +44,8 @@ type session struct {
 	stop  func() bool // of cutting it when work ends
 	gauge func()
 	once  sync.Once
+
+	carried int // messages that were begun on it
 }
 
 // quit ends the dialogue, waiting a moment for the answer.
@@ -121,7 +123,7 @@ func (d *Delivery) connect(ctx context.Context, o *Options, h hop, noTLS, noPipe
 func (d *Delivery) dial(ctx context.Context, o *Options, h hop) (net.Conn, *queue.Result) {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeouts.Connect)
 	defer cancel()
-	c, err := d.Dial(ctx, o.source(h.at.Addr(), d.turn.Add(1)), h.at)
+	c, err := d.Dial(ctx, o.source(h.source, h.at.Addr()), h.at)
 	if err == nil {
 		return c, nil
 	}

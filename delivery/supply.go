@@ -35,6 +35,11 @@ func (s *supply) back(t *smtpclient.Transaction) {
 	}
 }
 
+// limit drops what was claimed beyond n items, and asks for no more.
+func (s *supply) limit(n int) {
+	s.waiting, s.dry = s.waiting[:min(n, len(s.waiting))], true
+}
+
 // any makes sure that there is something to send, and reports whether there
 // is. Mail for ourselves is delivered on the way.
 func (w *worker) any() bool {
@@ -43,6 +48,8 @@ func (w *worker) any() bool {
 		switch {
 		case s.left != nil:
 			return true
+		case w.job.Yield():
+			return false
 		case len(s.waiting) == 0:
 			if !w.fetch(true) {
 				return false
@@ -62,13 +69,17 @@ func (w *worker) any() bool {
 func (w *worker) next(ready bool) *smtpclient.Transaction {
 	s := &w.supply
 	for {
+		if s.left == nil && w.used(w.current) {
+			return nil
+		}
 		if ready {
-			if w.begin.Err() != nil || len(s.waiting) == 0 && !w.fetch(false) || len(s.waiting) == 0 || w.local(s.waiting[0]) {
+			if w.begin.Err() != nil || w.job.Yield() || len(s.waiting) == 0 && !w.fetch(false) || len(s.waiting) == 0 || w.local(s.waiting[0]) {
 				return nil
 			}
 		} else if !w.any() {
 			return nil
 		}
+		w.current.carried++
 		if p := s.left; p != nil {
 			s.left = nil
 			return &p.Transaction

@@ -28,19 +28,50 @@ func (o *Options) sourced(a netip.Addr) bool {
 	return len(o.Sources) == 0 || slices.ContainsFunc(o.Sources, alike(a))
 }
 
-// source gives the turn-th address to reach this one from; the zero Addr
-// where the kernel may choose.
-func (o *Options) source(a netip.Addr, turn uint32) netip.Addr {
-	var fit []netip.Addr
-	for _, s := range o.Sources {
-		if alike(a)(s) {
-			fit = append(fit, s)
+// Pairs gives the addresses to send from as the queue is to tell them apart:
+// each IPv4 address stands for itself and the IPv6 address in the same place
+// among its kind, and what is left over for itself.
+func Pairs(sources []netip.Addr) []string {
+	var names []string
+	for _, p := range pairs(sources) {
+		names = append(names, p[0].String())
+	}
+	return names
+}
+
+// pairs gives the addresses of each pair: the first names it.
+func pairs(sources []netip.Addr) (all [][]netip.Addr) {
+	var v4, v6 []netip.Addr
+	for _, a := range sources {
+		if a.Unmap().Is4() {
+			v4 = append(v4, a)
+		} else {
+			v6 = append(v6, a)
 		}
 	}
-	if len(fit) == 0 {
-		return netip.Addr{}
+	for i, a := range v4 {
+		all = append(all, append([]netip.Addr{a}, v6[min(i, len(v6)):min(i+1, len(v6))]...))
 	}
-	return fit[int(turn)%len(fit)]
+	for _, a := range v6[min(len(v4), len(v6)):] {
+		all = append(all, []netip.Addr{a})
+	}
+	return all
+}
+
+// source gives the address of a pair to reach this one from, and of another
+// pair where it has none of that family; the zero Addr where the kernel may
+// choose.
+func (o *Options) source(name string, to netip.Addr) (from netip.Addr) {
+	for _, pair := range pairs(o.Sources) {
+		i := slices.IndexFunc(pair, alike(to))
+		switch {
+		case i >= 0 && pair[0].String() == name:
+			return pair[i]
+		case i >= 0 && !from.IsValid():
+			from = pair[i]
+		}
+	}
+	return from
 }
 
 // alike reports whether another address is of the family of a.

@@ -28,6 +28,7 @@ type worker struct {
 	careful  bool          // no pipelining: it seems broken
 	current  *session
 	reused   bool // current was idle in the pool before
+	located  bool // the queue knows where the mail goes
 	answered bool // current has answered for a message
 
 	settling sync.WaitGroup
@@ -53,19 +54,46 @@ func (w *worker) run() {
 			w.failAll(failed)
 			return
 		case s == nil:
-			return // shutting down
+			return // shutting down, or it is not our turn
 		}
-		if why := w.send(s); why == nil {
+		why := w.send(s)
+		if why == nil && !w.used(s) {
 			w.pool.put(s, w.o.Timeouts.Idle)
 			return
 		}
 		s.quit()
+		if why == nil {
+			continue
+		}
 		if w.answered {
 			losses = 0
 		} else if !w.reused {
 			losses++
 		}
 	}
+}
+
+// used reports whether a connection has carried as many messages as one may.
+func (w *worker) used(s *session) bool {
+	return w.job.PerConnection > 0 && s.carried >= w.job.PerConnection
+}
+
+// locate tells the queue once where the mail goes, and reports whether some of
+// it may be sent there now. What may not goes back when the job ends.
+func (w *worker) locate() bool {
+	if w.located {
+		return true
+	}
+	w.located = true
+	hosts := make([]queue.Host, len(w.hops))
+	for i, h := range w.hops {
+		hosts[i] = queue.Host{Name: h.name, Address: h.at.Addr()}
+	}
+	may := w.Queue.Locate(w.job, hosts)
+	if may < len(w.job.Items) {
+		w.supply.limit(may)
+	}
+	return may > 0
 }
 
 // send sends what there is over a session. When the session ends before that,
@@ -83,7 +111,7 @@ func (w *worker) send(s *session) *smtpclient.Outcome {
 
 // session gives a connection that mail can be sent over: an idle one, unless
 // it must be fresh, or else a new one to the best host that can be used. It
-// gives nil when time is up.
+// gives nil when time is up, and when the site takes no more now.
 func (w *worker) session(fresh bool) (*session, *queue.Result) {
 	if w.route == nil {
 		if failed := w.resolve(); failed != nil {
@@ -97,15 +125,18 @@ func (w *worker) session(fresh bool) (*session, *queue.Result) {
 		if len(w.hops) == 0 {
 			return nil, w.unlessStopped(w.nowhere())
 		}
+		if !w.locate() {
+			return nil, nil
+		}
 		if !fresh {
-			if s := w.pool.get(w.hops); s != nil {
+			if s := w.pool.get(w.job.Source, w.hops); s != nil {
 				w.reused = true
 				w.Metrics.reused.Inc()
 				return s, nil
 			}
 		}
 		// Nobody waits at a shutdown for what is only about to begin.
-		s, failed := w.open(w.begin, w.o, w.hops[0], w.careful)
+		s, failed := w.open(w.begin, w.o, w.hops[0].from(w.job.Source), w.careful)
 		if failed == nil && s.keep(w.work) {
 			return s, nil
 		}

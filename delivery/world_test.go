@@ -48,6 +48,7 @@ type world struct {
 	further [][]queue.Item // what More gives
 	open    int            // bodies
 	broken  map[string]bool
+	room    map[string]int // by domain, how many its site takes now; else: all
 	doneErr error
 	next    event.DeliveryID
 	log     bytes.Buffer
@@ -96,6 +97,21 @@ func (w *world) Next(ctx context.Context) (*queue.Job, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// Locate finds room for all but those that a test has set.
+func (w *world) Locate(j *queue.Job, hosts []queue.Host) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var names []string
+	for _, h := range hosts {
+		names = append(names, h.Name)
+	}
+	w.events = append(w.events, "locate "+j.Domain+" at "+strings.Join(names, ","))
+	if may, set := w.room[j.Domain]; set {
+		return may
+	}
+	return len(j.Items)
 }
 
 func (w *world) More(ctx context.Context, _ *queue.Job) ([]queue.Item, error) {

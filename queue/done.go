@@ -42,6 +42,10 @@ type finding struct {
 	related  bool // the reporting peer is related to the recipient's MX
 	offline  bool // nobody else can be reached just now
 	early    bool // a reply to what came before RCPT
+
+	slow   bounce.Slowdown // what the reply asks of us
+	reopen time.Time       // when the site may be tried again that asked to be left alone
+	waited time.Duration   // how long the recipient waited for us before the attempt
 }
 
 // Done tells how the attempt for an item ended. It is durable when it returns
@@ -53,6 +57,8 @@ func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
 		q.answered(it)
 	}
 	f := q.weigh(it, r)
+	var told []event.Event
+	f.reopen, told = q.heed(it, f)
 	err := q.settle(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
 		return q.consequence(c, f)
 	}})
@@ -63,6 +69,7 @@ func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
 	if err == nil {
 		q.settled(it)
 	}
+	q.tell(ctx, told)
 	return err
 }
 
@@ -82,7 +89,17 @@ func (q *Queue) weigh(it Item, r Result) finding {
 	}
 	f.verdict = r.verdict(q.table)
 	f.outcome = judged(f.outcome, f.verdict)
+	f.slow = q.slowdown(r, f.verdict)
+	f.waited = max(0, f.now.Add(-r.Took).Sub(later(it.Recipient.Due, q.began)))
 	return f
+}
+
+// later gives the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // verdict says what a reply means by a table, or what we say in its place. That
@@ -192,10 +209,10 @@ func (q *Queue) consequence(c *store.Case, f finding) error {
 	switch {
 	case f.positive:
 		return q.delivered(c, f)
+	case c.Recipient.State == store.Waiting && f.sync && (!f.failed || f.elsewhere()):
+		return q.putOff(c, f)
 	case f.failed:
 		return q.ended(c, f, store.Bounced, event.Bounced)
-	case c.Recipient.State == store.Waiting && f.sync:
-		return q.deferred(c, f)
 	}
 	return nil
 }
@@ -219,12 +236,22 @@ func (q *Queue) delivered(c *store.Case, f finding) error {
 	return nil
 }
 
-// deferred lets a recipient wait for its next attempt, or ends it where there
-// is none within its lifetime.
-func (q *Queue) deferred(c *store.Case, f finding) error {
+// elsewhere reports whether another of our addresses may try what this one was
+// refused for good, for what it is: that is no refusal of the recipient or of
+// the message. Where there is no other, a refusal is one (RFC 5321 section
+// 4.2.1), and only the mail behind it waits.
+func (f finding) elsewhere() bool { return f.slow.Asked && !f.reopen.After(f.now) }
+
+// putOff lets a recipient wait for its next attempt, or ends it where there is
+// none within its lifetime. What it waited for us (for limits of ours or of the
+// site, for an address to become warm, while it was paused) does not count.
+func (q *Queue) putOff(c *store.Case, f finding) error {
 	f.count(&c.Recipient.Deferrals)
-	retry := q.options.Load().Retry
-	next := f.now.Add(retry[min(c.Recipient.Attempt, len(retry))-1])
+	next := f.now.Add(q.wait(c.Recipient, f))
+	c.Recipient.Expires = c.Recipient.Expires.Add(f.waited)
+	if f.slow.Asked {
+		c.Recipient.Expires = q.spared(c, next.Sub(f.now))
+	}
 	if next.After(c.Recipient.Expires) {
 		return q.ended(c, f.expired(c.Recipient.Deferrals), store.Expired, event.Expired)
 	}
@@ -235,17 +262,59 @@ func (q *Queue) deferred(c *store.Case, f finding) error {
 	return nil
 }
 
+// greylistFirst is when mail is tried again that was greylisted the first time.
+// Most want five minutes to pass, and many are content with one.
+const greylistFirst = time.Minute
+
+// wait is how long a recipient waits for its next attempt. Each class of
+// deferral goes through the schedule by itself, so that whoever waited because
+// a site wanted less mail is tried as often as anybody else.
+func (q *Queue) wait(r store.Recipient, f finding) time.Duration {
+	retry := q.options.Load().Retry
+	after := func(n int) time.Duration { return retry[min(max(n, 1), len(retry))-1] }
+	switch {
+	case f.slow.Asked:
+		return max(0, f.reopen.Sub(f.now))
+	case f.verdict.Class == bounce.None && r.Deferrals.None == 1:
+		return max(min(greylistFirst, retry[0]), f.slow.After)
+	case f.verdict.Class == bounce.None:
+		return max(after(r.Deferrals.None-1), f.slow.After)
+	}
+	if f.ofUs() {
+		return max(after(r.Deferrals.Sender), f.slow.After)
+	}
+	return max(after(r.Deferrals.Soft), f.slow.After)
+}
+
+// spared is the end of a lifetime from which a wait is not to be taken that a
+// site asked of us. It never gets longer by that than twice what it was: mail
+// that a provider refuses for weeks is for nobody any more.
+func (q *Queue) spared(c *store.Case, wait time.Duration) time.Time {
+	expires := c.Recipient.Expires
+	latest := c.Message.Accepted.Add(2 * q.options.Load().Lifetime)
+	if latest.Before(expires) {
+		return expires
+	}
+	if later := expires.Add(wait); later.Before(latest) {
+		return later
+	}
+	return latest
+}
+
 // count counts a deferral by its class.
 func (f finding) count(d *store.Deferrals) {
 	switch {
 	case f.verdict.Class == bounce.None:
 		d.None++
-	case f.verdict.Class == bounce.Sender || f.offline:
+	case f.ofUs():
 		d.Sender++
 	default:
 		d.Soft++
 	}
 }
+
+// ofUs reports whether a deferral says nothing of the recipient.
+func (f finding) ofUs() bool { return f.verdict.Class == bounce.Sender || f.offline }
 
 // expired is what mail that was put off to its end comes to: the class of the
 // deferral that prevailed, and of two the one that harms less.

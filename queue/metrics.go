@@ -13,6 +13,7 @@ type Metrics struct {
 	verdicts *prometheus.CounterVec
 	holds    *prometheus.CounterVec
 	reports  *prometheus.CounterVec
+	backoffs *prometheus.CounterVec
 	waiting  prometheus.Gauge
 	slots    prometheus.Gauge
 }
@@ -28,13 +29,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "What evidence did to holds: counting, provisional, held, released."}, []string{"effect"}),
 		reports: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_queue_reports_total",
 			Help: "Messages that came to a return address, by kind."}, []string{"kind"}),
+		backoffs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_queue_backoffs_total",
+			Help: "How often a site was left alone for a while because it asked to, by reason."}, []string{"reason"}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{Name: "homing_queue_waiting_recipients",
 			Help: "Recipients that wait for delivery or are being delivered."}),
 		slots: prometheus.NewGauge(prometheus.GaugeOpts{Name: "homing_queue_busy_slots",
 			Help: "Delivery slots in use."}),
 	}
 	if r != nil {
-		r.MustRegister(m.outcomes, m.verdicts, m.holds, m.reports, m.waiting, m.slots)
+		r.MustRegister(m.outcomes, m.backoffs, m.verdicts, m.holds, m.reports, m.waiting, m.slots)
 	}
 	return m
 }

@@ -26,8 +26,11 @@ type Item struct {
 
 // A Job is work for one domain, with a claimed slot. It ends with Finish.
 type Job struct {
-	Domain string
-	Items  []Item
+	Domain        string
+	Items         []Item
+	Source        string // the address to send from, of shape.Limits.Sources; "": any
+	PerConnection int    // messages over one connection; 0: no limit
+
 	pick   shape.Pick
 	leased int                  // claimed by Next, also what was ended unsent
 	open   map[store.Token]bool // claimed and not Done; guarded by Queue.mu
@@ -41,7 +44,7 @@ func (q *Queue) Next(ctx context.Context) (*Job, error) {
 		if err != nil {
 			return nil, err
 		}
-		job := &Job{Domain: pick.Key.Domain, pick: pick, open: map[store.Token]bool{}}
+		job := &Job{Domain: pick.Key.Domain, Source: pick.Source, PerConnection: pick.Rule.PerConnection, pick: pick, open: map[store.Token]bool{}}
 		job.Items, err = q.claim(ctx, job, pick.Max)
 		q.mu.Lock()
 		q.shaper.Leased(pick, job.leased, q.now())
@@ -99,17 +102,22 @@ func (q *Queue) await(ctx context.Context, news <-chan struct{}, wake, now time.
 	return nil
 }
 
-// More gives further due items of the job's domain, none when there are none
-// or somebody else should have the slot.
+// More gives further due items of the job's domain, none when there are none,
+// a limit is reached, or somebody else should have the slot.
 func (q *Queue) More(ctx context.Context, j *Job) ([]Item, error) {
 	q.mu.Lock()
-	crowded := q.shaper.Crowded()
+	n := q.shaper.More(j.pick, q.now())
 	q.mu.Unlock()
-	if crowded {
+	if n == 0 {
 		return nil, nil
 	}
-	return q.claim(ctx, j, q.options.Load().Limits.Batch)
+	return q.claim(ctx, j, n)
 }
+
+// Yield reports whether a job should end before what it has not begun: somebody
+// who goes before needs the slot, or the site is to be left alone. Finish gives
+// back what is left.
+func (j *Job) Yield() bool { return j.pick.Yield() }
 
 // claim leases up to limit recipients, and ends those that must not be sent.
 func (q *Queue) claim(ctx context.Context, j *Job, limit int) ([]Item, error) {
@@ -196,7 +204,7 @@ func (q *Queue) answered(it Item) {
 // Finish gives back the slot of a job, and every item that was not Done.
 func (q *Queue) Finish(j *Job) {
 	q.mu.Lock()
-	q.shaper.Finish(j.pick)
+	q.shaper.Finish(j.pick, q.now())
 	var left []store.Token
 	for t := range j.open {
 		left = append(left, t)

@@ -27,7 +27,9 @@ type Options struct {
 	Retry     []time.Duration // pauses between attempts; the last one repeats
 	Lifetime  time.Duration   // from acceptance to the last attempt
 	Rules     hold.Rules
-	Limits    shape.Limits
+	Limits    shape.Limits // Rules are those of Providers, and need not be given
+	Providers []Provider   // sites that have limits of their own
+	Warmup    Warmup
 	Retention Retention
 	Sinks     []string // names of the sinks that events are kept for
 	Shows     []string // of these, the ones that show what they are about: bodies are kept for them
@@ -44,10 +46,17 @@ type Queue struct {
 	options atomic.Pointer[Options]
 	reach   reach
 	reading sync.Mutex // held while the whole log is read for somebody
+	places  places
+	began   time.Time // when this process did
+	noting  sync.Mutex
+	noted   map[string][]byte // the state of sites, as it is in the store; guarded by noting
 
-	mu     sync.Mutex
-	shaper *shape.Shaper
-	news   chan struct{} // closed and replaced when the shaper may have more to give
+	mu       sync.Mutex
+	shaper   *shape.Shaper
+	sources  map[string]source // what is known of the addresses we send from
+	warm     map[string]bool   // those that the operator calls warm
+	switched chan struct{}     // has one when the options were replaced
+	news     chan struct{}     // closed and replaced when the shaper may have more to give
 }
 
 // Config is what a Queue is made of.
@@ -63,35 +72,65 @@ type Config struct {
 // New makes a Queue. Run must be started for Next to give anything.
 func New(c Config) *Queue {
 	q := &Queue{store: c.Store, table: c.Table, log: c.Log, now: c.Now, metrics: c.Metrics,
-		shaper: shape.New(c.Options.Limits), news: make(chan struct{})}
+		news: make(chan struct{}), switched: make(chan struct{}, 1)}
 	if q.now == nil {
 		q.now = time.Now
 	}
 	if q.metrics == nil {
 		q.metrics = NewMetrics(nil)
 	}
+	q.began = q.now()
 	q.options.Store(&c.Options)
+	q.places.use(c.Options.Providers)
+	q.shaper = shape.New(q.limits(c.Options))
 	return q
+}
+
+// limits are the limits of some options, with the rules of the providers and
+// what new sources may send.
+func (q *Queue) limits(o Options) shape.Limits {
+	l := o.Limits
+	l.Rules = map[string]shape.Rule{}
+	for _, p := range o.Providers {
+		l.Rules[p.Name] = p.Rule
+	}
+	q.warm = map[string]bool{}
+	for _, name := range o.Warmup.Warm {
+		q.warm[name] = true
+	}
+	if o.Warmup.On {
+		l.Allowance = q.allowance
+	}
+	return l
 }
 
 // SetOptions replaces the options. Recipients that already wait keep their
 // next attempt and their lifetime.
 func (q *Queue) SetOptions(o Options) {
 	q.options.Store(&o)
+	q.places.use(o.Providers)
+	select {
+	case q.switched <- struct{}{}:
+	default: // it is there already
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.shaper.SetLimits(o.Limits)
+	q.shaper.SetLimits(q.limits(o), q.now())
 	q.wake()
 }
 
 // Run follows the news of the store and keeps its rows to their retention. It
 // returns nil after ctx ended.
 func (q *Queue) Run(ctx context.Context) error {
-	var retention sync.WaitGroup
-	defer retention.Wait()
+	if err := errors.Join(q.recallSources(ctx), q.recall(ctx)); err != nil && ctx.Err() == nil {
+		return err
+	}
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	retention.Go(func() { q.retain(ctx) })
+	beside.Go(func() { q.retain(ctx) })
+	beside.Go(func() { q.lookAfter(ctx) })
 
 	var mark store.Mark
 	for {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -44,6 +45,18 @@ func in(t *testing.T, test func(w *world)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) { open(t, dir, test) })
+}
+
+// restarted runs a queue, and another one over the same store after something
+// happened while there was none.
+func restarted(t *testing.T, before func(w *world), meanwhile func(), after func(w *world)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		open(t, dir, before)
+		meanwhile()
+		open(t, dir, after)
+	})
 }
 
 // open opens the store in dir, runs a queue over it for the time of a test, and
@@ -155,6 +168,18 @@ func (w *world) told() string {
 	return strings.Join(words, " ")
 }
 
+// last is the last fact about a delivery.
+func (w *world) last() event.Event {
+	w.Helper()
+	for _, e := range slices.Backward(w.events()) {
+		if e.Delivery != 0 {
+			return e
+		}
+	}
+	w.Fatal("nothing was told of a delivery")
+	return event.Event{}
+}
+
 func (w *world) events() []event.Event {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, time.Second)
@@ -203,7 +228,8 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		{"250 is delivered", "250 2.0.0 OK", store.Delivered, "accepted delivered"},
 		{"a dead address bounces and is held", "550 5.1.1 user unknown", store.Bounced, "accepted bounced:hard(held) held:hard(held)"},
 		{"a full mailbox for good bounces and counts", "552 5.2.2 mailbox full", store.Bounced, "accepted bounced:soft(counting)"},
-		{"our address listed bounces and holds nobody", "554 5.7.1 blocked: 192.0.2.1 is listed at zen.spamhaus.org", store.Bounced, "accepted bounced:sender"},
+		{"our address listed bounces and holds nobody", "554 5.7.1 blocked: 192.0.2.1 is listed at zen.spamhaus.org", store.Bounced, "accepted bounced:sender incident_opened:sender"},
+		{"a message called spam bounces and holds nobody", "554 5.7.1 message rejected as spam", store.Bounced, "accepted bounced:sender"},
 		{"a host that fails before it knows the person counts against nobody", "MAIL: 554 5.3.0 mailer error", store.Bounced, "accepted bounced:soft"},
 		{"a full mailbox for now is tried again", "452 4.2.2 mailbox full", store.Waiting, "accepted deferred:soft"},
 		{"greylisting is tried again", "450 4.7.1 greylisted, try again", store.Waiting, "accepted deferred:none"},
@@ -579,20 +605,20 @@ func TestOurOwnMailIsStoppedByNoHoldAndLeadsToNone(t *testing.T) {
 	})
 }
 
-func TestWhatWaitedForUsPastItsLifetimeHasOneMoreAttempt(t *testing.T) {
+func TestWhatIsPastItsLifetimeWhenWeComeBackHasOneMoreAttempt(t *testing.T) {
 	for said, want := range map[string]string{
 		"250 2.0.0 OK":                    "accepted deferred:soft delivered",
 		"452 4.2.2 mailbox full":          "accepted deferred:soft expired:soft(counting)",
 		"!451 4.4.1 connection refused":   "accepted deferred:soft expired:sender", // nobody else answers: it may be our network
 		"!451 4.3.0 it cannot be read":    "accepted deferred:soft expired:sender",
 		"550 5.1.1 user unknown":          "accepted deferred:soft bounced:hard(held) held:hard(held)",
-		"421 4.7.0 too many, listed at x": "accepted deferred:soft expired:sender",
+		"421 4.7.0 too many, listed at x": "accepted deferred:soft expired:sender incident_opened:sender",
 	} {
 		t.Run(said, func(t *testing.T) {
-			in(t, func(w *world) {
+			restarted(t, func(w *world) {
 				w.submit("ann@example.net")
 				w.attempt("452 4.2.2 mailbox full")
-				<-time.After(30 * 24 * time.Hour) // as if the server had been off
+			}, func() { <-time.After(30 * 24 * time.Hour) }, func(w *world) {
 				w.attempt(said)
 				if got := w.told(); got != want {
 					t.Errorf("told %q, want %q", got, want)
@@ -604,9 +630,9 @@ func TestWhatWaitedForUsPastItsLifetimeHasOneMoreAttempt(t *testing.T) {
 
 func TestWhatPrevailedDecidesWhatAnExpiryMeans(t *testing.T) {
 	const (
-		full    = "452 4.2.2 mailbox full"
-		blocked = "421 4.7.0 too many connections"
-		grey    = "450 4.7.1 greylisted, try again"
+		full = "452 4.2.2 mailbox full"
+		spam = "451 4.7.1 message rejected as spam"
+		grey = "450 4.7.1 greylisted, try again"
 	)
 	tests := []struct {
 		name string
@@ -614,10 +640,10 @@ func TestWhatPrevailedDecidesWhatAnExpiryMeans(t *testing.T) {
 		want string   // class, type and hold of the expiry
 	}{
 		{"always a full mailbox", []string{full}, "soft Host counting"},
-		{"we were limited, and full once at the end", []string{blocked, blocked, blocked, blocked, blocked, full}, "sender Host free"},
-		{"full, and we were limited at the end", []string{full, full, full, full, full, blocked}, "soft Host counting"},
+		{"we were refused, and full once at the end", []string{spam, spam, spam, spam, spam, full}, "sender Host free"},
+		{"full, and we were refused at the end", []string{full, full, full, full, full, spam}, "soft Host counting"},
 		{"greylisted for ever", []string{grey}, "none  free"},
-		{"as often our fault as theirs", []string{full, full, full, blocked}, "sender Host free"},
+		{"as often our fault as theirs", []string{full, full, full, spam}, "sender Host free"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -626,8 +652,7 @@ func TestWhatPrevailedDecidesWhatAnExpiryMeans(t *testing.T) {
 				for n := 0; w.state0() == store.Waiting; n++ {
 					w.attempt(tt.said[min(n, len(tt.said)-1)])
 				}
-				all := w.events()
-				e := all[len(all)-1]
+				e := w.last()
 				if got := e.Class + " " + e.CiviCRM + " " + e.Hold.State; e.Type != event.Expired || got != tt.want {
 					t.Errorf("%s: %q, want %q", e.Type, got, tt.want)
 				}

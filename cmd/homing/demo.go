@@ -43,7 +43,8 @@ recipients sent as CiviCRM sends it, and a receiver of webhooks. Nothing leaves 
 // after that is longer than the lifetime; so nothing depends on how fast the
 // machine is, short of a minute.
 const (
-	demoAfter    = time.Second // until something comes back
+	demoAfter    = time.Second     // until something comes back
+	demoBusy     = 3 * time.Second // until the busy host has time
 	demoDeadline = 3 * time.Minute
 )
 
@@ -142,6 +143,9 @@ func demo(ctx context.Context, out io.Writer, o demoOptions) error {
 // setScene opens the toy internet and writes the configuration that fits it.
 func setScene(dir string) (*scene, error) {
 	world := toynet.Everyday(demoAfter)
+	busy := world.Domains["busy.test"]
+	busy.Host.Faults[0].For = demoBusy
+	world.Domains["busy.test"] = busy
 	world.HookSecret = demoSecret
 	world.Server = toynet.Server{Name: "mail.example.org", Returns: []string{"bounce.example.org"}, Senders: []string{"example.org", "bounce.example.org"}}
 	net, err := world.Open()

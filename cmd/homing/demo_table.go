@@ -35,7 +35,7 @@ var demoKinds = []demoKind{
 	{"greylist.test", 6, "wants to be asked twice", "delivered", "", "", false},
 	{"down.test", 4, "does not answer", "expired", "", "expired", false},
 	{"nohost.test", 4, "does not exist in the DNS", "bounced", "", "host_unknown", false},
-	{"busy.test", 4, "has too many connections", "expired", "", "expired", false},
+	{"busy.test", 4, "has too many connections for a while", "delivered", "", "", false},
 	{"later.test", 8, "accepts, then bounces (Postfix)", "delivered", "bounced", "user_unknown", true},
 	{"exim.test", 6, "accepts, then bounces (Exim)", "delivered", "bounced", "user_unknown", true},
 	{"exchange.test", 6, "accepts, then bounces (Exchange)", "delivered", "bounced", "user_unknown", true},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"homing/config"
+	"homing/delivery"
 	"homing/hold"
 	"homing/internal/dkim"
 	"homing/queue"
@@ -110,23 +111,41 @@ func uidOf(name string) (int, error) {
 	return strconv.Atoi(u.Uid)
 }
 
-// How much is sent at once. Limits by provider come from their replies.
+// How much is sent at once, to all sites together; to each, the configuration
+// says.
 const (
-	slotsTotal   = 1000
-	slotsPerSite = 20
-	slotBatch    = 50
+	slotsTotal = 1000
+	slotBatch  = 50
 
 	// A slot at a site that keeps us waiting is lent to others meanwhile.
 	slotPatience = time.Second
 	slotsStalled = 2000
 )
 
+// providersOf turns the providers of the configuration into sites, and gives
+// the connections of those that have no entry.
+func providersOf(all []config.Provider) (sites []queue.Provider, rest int) {
+	for _, p := range all {
+		if p.Name == config.DefaultProvider {
+			rest = p.Connections
+			continue
+		}
+		sites = append(sites, queue.Provider{Name: p.Name, MX: p.MX, Networks: p.Networks, Domains: p.Domains,
+			Rule: shape.Rule{Connections: p.Connections, PerConnection: p.MessagesPerConnection, Rate: shape.Rate(p.Rate)}})
+	}
+	return sites, rest
+}
+
 // queueOptions turns the configuration into what the queue goes by.
 func queueOptions(cfg *config.Config) queue.Options {
+	providers, rest := providersOf(cfg.Delivery.Providers)
 	o := queue.Options{
 		Retry: cfg.Delivery.Retry, Lifetime: cfg.Delivery.Lifetime,
-		Rules:  hold.Rules{Share: cfg.Hold.Share, Thresholds: cfg.Hold.Thresholds},
-		Limits: shape.Limits{Total: slotsTotal, PerSite: slotsPerSite, Batch: slotBatch, Patience: slotPatience, Stalled: slotsStalled},
+		Rules: hold.Rules{Share: cfg.Hold.Share, Thresholds: cfg.Hold.Thresholds},
+		Limits: shape.Limits{Total: slotsTotal, PerSite: rest, Batch: slotBatch, Patience: slotPatience, Stalled: slotsStalled,
+			Sources: delivery.Pairs(cfg.Delivery.SourceAddresses)},
+		Providers: providers,
+		Warmup:    queue.Warmup{On: cfg.Delivery.Warmup == config.WarmupAuto, Warm: delivery.Pairs(cfg.Delivery.WarmAddresses)},
 		Retention: queue.Retention{Events: cfg.Retention.Events, Bounces: cfg.Retention.Bounces,
 			Captured: cfg.Retention.Captured, Index: cfg.Retention.Index},
 	}
@@ -137,7 +156,7 @@ func queueOptions(cfg *config.Config) queue.Options {
 		}
 	}
 	if cfg.Delivery.Smarthost != nil {
-		o.Limits.Site = func(string) string { return "smarthost" }
+		o.Limits.Site = "smarthost"
 	}
 	return o
 }

@@ -88,6 +88,7 @@ type Fault struct {
 	Repeat int           // say it so many times more; Forever
 	Each   time.Duration // a pause before each octet
 	Then   Ending
+	For    time.Duration // only so long after the host was first called; 0: for ever
 }
 
 // An Ending is how a dialogue goes on after a Fault.

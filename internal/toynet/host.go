@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -100,7 +101,20 @@ type dock struct {
 
 	mu     sync.Mutex
 	closed bool
+	called time.Time // for the first time
 	open   map[net.Conn]struct{}
+}
+
+// now is the host as it is at this call: without the faults that are over.
+func (d *dock) now() Host {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	h, now := d.host.Host, d.host.net.now()
+	if d.called.IsZero() {
+		d.called = now
+	}
+	h.Faults = slices.DeleteFunc(slices.Clone(h.Faults), func(f Fault) bool { return f.For > 0 && now.Sub(d.called) >= f.For })
+	return h
 }
 
 func (d *dock) Accept() (net.Conn, error) {
@@ -110,8 +124,8 @@ func (d *dock) Accept() (net.Conn, error) {
 	}
 	n := d.host.net
 	n.Connections.Add(Connection{n.now(), d.host.name, c.RemoteAddr().String()})
-	if len(d.host.Faults) > 0 || d.host.Deaf {
-		c = newFaultyConn(c, d.host.Host)
+	if h := d.now(); len(h.Faults) > 0 || h.Deaf {
+		c = newFaultyConn(c, h)
 	}
 	c = &docked{c, d}
 	d.mu.Lock()

@@ -1,7 +1,8 @@
 // Package shape decides what may be sent next: which key is due, whether its
-// site has a free slot, and who goes first. It is pure bookkeeping: it starts
-// nothing, waits for nothing and reads no clock, so that half a million
-// recipients can be simulated without a goroutine.
+// site takes one more dialogue, from which of our addresses, and who goes
+// first. It is pure bookkeeping: it starts nothing, waits for nothing and reads
+// no clock, so that half a million recipients can be simulated without a
+// goroutine.
 package shape
 
 import (
@@ -14,10 +15,18 @@ import (
 
 // Limits bound what is sent at once.
 type Limits struct {
-	Total   int                        // slots altogether
-	PerSite int                        // slots at one site
-	Batch   int                        // recipients for one slot at a time
-	Site    func(domain string) string // which domains share a next hop; nil: each is its own site
+	Total   int             // slots altogether
+	PerSite int             // slots at a site without a Rule, from each source
+	Batch   int             // recipients for one slot at a time
+	Rules   map[string]Rule // by site
+	Sources []string        // the addresses we send from; none: one without a name
+	Site    string          // where all mail goes, whatever its domain; "": to the sites of its domains
+
+	// Allowance is how many messages a source may send to a site on a day of
+	// UTC that is one of its first there: 0 is the first, and only days count
+	// on which it sent half of what it might. Below 0, and without it, it may
+	// send as many as it likes.
+	Allowance func(source string, day int) int
 
 	// Patience is how long nothing may happen in a slot before it no longer
 	// counts among Total; 0: for ever. Stalled is how many such slots there
@@ -26,16 +35,36 @@ type Limits struct {
 	Stalled  int
 }
 
+// A Rule is what a site puts up with from one source address.
+type Rule struct {
+	Connections   int  // dialogues at once
+	PerConnection int  // messages over one connection; 0: no limit
+	Rate          Rate // messages in a length of time
+}
+
+// rule is the Rule of a site.
+func (l Limits) rule(site string) Rule {
+	r := l.Rules[site]
+	if r.Connections == 0 {
+		r.Connections = l.PerSite
+	}
+	return r
+}
+
 // A Shaper holds what is waiting, by key, and who is being served. The zero
 // value is not ready: see New. It is for one goroutine.
 type Shaper struct {
 	limits  Limits
+	paused  func(k store.Key, site string) bool
 	keys    map[store.Key]*entry
+	domains map[string]*domain
 	sites   map[string]*site
 	later   dueHeap           // keys whose earliest recipient is not due yet
+	timers  siteHeap          // sites that may take more only after a time
 	ready   [lanes]*list.List // *site with due keys and no slot, who waits longest first
 	more    [lanes]*list.List // the same for sites that have slots and may have more
 	lively  *list.List        // *slot that have not stalled, who was silent longest first
+	bulk    *list.List        // *slot of lanes after the first that have not been asked to end, oldest first
 	active  int               // slots, those included that have stalled
 	stalled int
 	waiting int
@@ -44,39 +73,40 @@ type Shaper struct {
 // lanes is how many lanes there are; lane 0 goes first.
 const lanes = 2
 
-// A site is a next hop: its slots, and the keys that are due there.
-type site struct {
-	name    string
-	active  int
-	stalled int                  // of active
-	news    time.Time            // when it last answered
-	stuck   time.Time            // when the youngest slot that ever stalled was taken
-	due     [lanes]*list.List    // *entry, who waits longest first
-	elem    [lanes]*list.Element // in Shaper.ready or Shaper.more, or nil
-	line    [lanes]*list.List    // which of the two
+// A domain is what keys have in common that go to the same site.
+type domain struct {
+	at   string // name of the site
+	keys map[*entry]bool
 }
 
 type entry struct {
-	work  store.Work
-	site  string
-	elem  *list.Element // in site.due, or nil
-	index int           // in later, or -1
-	fresh bool          // updated since it was picked
-	busy  bool          // picked and not yet leased
+	work   store.Work
+	domain *domain
+	in     *campaign     // in a line of its site, or nil
+	elem   *list.Element // in campaign.entries, or nil
+	index  int           // in later, or -1
+	fresh  bool          // updated since it was picked
+	busy   bool          // picked and not yet leased
+	paused bool
 }
+
+func (e *entry) lane() int { return min(int(e.work.Lane), lanes-1) }
 
 // A Pick is a slot at a site and what to use it for.
 type Pick struct {
-	Key  store.Key
-	Site string
-	Max  int // recipients to lease
+	Key    store.Key
+	Site   string
+	Source string // which of Limits.Sources to send from
+	Max    int    // recipients to lease
+	Rule   Rule   // of the site
 
 	slot *slot
 }
 
 // New makes a Shaper that knows of no work.
 func New(limits Limits) *Shaper {
-	s := &Shaper{limits: limits, keys: map[store.Key]*entry{}, sites: map[string]*site{}, lively: list.New()}
+	s := &Shaper{limits: limits, keys: map[store.Key]*entry{}, domains: map[string]*domain{}, sites: map[string]*site{},
+		lively: list.New(), bulk: list.New()}
 	for lane := range s.ready {
 		s.ready[lane], s.more[lane] = list.New(), list.New()
 	}
@@ -84,22 +114,53 @@ func New(limits Limits) *Shaper {
 }
 
 // SetLimits replaces the limits. Slots already taken stay taken.
-func (s *Shaper) SetLimits(l Limits) {
+func (s *Shaper) SetLimits(l Limits, now time.Time) {
+	moved := l.Site != s.limits.Site
 	s.limits = l
 	for _, at := range s.sites {
-		s.settle(at)
+		s.equip(at)
+		s.settle(at, now)
 	}
+	if moved {
+		for name, d := range s.domains {
+			s.move(d, s.home(name), now)
+		}
+	}
+}
+
+// SetPaused replaces what is paused: keys of which paused says so wait until
+// the next SetPaused. The name of a site that nobody has told is the domain.
+func (s *Shaper) SetPaused(paused func(k store.Key, site string) bool, now time.Time) {
+	s.paused = paused
+	for _, e := range s.keys {
+		if !e.busy {
+			s.place(e, now)
+		}
+	}
+	for _, at := range s.sites {
+		for _, p := range at.paths {
+			for t := range p.slots {
+				if paused != nil && paused(t.key, at.name) {
+					s.ask(t)
+				}
+			}
+		}
+	}
+}
+
+// home is the site of a domain as long as nobody has said where it is.
+func (s *Shaper) home(domain string) string {
+	if s.limits.Site != "" {
+		return s.limits.Site
+	}
+	return domain
 }
 
 // Update takes news of one key.
 func (s *Shaper) Update(w store.Work, now time.Time) {
 	e := s.keys[w.Key]
 	if e == nil {
-		e = &entry{site: w.Domain, index: -1}
-		if s.limits.Site != nil {
-			e.site = s.limits.Site(w.Domain)
-		}
-		s.keys[w.Key] = e
+		e = s.enter(w.Key)
 	}
 	s.waiting += w.Waiting + w.Leased - e.work.Waiting - e.work.Leased
 	e.work, e.fresh = w, true
@@ -107,81 +168,98 @@ func (s *Shaper) Update(w store.Work, now time.Time) {
 		s.place(e, now)
 	}
 	if w.Waiting == 0 && w.Leased == 0 && !e.busy {
-		delete(s.keys, w.Key)
+		s.leave(e)
+	}
+}
+
+func (s *Shaper) enter(k store.Key) *entry {
+	d := s.domains[k.Domain]
+	if d == nil {
+		d = &domain{at: s.home(k.Domain), keys: map[*entry]bool{}}
+		s.domains[k.Domain] = d
+	}
+	e := &entry{domain: d, index: -1}
+	d.keys[e], s.keys[k] = true, e
+	return e
+}
+
+func (s *Shaper) leave(e *entry) {
+	delete(s.keys, e.work.Key)
+	delete(e.domain.keys, e)
+	if len(e.domain.keys) == 0 {
+		delete(s.domains, e.work.Domain)
+	}
+}
+
+// Locate says at which site a domain is. Its keys move there, and so does the
+// slot of a Pick for it: the Pick that is returned is to be used from then on,
+// for up to its Max recipients of those that were leased; 0: the site takes no
+// more now, so give back everything and Finish.
+func (s *Shaper) Locate(p Pick, site string, now time.Time) Pick {
+	if s.limits.Site != "" {
+		site = s.limits.Site
+	}
+	if d := s.domains[p.Key.Domain]; d != nil {
+		s.move(d, site, now)
+	}
+	if p.Site == site {
+		return p
+	}
+	return s.reseat(p, site, now)
+}
+
+// move has the keys of a domain wait at another site.
+func (s *Shaper) move(d *domain, site string, now time.Time) {
+	if d.at == site {
+		return
+	}
+	for e := range d.keys {
+		s.remove(e, now)
+	}
+	d.at = site
+	for e := range d.keys {
+		if !e.busy {
+			s.place(e, now)
+		}
 	}
 }
 
 // place puts an entry where its work says that it belongs: in line at its
 // site, among those due later, or nowhere.
 func (s *Shaper) place(e *entry, now time.Time) {
-	due := e.work.Waiting > 0 && !e.work.Next.After(now)
+	e.paused = s.paused != nil && e.work.Waiting > 0 && s.paused(e.work.Key, e.domain.at)
+	due := e.work.Waiting > 0 && !e.work.Next.After(now) && !e.paused
 	if due && e.elem != nil {
 		return // it keeps its place in line
 	}
-	s.remove(e)
+	s.remove(e, now)
 	switch {
-	case e.work.Waiting == 0:
+	case e.work.Waiting == 0 || e.paused:
 	case due:
-		s.enqueue(e)
+		s.enqueue(e, now)
 	default:
 		heap.Push(&s.later, e)
 	}
 }
 
-func (e *entry) lane() int { return min(int(e.work.Lane), lanes-1) }
-
-func (s *Shaper) enqueue(e *entry) {
-	at := s.sites[e.site]
-	if at == nil {
-		at = &site{name: e.site}
-		for lane := range at.due {
-			at.due[lane] = list.New()
-		}
-		s.sites[e.site] = at
+func (s *Shaper) enqueue(e *entry, now time.Time) {
+	at := s.site(e.domain.at)
+	at.due[e.lane()].push(e)
+	s.settle(at, now)
+	if e.lane() == 0 && (at.elem[0] == nil || s.counted() >= s.limits.Total) {
+		s.press(at, now)
 	}
-	e.elem = at.due[e.lane()].PushBack(e)
-	s.settle(at)
 }
 
-func (s *Shaper) remove(e *entry) {
+func (s *Shaper) remove(e *entry, now time.Time) {
 	if e.index >= 0 {
 		heap.Remove(&s.later, e.index)
 	}
 	if e.elem != nil {
-		at := s.sites[e.site]
-		at.due[e.lane()].Remove(e.elem)
-		e.elem = nil
-		s.settle(at)
+		at := s.sites[e.domain.at]
+		at.due[e.lane()].remove(e)
+		s.settle(at, now)
 	}
-}
-
-// settle makes a site stand in line exactly where it has due keys and a free
-// slot, and forgets a site that has nothing.
-func (s *Shaper) settle(at *site) {
-	idle := at.active == 0
-	for lane, due := range at.due {
-		wants := due.Len() > 0 && at.active < s.limits.PerSite && !at.silent()
-		line := s.ready[lane]
-		if at.active > 0 {
-			line = s.more[lane]
-		}
-		if at.elem[lane] != nil && (!wants || at.line[lane] != line) {
-			at.leave(lane)
-		}
-		if wants && at.elem[lane] == nil {
-			at.elem[lane], at.line[lane] = line.PushBack(at), line
-		}
-		idle = idle && due.Len() == 0
-	}
-	if idle {
-		delete(s.sites, at.name)
-	}
-}
-
-// leave takes a site out of the line that it stands in.
-func (at *site) leave(lane int) {
-	at.line[lane].Remove(at.elem[lane])
-	at.elem[lane], at.line[lane] = nil, nil
 }
 
 // front gives the site whose turn it is. Sites without a slot go before those
@@ -204,41 +282,71 @@ func (s *Shaper) front() (at *site, lane int) {
 // Leased, by Answered whenever the site answers, and in the end by Finish.
 func (s *Shaper) Next(now time.Time) (p Pick, wake time.Time, ok bool) {
 	for len(s.later) > 0 && !s.later[0].work.Next.After(now) {
-		s.enqueue(heap.Pop(&s.later).(*entry))
+		s.enqueue(heap.Pop(&s.later).(*entry), now)
+	}
+	for len(s.timers) > 0 && !s.timers[0].wake.After(now) {
+		s.settle(s.timers[0], now)
 	}
 	s.stall(now)
-	if s.counted() < s.limits.Total {
-		if at, lane := s.front(); at != nil {
-			return s.take(at, lane, now), time.Time{}, true
+	for s.counted() < s.limits.Total {
+		at, lane := s.front()
+		if at == nil {
+			break
+		}
+		// What was open when the site was put in line may have closed.
+		if p, ok := s.take(at, lane, now); ok {
+			return p, time.Time{}, true
+		}
+	}
+	return Pick{}, s.wake(), false
+}
+
+// wake is when time alone may open a slot; zero: never.
+func (s *Shaper) wake() (wake time.Time) {
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (wake.IsZero() || t.Before(wake)) {
+			wake = t
 		}
 	}
 	if s.inLine() > 0 {
-		wake = s.nextStall()
+		sooner(s.nextStall())
 	}
-	if len(s.later) > 0 && (wake.IsZero() || s.later[0].work.Next.Before(wake)) {
-		wake = s.later[0].work.Next
+	if len(s.later) > 0 {
+		sooner(s.later[0].work.Next)
 	}
-	return Pick{}, wake, false
+	if len(s.timers) > 0 {
+		sooner(s.timers[0].wake)
+	}
+	return wake
 }
 
-// take claims a slot at a site for the key that waits longest there. The site
+// take claims a slot at a site for the key whose turn it is there. The site
 // goes to the end of the line.
-func (s *Shaper) take(at *site, lane int, now time.Time) Pick {
+func (s *Shaper) take(at *site, lane int, now time.Time) (Pick, bool) {
 	at.leave(lane)
-	e := at.due[lane].Remove(at.due[lane].Front()).(*entry)
-	e.elem, e.fresh, e.busy = nil, false, true
+	way := s.choose(at, lane, now)
+	if way == nil {
+		s.settle(at, now)
+		return Pick{}, false
+	}
+	e := at.due[lane].pop()
+	e.fresh, e.busy = false, true
 	// What waits is shared among the free slots, so that a short queue
 	// does not crawl over one connection.
-	free := s.limits.PerSite - at.active
+	free := way.connections() - way.active
 	share := (e.work.Waiting + free - 1) / free
-	t := s.open(at, now)
-	s.settle(at)
-	return Pick{Key: e.work.Key, Site: at.name, Max: min(max(share, 1), s.limits.Batch), slot: t}
+	p := Pick{Key: e.work.Key, Site: at.name, Source: way.source, Rule: at.rule,
+		Max: min(max(share, 1), s.most(way, lane, now)), slot: s.open(at, way, e, now)}
+	s.grant(p.slot, p.Max)
+	s.settle(at, now)
+	return p, true
 }
 
 // Leased says how many recipients a Pick brought. A full share means that
 // there may be more: the key stands in line again.
 func (s *Shaper) Leased(p Pick, got int, now time.Time) {
+	s.grant(p.slot, got-p.Max)
+	defer s.settle(p.slot.at, now)
 	e := s.keys[p.Key]
 	if e == nil {
 		return
@@ -248,8 +356,21 @@ func (s *Shaper) Leased(p Pick, got int, now time.Time) {
 	case e.fresh:
 		s.Update(e.work, now)
 	case got >= p.Max:
-		s.enqueue(e)
+		s.place(e, now)
 	}
+}
+
+// More says how many further recipients of its key a Pick may lease, and
+// counts them; 0: none, because a limit is reached or others wait. What Leased
+// was not used is given back by Finish.
+func (s *Shaper) More(p Pick, now time.Time) int {
+	t := p.slot
+	if t.end.Load() || t.way.until.After(now) || s.Crowded() || t.at.others(t) && s.choose(t.at, lanes-1, now) == nil {
+		return 0
+	}
+	n := s.most(t.way, t.lane, now)
+	s.grant(t, n)
+	return n
 }
 
 // Crowded reports whether somebody waits for a slot while all are taken.
@@ -271,26 +392,3 @@ func (s *Shaper) Active() int { return s.active }
 
 // Waiting is the number of recipients known to wait or to be on their way.
 func (s *Shaper) Waiting() int { return s.waiting }
-
-// dueHeap has the key on top that is due first.
-type dueHeap []*entry
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].work.Next.Before(h[j].work.Next) }
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-func (h *dueHeap) Push(x any) {
-	e := x.(*entry)
-	e.index = len(*h)
-	*h = append(*h, e)
-}
-func (h *dueHeap) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	e.index = -1
-	return e
-}

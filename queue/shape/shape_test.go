@@ -78,7 +78,7 @@ func TestNextSaysWhenToAskAgain(t *testing.T) {
 }
 
 func TestOneHopServesAllDomainsThatShareIt(t *testing.T) {
-	s := shape.New(shape.Limits{Total: 10, PerSite: 1, Batch: 5, Site: func(string) string { return "smarthost" }})
+	s := shape.New(shape.Limits{Total: 10, PerSite: 1, Batch: 5, Site: "smarthost"})
 	s.Update(work("a.test", 0, 1, now), now)
 	s.Update(work("b.test", 0, 1, now), now)
 	p, _, _ := s.Next(now)
@@ -87,7 +87,7 @@ func TestOneHopServesAllDomainsThatShareIt(t *testing.T) {
 		t.Fatalf("a second slot at the only site: %v", second)
 	}
 	s.Update(store.Work{Key: p.Key}, now)
-	s.Finish(p)
+	s.Finish(p, now)
 	if p, _, ok := s.Next(now); !ok || p.Key.Domain != "b.test" {
 		t.Errorf("after the slot was given back: %v %v, want b.test", p, ok)
 	}
@@ -133,7 +133,7 @@ func TestLimitsHoldAndNothingStarves(t *testing.T) {
 			open = append(open, p)
 		case len(open) > 0:
 			i := random.IntN(len(open))
-			s.Finish(open[i])
+			s.Finish(open[i], at)
 			open = append(open[:i], open[i+1:]...)
 		case wake.IsZero():
 			t.Fatalf("nothing to wait for: %d of %d served", served, domains*each)
@@ -164,7 +164,7 @@ func BenchmarkNext(b *testing.B) {
 	for b.Loop() {
 		p, _, _ := s.Next(now)
 		s.Leased(p, p.Max, now)
-		s.Finish(p)
+		s.Finish(p, now)
 	}
 }
 

@@ -80,7 +80,7 @@ func TestASiteThatKeepsUsWaitingGetsNoFurtherSlot(t *testing.T) {
 		s.Update(work("site.test", 0, 9, now), now)
 		second := next(t, s, now)
 		s.Answered(second, now.Add(time.Second/2))
-		s.Finish(second)
+		s.Finish(second, now)
 		s.Update(work("site.test", 0, 9, now), later)
 		next(t, s, later)
 	})
@@ -101,13 +101,13 @@ func TestASlotThatIsAnsweredCountsAgain(t *testing.T) {
 	fourth := next(t, s, later)
 	s.Answered(first, later)
 	s.Answered(second, later)
-	s.Finish(third)
+	s.Finish(third, later)
 	if wake, want := none(t, s, later), later.Add(time.Second); !wake.Equal(want) {
 		t.Errorf("three slots are at work: ask again at %v, want %v", wake, want)
 	}
-	s.Finish(fourth)
+	s.Finish(fourth, later)
 	none(t, s, later)
-	s.Finish(first)
+	s.Finish(first, later)
 	next(t, s, later)
 	if s.Answered(first, later) {
 		t.Error("an answer after the end changes something")

@@ -1,0 +1,81 @@
+package delivery_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"homing/internal/smtptest"
+	"homing/queue"
+)
+
+func TestWhatASiteTakesNoMoreOfGoesBack(t *testing.T) {
+	tests := []struct {
+		name string
+		room int
+		want string // what becomes of ann, bob and eve
+	}{
+		{"all, and no connection is made", 0, "[locate example.net at mx.example.net finish example.net]"},
+		{"what is too much", 1, "[locate example.net at mx.example.net done ann@example.net finish example.net]"},
+		{"nothing", 3, "[locate example.net at mx.example.net done ann@example.net done bob@example.net done eve@example.net finish example.net]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.room = map[string]int{"example.net": tt.room}
+			w.further = [][]queue.Item{}
+			w.mx("example.net", "mx.example.net", "198.51.100.1", smtptest.Script(hello+strings.Repeat(accept, tt.room)+bye))
+			w.job("example.net", "ann@example.net", "bob@example.net", "eve@example.net")
+			w.run(w.config(), 1)
+			slices.Sort(w.events[1:max(1, len(w.events)-1)])
+			if got := fmt.Sprint(w.events); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+			if tt.room == 0 && len(w.dialled) > 0 {
+				t.Errorf("dialled %v", w.dialled)
+			}
+		})
+	}
+}
+
+func TestAConnectionCarriesNoMoreThanItsSiteWants(t *testing.T) {
+	for _, offer := range []string{hello, pipelining} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			twice := smtptest.Script(offer + accept + accept + bye)
+			w.mx("example.net", "mx.example.net", "198.51.100.1", twice, twice, smtptest.Script(offer+accept+bye))
+			job := func(addresses ...string) {
+				w.jobs <- &queue.Job{Domain: "example.net", Items: w.items(addresses...), PerConnection: 2}
+			}
+			job("a@example.net", "b@example.net", "c@example.net")
+			go func() {
+				<-time.After(time.Second) // goes on with the connection of c, which is idle
+				job("d@example.net", "e@example.net")
+			}()
+			w.run(w.config(), 2)
+			if len(w.dialled) != 3 || len(w.results) != 5 {
+				t.Errorf("dialled %d times for %d messages, want 3 for 5: %v", len(w.dialled), len(w.results), w.outcomes())
+			}
+		})
+	}
+}
+
+func TestConnectionsFromOneSourceAreNotUsedForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.net", "mx.example.net", "198.51.100.1", hello+accept+bye)
+		go func() {
+			for n, source := range []string{"198.51.100.101", "198.51.100.102"} {
+				<-time.After(time.Second)
+				w.jobs <- &queue.Job{Domain: "example.net", Items: w.items(fmt.Sprintf("ann%d@example.net", n)), Source: source}
+			}
+		}()
+		w.run(w.config(), 2)
+		if len(w.dialled) != 2 {
+			t.Errorf("dialled %d times, want once from each", len(w.dialled))
+		}
+	})
+}

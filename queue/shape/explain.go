@@ -1,0 +1,187 @@
+package shape
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"homing/store"
+)
+
+// A Site is what is known of a site, for people and for the next start.
+type Site struct {
+	Name    string
+	Rule    Rule
+	Waiting int // recipients that wait or are on their way there
+	Due     int // keys in line
+	Silent  bool
+	Paths   []Path
+}
+
+// A Path is the way to a site from one source address.
+type Path struct {
+	Source      string
+	Active      int       // dialogues
+	Connections int       // how many there may be now
+	Learned     int       // how many the site puts up with, as it said itself; 0: it did not
+	Bound       Bound     // what keeps bulk mail from taking one more now
+	Opens       time.Time // when that ends; zero: when a dialogue ends, or now
+	Level       int       // how often the site told us to slow down, or refused us, in a row
+	Recovering  bool      // it serves us again, and gets more little by little
+	Since       time.Time // of the first of these
+	Until       time.Time // it is left alone until then
+	Why         string
+	Date        int64 // today, as days since 1970 (UTC)
+	Sent        int   // messages today
+	Day         int   // on how many days before today it sent enough to become warm
+	Allowance   int   // how many messages there may be today; below 0: any number
+}
+
+// Sites tells of all sites that are known, by name.
+func (s *Shaper) Sites(now time.Time) []Site {
+	waiting := map[string]int{}
+	for _, e := range s.keys {
+		waiting[e.domain.at] += e.work.Waiting + e.work.Leased
+	}
+	for name := range waiting {
+		s.site(name)
+	}
+	var all []Site
+	for _, at := range s.sites {
+		all = append(all, s.describe(at, waiting[at.name], now))
+	}
+	slices.SortFunc(all, func(a, b Site) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// At gives the name of the site where the mail of a domain waits; that of the
+// domain itself as long as nobody knows better.
+func (s *Shaper) At(domain string) string {
+	if d := s.domains[domain]; d != nil {
+		return d.at
+	}
+	return s.home(domain)
+}
+
+// Site tells of one site.
+func (s *Shaper) Site(name string, now time.Time) Site {
+	waiting := 0
+	for _, e := range s.keys {
+		if e.domain.at == name {
+			waiting += e.work.Waiting + e.work.Leased
+		}
+	}
+	at := s.site(name)
+	described := s.describe(at, waiting, now)
+	s.settle(at, now)
+	return described
+}
+
+func (s *Shaper) describe(at *site, waiting int, now time.Time) Site {
+	out := Site{Name: at.name, Rule: at.rule, Waiting: waiting, Due: at.due[0].n + at.due[lanes-1].n, Silent: at.silent()}
+	for _, p := range at.paths {
+		bound, opens := s.gate(p, lanes-1, now)
+		if bound == Free {
+			opens = time.Time{}
+		}
+		s.dawn(p, now)
+		allowance := s.daily(p)
+		if allowance == unlimited {
+			allowance = -1
+		}
+		out.Paths = append(out.Paths, Path{Source: p.source, Active: p.active, Connections: p.connections(), Learned: p.learned,
+			Bound: bound, Opens: opens, Level: p.level, Recovering: p.ceiling > 0 && !p.until.After(now), Since: p.since, Until: p.until,
+			Why: p.why, Date: p.date, Sent: p.sent, Day: p.day, Allowance: allowance})
+	}
+	return out
+}
+
+// Restore gives a path back what Sites told of it before a restart: how long
+// it is left alone, and what was sent on the day of now.
+func (s *Shaper) Restore(site string, was Path, now time.Time) {
+	at := s.site(site)
+	p := pathFrom(at.paths, was.Source)
+	if p == nil {
+		return // we do not send from there any more
+	}
+	p.date, p.sent, p.day = was.Date, was.Sent, was.Day
+	p.learned = was.Learned
+	if was.Level > 0 {
+		p.level, p.since, p.until, p.cooled, p.why = was.Level, was.Since, was.Until, now, was.Why
+		p.ceiling, p.recovered = 1, now
+	}
+	s.settle(at, now)
+}
+
+// Abandoned gives the keys of sites that are left alone from every source, so
+// that nothing goes there: whoever is past its lifetime will not be tried.
+func (s *Shaper) Abandoned(now time.Time) []store.Work {
+	shut := map[string]bool{}
+	for _, at := range s.sites {
+		shut[at.name] = true
+		for _, p := range at.paths {
+			if !p.until.After(now) {
+				shut[at.name] = false
+			}
+		}
+	}
+	var all []store.Work
+	for _, e := range s.keys {
+		if shut[e.domain.at] && e.work.Waiting > 0 && !e.work.Expires.IsZero() {
+			all = append(all, e.work)
+		}
+	}
+	return all
+}
+
+// Why gives what a site said when it asked to be left alone the last time.
+func (s *Shaper) Why(name string) string {
+	at := s.sites[name]
+	if at == nil {
+		return ""
+	}
+	var last *path
+	for _, p := range at.paths {
+		if last == nil || p.cooled.After(last.cooled) {
+			last = p
+		}
+	}
+	return last.why
+}
+
+// A Load is how much of a flow waits at a site.
+type Load struct {
+	Site, Flow string
+	Lane       uint8
+	Waiting    int // due or later, and on their way
+	Paused     bool
+}
+
+// Loads tells what waits where, in no order.
+func (s *Shaper) Loads() []Load {
+	type group struct {
+		site, flow string
+		lane       uint8
+		paused     bool
+	}
+	sums := map[group]int{}
+	for _, e := range s.keys {
+		sums[group{e.domain.at, e.work.Flow, e.work.Lane, e.paused}] += e.work.Waiting + e.work.Leased
+	}
+	all := make([]Load, 0, len(sums))
+	for g, n := range sums {
+		all = append(all, Load{Site: g.site, Flow: g.flow, Lane: g.lane, Waiting: n, Paused: g.paused})
+	}
+	return all
+}
+
+// Keys gives the work at a site, in no order.
+func (s *Shaper) Keys(site string) []store.Work {
+	var all []store.Work
+	for _, e := range s.keys {
+		if e.domain.at == site {
+			all = append(all, e.work)
+		}
+	}
+	return all
+}

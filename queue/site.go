@@ -1,0 +1,138 @@
+package queue
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/publicsuffix"
+
+	"homing/queue/shape"
+)
+
+// A Provider is a site with a name and limits of its own, and how to know its
+// mail hosts.
+type Provider struct {
+	Name     string
+	MX       []string       // names of mail hosts; "*.example.net" is every name below
+	Networks []netip.Prefix // addresses of mail hosts
+	Domains  []string       // of recipients, whatever their mail hosts
+	Rule     shape.Rule
+}
+
+// A Host is a mail host of a domain.
+type Host struct {
+	Name    string // of the MX; for a literal, the address
+	Address netip.Addr
+}
+
+// maxPlaces is how many addresses of mail hosts are remembered.
+const maxPlaces = 100_000
+
+// places knows which site mail hosts belong to: a provider that is known, else
+// the organisational domain of their names. Hosts at one address are one site,
+// whatever they are called, so that the customers of a hosting company that
+// name its servers as their own share what it puts up with.
+type places struct {
+	mu        sync.Mutex
+	providers []Provider
+	at        map[netip.Addr]string
+}
+
+// use replaces the providers.
+func (p *places) use(providers []Provider) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.providers, p.at = providers, map[netip.Addr]string{}
+}
+
+// site names the site of a domain whose best mail hosts are these; "" without
+// hosts.
+func (p *places) site(domain string, hosts []Host) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.providers {
+		if p.providers[i].serves(domain, hosts) {
+			return p.providers[i].Name
+		}
+	}
+	if len(hosts) == 0 {
+		return ""
+	}
+	name := organisation(slices.MinFunc(hosts, func(a, b Host) int { return strings.Compare(a.Name, b.Name) }).Name)
+	for _, h := range hosts {
+		if known, ok := p.at[h.Address]; ok {
+			name = known
+			break
+		}
+	}
+	if len(p.at) > maxPlaces {
+		clear(p.at)
+	}
+	for _, h := range hosts {
+		if h.Address.IsValid() {
+			p.at[h.Address] = name
+		}
+	}
+	return name
+}
+
+// serves reports whether a domain with these mail hosts is the provider's.
+func (p *Provider) serves(domain string, hosts []Host) bool {
+	if slices.Contains(p.Domains, domain) {
+		return true
+	}
+	for _, h := range hosts {
+		if slices.ContainsFunc(p.Networks, func(n netip.Prefix) bool { return n.Contains(h.Address.Unmap()) }) ||
+			slices.ContainsFunc(p.MX, func(pattern string) bool { return below(h.Name, pattern) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// below reports whether a host name matches a pattern.
+func below(name, pattern string) bool {
+	if parent, ok := strings.CutPrefix(pattern, "*"); ok {
+		return strings.HasSuffix(name, parent)
+	}
+	return name == pattern
+}
+
+// organisation is the registered domain of a host name, by the public suffix
+// list, or the name itself where the list knows none.
+func organisation(name string) string {
+	if d, err := publicsuffix.EffectiveTLDPlusOne(name); err == nil {
+		return d
+	}
+	return name
+}
+
+// Locate tells where the mail of a job goes: to these hosts, the best of its
+// domain. It gives how many of the job's items may be sent to them now; the
+// others go back with Finish.
+func (q *Queue) Locate(j *Job, hosts []Host) int {
+	site := q.places.site(j.Domain, hosts)
+	if site == "" {
+		return len(j.Items)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	was := j.pick.Site
+	j.pick = q.shaper.Locate(j.pick, site, q.now())
+	j.Source, j.PerConnection = j.pick.Source, j.pick.Rule.PerConnection
+	if j.pick.Site == was {
+		return len(j.Items)
+	}
+	q.wake()
+	return min(j.pick.Max, len(j.Items))
+}
+
+// Provider gives the name of the site where the mail of a domain goes, as far
+// as it is known by now; else the domain itself.
+func (q *Queue) Provider(domain string) string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.shaper.At(domain)
+}
