@@ -69,6 +69,9 @@ type Store interface {
 	Hold(ctx context.Context, address string) (hold.Record, error)
 	// Find lists rows for people, a page at a time.
 	Find(ctx context.Context, q Query) (Page, error)
+	// Counts gives how many recipients have no outcome yet, by State. It is
+	// cheap, however many there are.
+	Counts(ctx context.Context) (map[State]int, error)
 	// Accepted counts the recipients accepted since t, by application.
 	Accepted(ctx context.Context, since time.Time) (map[string]int, error)
 
@@ -213,6 +216,9 @@ type Change struct {
 	Address  string // canonical; for a change of a hold alone
 	Lease    Token  // set: ErrLeaseLost unless still ours. It ends with the change
 	Raw      Draft  // a report or reply, kept if an event names Case.Raw; one Draft may serve several Changes
+	// Idle passes over a recipient that somebody has leased: it stays as it
+	// is, and Decide does not see it.
+	Idle bool
 	// Decide looks at the Case and changes it. It is pure: it may run again,
 	// and an error from it undoes the whole Apply and is returned as it is.
 	Decide func(*Case) error
@@ -243,8 +249,11 @@ type Query struct {
 	Application string
 	Campaign    string
 	Before      time.Time // accepted before
-	After       string    // Page.Next of the page before
-	Max         int       // rows a page; 0: 100
+	// Key restricts to recipients under Keys of which it says so. It is pure
+	// and quick, because it is asked often.
+	Key   func(Key) bool
+	After string // Page.Next of the page before
+	Max   int    // rows a page; 0: 100
 }
 
 // A Page is part of an answer.

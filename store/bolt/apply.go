@@ -214,6 +214,9 @@ func (a *application) stage(t *txn) error {
 }
 
 func (t *txn) change(c *store.Change, ended []event.DeliveryID) error {
+	if c.Idle && !t.reserve(c.Delivery) {
+		return nil
+	}
 	k, before, err := t.caseOf(c, ended)
 	if err != nil {
 		return err
@@ -298,6 +301,22 @@ func (t *txn) leased(c *store.Change, ended []event.DeliveryID) error {
 		t.busy = append(t.busy, l)
 	}
 	return nil
+}
+
+// reserve keeps a recipient from being leased until the frame is done. It
+// reports false where somebody has leased it, also one whose lease has lapsed
+// and who may still be sending.
+func (t *txn) reserve(id event.DeliveryID) bool {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	switch l := t.s.due.leases[id]; {
+	case l == nil:
+		t.s.due.leases[id] = &lease{lapsed: true, busy: true}
+		t.reserved = append(t.reserved, id)
+	case l.fence != 0:
+		return false
+	}
+	return true
 }
 
 // putRecipient writes what Decide made of a recipient.

@@ -42,7 +42,8 @@ type lease struct {
 	item   item
 	flow   *flow
 	lapsed bool
-	busy   bool // the committer is settling it: not to be claimed by others
+	busy   bool  // the committer is settling it: not to be claimed by others
+	missed *flow // of whoever would have claimed it meanwhile
 }
 
 func (l *lease) end(id event.DeliveryID) item { return item{at: l.until, id: uint64(id)} }
@@ -58,6 +59,7 @@ type dueIndex struct {
 	ends   ordered // leases that run, by their end
 	fence  uint64
 	bell   bell
+	counts [store.Delivered]int // recipients without an outcome, by state
 }
 
 // goneKept is how long Due remembers that a Key has no work left.
@@ -123,6 +125,8 @@ type dueChange struct {
 }
 
 func (d *dueIndex) change(c dueChange, now time.Time) {
+	d.counts[c.old.state]--
+	d.counts[c.new.state]++
 	l := d.leases[c.id]
 	if l != nil && c.keep && c.new.state == store.Waiting {
 		d.replace(l, c, now)
@@ -205,6 +209,7 @@ func (d *dueIndex) claim(r store.LeaseRequest) []store.Token {
 		}
 		id := event.DeliveryID(it.id)
 		if l := d.leases[id]; l != nil && l.busy {
+			l.missed = f
 			busy = append(busy, it)
 			continue
 		}

@@ -76,6 +76,20 @@ func (s *Store) Accepted(ctx context.Context, since time.Time) (map[string]int, 
 	return counts, err
 }
 
+// Counts implements store.Store.
+func (s *Store) Counts(ctx context.Context) (map[store.State]int, error) {
+	if err := s.closedOr(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	counts := map[store.State]int{}
+	for state, n := range s.due.counts[1:] {
+		counts[store.State(state+1)] = n
+	}
+	return counts, nil
+}
+
 // Find implements store.Store. A page has at most 1,000 rows.
 func (s *Store) Find(ctx context.Context, q store.Query) (store.Page, error) {
 	if err := s.closedOr(ctx); err != nil {
@@ -189,7 +203,7 @@ func (s *Store) findRecipients(ctx context.Context, q store.Query) (store.Page, 
 			return false, ctx.Err()
 		}
 		if b == bucketWaiting {
-			if w, err := decodeWait(row); err != nil || !slices.Contains(q.States, w.state) {
+			if w, err := decodeWait(row); err != nil || !slices.Contains(q.States, w.state) || q.Key != nil && !q.Key(w.key) {
 				return true, err
 			}
 		}
@@ -203,7 +217,7 @@ func (s *Store) findRecipients(ctx context.Context, q store.Query) (store.Page, 
 func (s *Store) withHold(ctx context.Context, f *search) error {
 	q := f.q
 	alone := q.Address != "" && q.Message == 0 && len(q.States) == 0 && q.Domain == "" && q.Sender == "" &&
-		q.Application == "" && q.Campaign == "" && q.Before.IsZero() && q.After == ""
+		q.Application == "" && q.Campaign == "" && q.Before.IsZero() && q.Key == nil && q.After == ""
 	if !alone {
 		return nil
 	}
@@ -285,7 +299,7 @@ func (f *search) wants(r *store.Recipient) bool {
 	if q.Message != 0 && r.Message != q.Message || len(q.States) > 0 && !slices.Contains(q.States, r.State) {
 		return false
 	}
-	if q.Address != "" && hold.Canonical(r.Address) != q.Address {
+	if q.Address != "" && hold.Canonical(r.Address) != q.Address || q.Key != nil && !q.Key(r.Key) {
 		return false
 	}
 	return q.Domain == "" || hold.CanonicalDomain(r.Address[strings.LastIndexByte(r.Address, '@')+1:]) == q.Domain

@@ -25,15 +25,16 @@ type txn struct {
 	view  *view
 	frame frameWriter
 
-	rows   map[rowKey][]byte // nil: deleted
-	events []string          // keys of events that are put, or forgotten
-	due    []dueChange
-	bodies []bodyChange
-	doomed []uint64 // bodies whose own file goes
-	ended  []event.DeliveryID
-	busy   []*lease
-	named  []*draft
-	undo   []undo
+	rows     map[rowKey][]byte // nil: deleted
+	events   []string          // keys of events that are put, or forgotten
+	due      []dueChange
+	bodies   []bodyChange
+	doomed   []uint64 // bodies whose own file goes
+	ended    []event.DeliveryID
+	busy     []*lease
+	reserved []event.DeliveryID // leases without a Fence, in nobody's name
+	named    []*draft
+	undo     []undo
 
 	owed map[uint64]int // of this request: reasons to keep a body, more or less
 }
@@ -88,7 +89,13 @@ func (t *txn) release() {
 	for _, l := range t.busy {
 		l.busy = false
 	}
-	t.busy = t.busy[:0]
+	for _, id := range t.reserved {
+		if f := t.s.due.leases[id].missed; f != nil {
+			t.s.due.touch(f, t.now)
+		}
+		delete(t.s.due.leases, id)
+	}
+	t.busy, t.reserved = t.busy[:0], t.reserved[:0]
 }
 
 func (t *txn) get(b bucket, key string) []byte {

@@ -206,6 +206,77 @@ var applyTests = []named{
 		h.apply(h.settle(got[0], store.Delivered))
 		h.same("digests", h.recipient(l.Delivery).Seen, []uint64{42})
 	}},
+	{"an idle change passes over what is leased", func(h *harness) {
+		m := h.send("ann@example.net", "bob@example.net")
+		l := h.lease(netKey, 1)[0]
+		h.same("leased", l.Delivery, m.recipients[0].ID)
+		seen := 0
+		pause := func(id event.DeliveryID) store.Change {
+			return store.Change{Delivery: id, Idle: true, Decide: func(c *store.Case) error {
+				seen++
+				return c.Recipient.Move(store.Paused, h.now)
+			}}
+		}
+		h.apply(pause(m.recipients[0].ID), pause(m.recipients[1].ID))
+		h.same("seen by Decide", seen, 1)
+		h.state(store.Paused, m.recipients[1].ID)
+		h.apply(h.settle(l, store.Delivered))
+		h.state(store.Delivered, l.Delivery)
+		if got := h.lease(netKey, 1); len(got) != 0 {
+			h.Errorf("paused mail was leased: %v", got)
+		}
+	}},
+	{"an idle change that fails leaves its recipient to be leased", func(h *harness) {
+		id := h.send("ann@example.net").recipients[0].ID
+		h.wants(h.s.Apply(h.ctx, store.Change{Delivery: id, Idle: true, Decide: func(*store.Case) error { return errDecide }}), errDecide)
+		l := h.lease(netKey, 1)
+		if len(l) != 1 {
+			h.Fatalf("leased %v, want it", l)
+		}
+		h.apply(h.settle(l[0], store.Delivered))
+	}},
+	{"of a lease and an idle change at once, one wins", func(h *harness) {
+		for i := range 30 {
+			id := h.send(fmt.Sprintf("u%d@example.net", i)).recipients[0].ID
+			paused := false
+			var leased []store.Lease
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if err := h.s.Apply(h.ctx, store.Change{Delivery: id, Idle: true, Decide: func(c *store.Case) error {
+					paused = true
+					return c.Recipient.Move(store.Paused, h.now)
+				}}); err != nil {
+					h.Error(err)
+				}
+			})
+			wg.Go(func() { leased = h.lease(netKey, 1) })
+			wg.Wait()
+			if paused == (len(leased) == 1) {
+				h.Fatalf("paused %v and leased %d", paused, len(leased))
+			}
+			for _, l := range leased {
+				h.apply(h.settle(l, store.Delivered))
+			}
+		}
+	}},
+	{"whoever came during an idle change that did nothing hears of the work again", func(h *harness) {
+		id := h.send("ann@example.net").recipients[0].ID
+		_, mark := h.due(0)
+		var missed []store.Lease
+		h.apply(store.Change{Delivery: id, Idle: true, Decide: func(*store.Case) error {
+			missed = h.lease(netKey, 1)
+			return nil
+		}})
+		if len(missed) > 0 {
+			h.Fatal("leased while it was being changed")
+		}
+		if work, _ := h.due(mark); work[netKey].Waiting != 1 {
+			h.Errorf("news %v", work)
+		}
+		if got := h.lease(netKey, 1); len(got) != 1 {
+			h.Error("not leased afterwards")
+		}
+	}},
 	{"what waits again is due again", func(h *harness) {
 		m := h.send("ann@example.net")
 		id := m.recipients[0].ID

@@ -35,6 +35,42 @@ func (h *harness) addresses(q store.Query) []string {
 }
 
 var findTests = []named{
+	{"counts follow recipients to their outcomes, also after a restart", func(h *harness) {
+		counts := func(waiting, paused, captured int) {
+			h.Helper()
+			got, err := h.s.Counts(h.ctx)
+			h.must(err)
+			h.same("counts", got, map[store.State]int{store.Waiting: waiting, store.Paused: paused, store.Captured: captured})
+		}
+		counts(0, 0, 0)
+		m := h.send("ann@example.net", "bob@example.net", "eve@example.com")
+		h.enqueue(10, func(s *store.Submission) {
+			s.Recipients[0].State, s.Recipients[1].State = store.Captured, store.Suppressed
+		}, "sam@example.net", "zoe@example.net")
+		counts(3, 0, 1)
+		h.apply(h.move(m.recipients[0].ID, store.Paused), h.move(m.recipients[1].ID, store.Delivered))
+		h.lease(comKey, 1)
+		counts(1, 1, 1)
+		for _, kill := range []bool{true, false} {
+			h.restart(kill)
+			counts(1, 1, 1)
+		}
+		h.apply(h.move(m.recipients[0].ID, store.Cancelled))
+		h.apply(h.move(m.recipients[1].ID, store.Bounced))
+		_, err := h.s.Forget(h.ctx, store.What{Address: "sam@example.net"}, 10)
+		h.must(err)
+		counts(1, 0, 0)
+	}},
+	{"a Key restricts to what waits under it", func(h *harness) {
+		m := h.send("ann@example.net", "bob@example.com", "eve@example.net")
+		h.apply(h.move(m.recipients[2].ID, store.Delivered))
+		net := func(k store.Key) bool { return k == netKey }
+		for range 2 {
+			h.same("waiting", h.addresses(store.Query{Key: net, States: []store.State{store.Waiting}}), []string{"ann@example.net"})
+			h.same("all", h.addresses(store.Query{Key: net, Max: 1}), []string{"ann@example.net", "eve@example.net"})
+			h.restart(true)
+		}
+	}},
 	{"a return path of the application's own finds its delivery, and none where it serves several", func(h *harness) {
 		own := func(sender string) func(*store.Submission) {
 			return func(s *store.Submission) {
