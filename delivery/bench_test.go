@@ -98,6 +98,8 @@ func (p *pump) Locate(j *queue.Job, _ []queue.Host) int { return len(j.Items) }
 
 func (p *pump) More(context.Context, *queue.Job) ([]queue.Item, error) { return p.batch(), nil }
 
+func (p *pump) Wanted(queue.Item) bool { return true }
+
 func (p *pump) Done(_ context.Context, _ queue.Item, r queue.Result) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -25,6 +25,9 @@ type Queue interface {
 	Next(ctx context.Context) (*queue.Job, error)
 	Locate(j *queue.Job, hosts []queue.Host) (may int)
 	More(ctx context.Context, j *queue.Job) ([]queue.Item, error)
+	// Wanted is asked before an item is begun. One that is not wanted any
+	// more gets no Done.
+	Wanted(it queue.Item) bool
 	Done(ctx context.Context, it queue.Item, r queue.Result) error
 	Finish(j *queue.Job)
 	OpenBody(ctx context.Context, it queue.Item) (message.Body, error)

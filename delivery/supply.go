@@ -54,6 +54,10 @@ func (w *worker) any() bool {
 			if !w.fetch(true) {
 				return false
 			}
+		case !w.Queue.Wanted(s.waiting[0]):
+			// Finish gives it back, and it must not be claimed for this job
+			// again.
+			s.waiting, s.dry = s.waiting[1:], true
 		case w.local(s.waiting[0]):
 			it := s.waiting[0]
 			s.waiting = s.waiting[1:]
@@ -73,7 +77,7 @@ func (w *worker) next(ready bool) *smtpclient.Transaction {
 			return nil
 		}
 		if ready {
-			if w.begin.Err() != nil || w.job.Yield() || len(s.waiting) == 0 && !w.fetch(false) || len(s.waiting) == 0 || w.local(s.waiting[0]) {
+			if w.begin.Err() != nil || w.job.Yield() || len(s.waiting) == 0 && !w.fetch(false) || len(s.waiting) == 0 || w.local(s.waiting[0]) || !w.Queue.Wanted(s.waiting[0]) {
 				return nil
 			}
 		} else if !w.any() {

@@ -37,27 +37,28 @@ type world struct {
 	hosts map[string][]smtptest.Script
 	tls   *tls.Config // of the hosts
 
-	mu      sync.Mutex
-	dialled []string
-	sources []netip.Addr
-	players []*smtptest.Player
-	playing sync.WaitGroup
-	events  []string // in order
-	results map[string]queue.Result
-	jobs    chan *queue.Job
-	further [][]queue.Item // what More gives
-	open    int            // bodies
-	broken  map[string]bool
-	room    map[string]int // by domain, how many its site takes now; else: all
-	doneErr error
-	next    event.DeliveryID
-	log     bytes.Buffer
+	mu       sync.Mutex
+	dialled  []string
+	sources  []netip.Addr
+	players  []*smtptest.Player
+	playing  sync.WaitGroup
+	events   []string // in order
+	results  map[string]queue.Result
+	jobs     chan *queue.Job
+	further  [][]queue.Item // what More gives
+	open     int            // bodies
+	broken   map[string]bool
+	room     map[string]int // by domain, how many its site takes now; else: all
+	doneErr  error
+	unwanted map[string]bool
+	next     event.DeliveryID
+	log      bytes.Buffer
 }
 
 func newWorld(t testing.TB) *world {
 	return &world{t: t, zone: &dnstest.Zone{MXs: map[string][]dnsx.MX{}, Hosts: map[string][]netip.Addr{}},
 		hosts: map[string][]smtptest.Script{}, results: map[string]queue.Result{}, jobs: make(chan *queue.Job, 100),
-		broken: map[string]bool{}}
+		broken: map[string]bool{}, unwanted: map[string]bool{}}
 }
 
 // mx gives a domain a host with an address and scripts.
@@ -123,6 +124,12 @@ func (w *world) More(ctx context.Context, _ *queue.Job) ([]queue.Item, error) {
 	items := w.further[0]
 	w.further = w.further[1:]
 	return items, ctx.Err()
+}
+
+func (w *world) Wanted(it queue.Item) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.unwanted[it.Recipient.Address]
 }
 
 func (w *world) Done(ctx context.Context, it queue.Item, r queue.Result) error {

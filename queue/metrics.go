@@ -16,6 +16,7 @@ type Metrics struct {
 	backoffs *prometheus.CounterVec
 	waiting  prometheus.Gauge
 	slots    prometheus.Gauge
+	pauses   prometheus.Gauge
 }
 
 // NewMetrics makes the metrics and registers them with r, if r is not nil.
@@ -35,9 +36,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Recipients that wait for delivery or are being delivered."}),
 		slots: prometheus.NewGauge(prometheus.GaugeOpts{Name: "homing_queue_busy_slots",
 			Help: "Delivery slots in use."}),
+		pauses: prometheus.NewGauge(prometheus.GaugeOpts{Name: "homing_queue_standing_pauses",
+			Help: "Pauses in force of a domain, a provider, an application or a campaign."}),
 	}
 	if r != nil {
-		r.MustRegister(m.outcomes, m.backoffs, m.verdicts, m.holds, m.reports, m.waiting, m.slots)
+		r.MustRegister(m.outcomes, m.backoffs, m.verdicts, m.holds, m.reports, m.waiting, m.slots, m.pauses)
 	}
 	return m
 }

@@ -51,6 +51,11 @@ type Queue struct {
 	noting  sync.Mutex
 	noted   map[string][]byte // the state of sites, as it is in the store; guarded by noting
 
+	pauses       atomic.Pointer[pauses]
+	cancelled    atomic.Bool // somebody has cancelled since the start: leases can have been lost
+	pausing      sync.Mutex  // held while pauses change
+	pausesLoaded bool        // guarded by pausing
+
 	mu       sync.Mutex
 	shaper   *shape.Shaper
 	sources  map[string]source // what is known of the addresses we send from
@@ -81,6 +86,7 @@ func New(c Config) *Queue {
 	}
 	q.began = q.now()
 	q.options.Store(&c.Options)
+	q.pauses.Store(&pauses{})
 	q.places.use(c.Options.Providers)
 	q.shaper = shape.New(q.limits(c.Options))
 	return q
@@ -122,14 +128,23 @@ func (q *Queue) SetOptions(o Options) {
 // Run follows the news of the store and keeps its rows to their retention. It
 // returns nil after ctx ended.
 func (q *Queue) Run(ctx context.Context) error {
-	if err := errors.Join(q.recallSources(ctx), q.recall(ctx)); err != nil && ctx.Err() == nil {
-		return err
-	}
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	beside.Go(func() { q.retain(ctx) })
+	for err := q.remember(ctx); err != nil; err = q.remember(ctx) {
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, store.ErrFailed):
+			return err
+		}
+		q.log.Error("nothing is sent before it is known what is paused, and how sites are", "err", err)
+		if !pause(ctx, time.Second) {
+			return nil
+		}
+	}
 	beside.Go(func() { q.lookAfter(ctx) })
 
 	var mark store.Mark
@@ -150,6 +165,11 @@ func (q *Queue) Run(ctx context.Context) error {
 		mark = next
 		q.learn(works)
 	}
+}
+
+// remember reads what was noted before the start.
+func (q *Queue) remember(ctx context.Context) error {
+	return errors.Join(q.recallSources(ctx), q.recall(ctx), q.startPauses(ctx))
 }
 
 func (q *Queue) learn(works []store.Work) {
