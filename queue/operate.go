@@ -100,6 +100,7 @@ type task struct {
 	idle   bool                       // but not to those that are being sent
 	decide func(*store.Case) error    // what is done
 	tally  Tally
+	done   int // recipients changed
 }
 
 // task begins an Order. ErrNoFilter.
@@ -123,7 +124,7 @@ func (t *task) do(ctx context.Context) (Tally, error) {
 	for {
 		query.Max = taskRows
 		if t.Max > 0 {
-			query.Max = min(query.Max, t.Max-t.tally.Total())
+			query.Max = min(query.Max, t.Max-t.done)
 		}
 		page, err := t.store.Find(ctx, query)
 		if err == nil {
@@ -133,7 +134,7 @@ func (t *task) do(ctx context.Context) (Tally, error) {
 		if n := len(page.Rows); n > 0 && page.Rows[n-1].Message.Accepted.After(t.began) {
 			t.tally.Next = ""
 		}
-		if err != nil || t.tally.Next == "" || t.Max > 0 && t.tally.Total() >= t.Max {
+		if err != nil || t.tally.Next == "" || t.Max > 0 && t.done >= t.Max {
 			t.report(err)
 			return t.tally, err
 		}
@@ -142,11 +143,11 @@ func (t *task) do(ctx context.Context) (Tally, error) {
 
 // report notes in the log what was done.
 func (t *task) report(err error) {
-	if t.DryRun || t.tally.Total() == 0 && err == nil {
+	if t.DryRun || t.done == 0 && err == nil {
 		return
 	}
 	t.log.Info("the queue was changed", "operation", t.name, "what", t.String(), "by", t.By, "why", t.Why,
-		"recipients", t.tally.Total(), "took", t.now().Sub(t.began), "err", err)
+		"recipients", t.done, "took", t.now().Sub(t.began), "err", err)
 }
 
 // A touched is what a transaction did to one recipient.
@@ -175,6 +176,7 @@ func (t *task) step(ctx context.Context, rows []store.Row) error {
 		case !d.seen:
 			t.tally.Busy++
 		case d.was != 0:
+			t.done++
 			t.tally.Recipients[d.was]++
 			if len(t.tally.Examples) < maxExamples {
 				t.tally.Examples = append(t.tally.Examples, rows[i])

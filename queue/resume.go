@@ -103,7 +103,10 @@ func (q *Queue) Resume(ctx context.Context, o Order) (Tally, error) {
 		return Tally{}, err
 	}
 	var lifted pauses
-	if lifted, err = t.lift(ctx); err != nil {
+	if lifted, err = t.lift(ctx); err == nil && o.After == "" {
+		err = t.countBehind(ctx, &lifted)
+	}
+	if err != nil {
 		return t.tally, err
 	}
 	t.states = []store.State{store.Paused}
@@ -119,16 +122,10 @@ func (q *Queue) Resume(ctx context.Context, o Order) (Tally, error) {
 		return nil
 	}
 	out, err := t.do(ctx)
-	if err != nil {
-		return out, err
-	}
-	if out.Next == "" && !o.DryRun {
+	if err == nil && out.Next == "" && !o.DryRun {
 		err = errors.Join(q.forgetPauses(ctx, lifted.aside), q.tidyPauses(ctx))
 	}
-	if o.After == "" {
-		err = errors.Join(err, t.countBehind(ctx, &lifted))
-	}
-	return t.tally, err
+	return out, err
 }
 
 // lift gives the pauses that the Filter covers, and lifts the standing ones of

@@ -11,7 +11,7 @@ import (
 )
 
 // status is one screen: what runs, and what needs attention.
-func (h *house) status(context.Context) (web.Status, error) {
+func (h *house) status(ctx context.Context) (web.Status, error) {
 	p := h.server.Policy()
 	s := web.Status{
 		Version: version, Hostname: p.Hostname, Mode: string(p.Mode), Started: h.started.UTC(), Ready: "ready", Waiting: h.queue.Waiting(),
@@ -34,6 +34,9 @@ func (h *house) status(context.Context) (web.Status, error) {
 		}
 		s.Apps = append(s.Apps, app)
 	}
+	if err := h.pauses(ctx, &s); err != nil {
+		return s, err
+	}
 	for _, k := range h.teller.Status() {
 		s.Sinks = append(s.Sinks, web.SinkStatus{Name: k.Name, Type: k.Kind, State: string(k.State), Parked: k.Parked, Error: k.Failure})
 		if k.State != event.Working {
@@ -46,4 +49,22 @@ func (h *house) status(context.Context) (web.Status, error) {
 		}
 	}
 	return s, nil
+}
+
+// pauses adds what is paused.
+func (h *house) pauses(ctx context.Context, s *web.Status) error {
+	all, aside, err := h.queue.Pauses(ctx)
+	if err != nil {
+		return err
+	}
+	s.Pauses = web.PausesOf(all)
+	for _, p := range s.Pauses {
+		if p.Standing {
+			s.Attention = append(s.Attention, fmt.Sprintf("Mail of %s is paused, %s; %d recipients wait. To send it: %s", meant(*p), decided(*p), p.Recipients, resumeCommand(*p)))
+		}
+	}
+	if aside > 0 {
+		s.Attention = append(s.Attention, fmt.Sprintf("%d recipients were set aside. `homing queue list --state paused` shows them, `homing queue resume` sends them.", aside))
+	}
+	return nil
 }

@@ -17,7 +17,8 @@ import (
 )
 
 func newQueue() *cobra.Command {
-	return group("queue", "Mail that waits", newQueueList())
+	return group("queue", "Mail that waits", newQueueList(), newQueueShow(), newQueueOperation(retryQueue),
+		newQueueOperation(pauseQueue), newQueueOperation(resumeQueue), newQueueOperation(cancelQueue))
 }
 
 // errLimit says that a --limit is none.
@@ -36,6 +37,7 @@ func newQueueList() *cobra.Command {
 	}
 	f := c.Flags()
 	f.String("domain", "", "only recipients in this `DOMAIN`")
+	f.String("provider", "", "only recipients whose mail this `PROVIDER` takes, as `homing queue show` names it")
 	f.String("sender", "", "only mail with this envelope `SENDER`")
 	f.String("application", "", "only mail of this `APPLICATION`")
 	f.String("campaign", "", "only mail of this `CAMPAIGN`")
@@ -47,7 +49,7 @@ func newQueueList() *cobra.Command {
 		if *limit < 1 {
 			return usage(c, errLimit)
 		}
-		query := asked(c, "domain", "sender", "application", "campaign")
+		query := asked(c, "domain", "provider", "sender", "application", "campaign")
 		if *older > 0 {
 			query.Set("older", older.String())
 		}
@@ -116,7 +118,10 @@ func printQueue(w io.Writer, rows web.Recipients, filtered bool) error {
 		if r.Next != nil {
 			next = clock(*r.Next)
 		}
-		if r.Last != nil {
+		switch {
+		case r.Pause != nil:
+			last = "paused " + decided(*r.Pause)
+		case r.Last != nil:
 			last = terminal.Clip(r.Last.Diagnostic, 60)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.Message, r.State, clock(r.Accepted), r.Attempts, next, r.Application, terminal.Line(r.Recipient), last)

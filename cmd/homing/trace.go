@@ -161,6 +161,11 @@ func fate(r web.Recipient) string {
 			next = "on " + clock(*r.Next)
 		}
 		return fmt.Sprintf("It waits; attempts so far: %d, the next one %s.%s", r.Attempts, next, said)
+	case "paused":
+		if r.Pause == nil {
+			return "It is paused." + said
+		}
+		return fmt.Sprintf("It is paused with %s, %s; attempts so far: %d.%s", meant(*r.Pause), decided(*r.Pause), r.Attempts, said)
 	case "delivered":
 		return fmt.Sprintf("It was delivered%s: %s took it.", ended, orSomebody(r.MTA))
 	case "bounced":

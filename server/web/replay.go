@@ -67,7 +67,12 @@ func (w *Web) search(rw http.ResponseWriter, r *http.Request, look func(context.
 	}
 	switch {
 	case ctx.Err() != nil:
-		problem(rw, http.StatusServiceUnavailable, "the server is stopping")
+		detail := "the server is stopping"
+		var u unfinished
+		if errors.As(err, &u) {
+			detail += u.words()
+		}
+		problem(rw, http.StatusServiceUnavailable, detail)
 	case err != nil:
 		w.failed(rw, r, err)
 	default:

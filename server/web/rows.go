@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"homing/event"
@@ -31,8 +33,23 @@ type Recipient struct {
 	Campaign    string           `json:"campaign,omitempty"`
 	Subject     string           `json:"subject,omitempty"`
 	Size        int64            `json:"size"`
-	MTA         string           `json:"mta,omitempty"` // who said 250
+	Provider    string           `json:"provider,omitempty"` // who takes the mail of its domain, as far as that is known
+	MTA         string           `json:"mta,omitempty"`      // who said 250
 	Last        *event.Outcome   `json:"last,omitempty"`
+	Pause       *Pause           `json:"pause,omitempty"` // why it is paused
+}
+
+// recipient words a row. What waits behind a pause is paused.
+func (w *Web) recipient(r store.Row) Recipient {
+	out := recipient(r.Message, r.Recipient)
+	out.Provider = w.Queue.Provider(r.Recipient.Key.Domain)
+	if p, paused := w.Queue.Paused(r); paused {
+		out.State, out.Next, out.Expires = store.Paused.String(), nil, nil
+		if !p.Since.IsZero() {
+			out.Pause = pause(p)
+		}
+	}
+	return out
 }
 
 func recipient(m store.Message, x store.Recipient) Recipient {
@@ -60,10 +77,10 @@ type Recipients struct {
 	Next       string      `json:"next,omitempty"` // for ?after=
 }
 
-func recipients(p store.Page) Recipients {
+func (w *Web) recipients(p store.Page) Recipients {
 	out := Recipients{Recipients: make([]Recipient, 0, len(p.Rows)), Next: p.Next}
 	for _, r := range p.Rows {
-		out.Recipients = append(out.Recipients, recipient(r.Message, r.Recipient))
+		out.Recipients = append(out.Recipients, w.recipient(r))
 	}
 	return out
 }
@@ -81,7 +98,7 @@ func (w *Web) listMessages(rw http.ResponseWriter, r *http.Request) {
 // list answers the recipients that the query asks for, of those states unless
 // it names others.
 func (w *Web) list(rw http.ResponseWriter, r *http.Request, states []store.State) {
-	values, err := parameters(r, "domain", "sender", "application", "campaign", "state", "older", "after", "limit")
+	values, err := parameters(r, "domain", "provider", "sender", "application", "campaign", "state", "older", "after", "limit")
 	if err != nil {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
@@ -94,7 +111,23 @@ func (w *Web) list(rw http.ResponseWriter, r *http.Request, states []store.State
 	if len(q.States) == 0 {
 		q.States = states
 	}
-	w.find(rw, r, q)
+	if provider := strings.ToLower(values.Get("provider")); provider != "" {
+		q.Key = func(k store.Key) bool { return w.Queue.Provider(k.Domain) == provider }
+	}
+	wanted := q.States
+	if slices.Contains(wanted, store.Paused) != slices.Contains(wanted, store.Waiting) {
+		q.States = append([]store.State{store.Paused, store.Waiting}, wanted...) // the store knows of no pause
+	}
+	page, err := w.Store.Find(r.Context(), q)
+	if err != nil {
+		w.failed(rw, r, err)
+		return
+	}
+	out := w.recipients(page)
+	out.Recipients = slices.DeleteFunc(out.Recipients, func(x Recipient) bool {
+		return len(wanted) > 0 && !slices.ContainsFunc(wanted, func(s store.State) bool { return s.String() == x.State })
+	})
+	w.answer(rw, out)
 }
 
 // query reads the filters of lists of recipients.
@@ -142,16 +175,6 @@ func page(q *store.Query, v url.Values) error {
 	return err
 }
 
-// find answers the recipients of a query.
-func (w *Web) find(rw http.ResponseWriter, r *http.Request, q store.Query) {
-	page, err := w.Store.Find(r.Context(), q)
-	if err != nil {
-		w.failed(rw, r, err)
-		return
-	}
-	w.answer(rw, recipients(page))
-}
-
 // showMessage shows the recipients of a message.
 func (w *Web) showMessage(rw http.ResponseWriter, r *http.Request) {
 	var q store.Query
@@ -174,7 +197,7 @@ func (w *Web) showMessage(rw http.ResponseWriter, r *http.Request) {
 		w.failed(rw, r, err)
 		return
 	}
-	w.answer(rw, recipients(found))
+	w.answer(rw, w.recipients(found))
 }
 
 // showDelivery shows one recipient by its own number. Messages and deliveries
@@ -194,7 +217,7 @@ func (w *Web) showDelivery(rw http.ResponseWriter, r *http.Request) {
 		w.failed(rw, r, err)
 		return
 	}
-	w.answer(rw, Recipients{Recipients: []Recipient{recipient(m, x)}})
+	w.answer(rw, w.recipients(store.Page{Rows: []store.Row{{Message: m, Recipient: x}}}))
 }
 
 // showRecipient shows all that is known of a person, which may be nothing.
@@ -218,7 +241,7 @@ func (w *Web) showRecipient(rw http.ResponseWriter, r *http.Request) {
 		w.failed(rw, r, err)
 		return
 	}
-	out := recipients(found)
+	out := w.recipients(found)
 	if len(record.Scopes) > 0 {
 		out.Hold = describe(record, w.Now())
 	}

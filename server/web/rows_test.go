@@ -25,7 +25,7 @@ func TestAQueueInJSON(t *testing.T) {
 	}
 	wantJSON(t, a.body, `{"recipients":[{"message":"ID","delivery":"ID","recipient":"Ann@Example.net","state":"waiting","accepted":"TIME",
 		"attempts":0,"next":"TIME","expires":"TIME","application":"crm","domain":"example.org","sender":"civi+b.1.2.0a1b2c3d4e5f6a7b@bounce.example.org",
-		"from":"news@example.org","return_path":"return+x@bounce.example.org","campaign":"civicrm:job:1","subject":"News","size":22}]}`)
+		"from":"news@example.org","return_path":"return+x@bounce.example.org","campaign":"civicrm:job:1","subject":"News","size":22,"provider":"example.net"}]}`)
 }
 
 func TestAJourneyInJSON(t *testing.T) {
@@ -34,7 +34,7 @@ func TestAJourneyInJSON(t *testing.T) {
 	w.bounce("ann@example.net", "550 5.1.1 user unknown")
 	const row = `{"message":"ID","delivery":"ID","recipient":"ann@example.net","state":"bounced","accepted":"TIME","attempts":0,"ended":"TIME",
 		"application":"crm","domain":"example.org","sender":"civi+b.1.2.0a1b2c3d4e5f6a7b@bounce.example.org","from":"news@example.org",
-		"return_path":"return+x@bounce.example.org","size":22,"last":` + said + `}`
+		"return_path":"return+x@bounce.example.org","size":22,"provider":"example.net","last":` + said + `}`
 	wantJSON(t, do(t, w.url, request{path: "/api/v1/recipients/ANN@example.net"}).body, `{"recipients":[`+row+`],"hold":`+held+`}`)
 	for _, path := range []string{"/api/v1/messages/" + id.String(), "/api/v1/deliveries/" + w.deliveryOf("ann@example.net").String(), "/api/v1/messages?state=bounced"} {
 		wantJSON(t, do(t, w.url, request{path: path}).body, `{"recipients":[`+row+`]}`)
@@ -93,7 +93,7 @@ func TestMistakesInAQueryAreNamed(t *testing.T) {
 	w := open(t, nil)
 	id := w.mail(mailing, "ann@example.net")
 	tests := []struct{ path, want string }{
-		{"/api/v1/queue?stat=waiting", `there is no parameter "stat" here; possible are: domain, sender,`},
+		{"/api/v1/queue?stat=waiting", `there is no parameter "stat" here; possible are: domain, provider, sender,`},
 		{"/api/v1/queue?state=asleep", `state: no state is called "asleep"`},
 		{"/api/v1/queue?older=soon", `older: "soon" is not a duration; write a number with d, h, m or s`},
 		{"/api/v1/queue?older=-1h", `older: "-1h" is not a duration`},

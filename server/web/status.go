@@ -14,6 +14,7 @@ type Status struct {
 	Ready     string        `json:"ready"` // "ready", or why not
 	Listen    []Listening   `json:"listen"`
 	Waiting   int           `json:"waiting"` // recipients in the queue
+	Pauses    []*Pause      `json:"pauses"`
 	Sinks     []SinkStatus  `json:"sinks"`
 	Apps      []Application `json:"applications"`
 	Attention []string      `json:"attention"` // what to look at, one sentence each, with what to do

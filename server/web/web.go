@@ -45,8 +45,16 @@ type Store interface {
 	Events(ctx context.Context, after event.ID, limit int) ([]event.Event, error)
 }
 
-// Queue is where holds are changed, and where it is known what a failure means.
+// Queue is where mail and holds are changed, and where it is known what a
+// failure means and who takes the mail of a domain.
 type Queue interface {
+	Retry(ctx context.Context, o queue.Order) (queue.Tally, error)
+	Pause(ctx context.Context, o queue.Order) (queue.Tally, error)
+	Resume(ctx context.Context, o queue.Order) (queue.Tally, error)
+	Cancel(ctx context.Context, o queue.Order) (queue.Tally, error)
+	Pauses(ctx context.Context) (all []queue.Pause, aside int, err error)
+	Paused(r store.Row) (queue.Pause, bool)
+	Provider(domain string) string
 	Replay(ctx context.Context, now, then bounce.Rules) (queue.Replay, error)
 	Unknown(ctx context.Context, since time.Time, rules bounce.Rules) (bounce.UnknownList, error)
 	AddHold(ctx context.Context, address, application string, h hold.Hold) error
@@ -111,21 +119,32 @@ func (w *Web) classify(rw http.ResponseWriter, r *http.Request) {
 	w.answer(rw, report.JSON("-"))
 }
 
-// failed answers an error of the store.
+// failed answers an error of the store or of the queue.
 func (w *Web) failed(rw http.ResponseWriter, r *http.Request, err error) {
+	status, detail := w.explain(r, err)
+	var u unfinished
+	if errors.As(err, &u) {
+		detail += u.words()
+	}
+	problem(rw, status, detail)
+}
+
+// explain gives the status of an error and a sentence for people.
+func (w *Web) explain(r *http.Request, err error) (status int, detail string) {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		problem(rw, http.StatusNotFound, "nothing is known of this")
+		return http.StatusNotFound, "nothing is known of this"
 	case errors.Is(err, queue.ErrBusy):
-		problem(rw, http.StatusConflict, "the event log is being read for another replay or list of unknown replies, and one at a time is enough: try again when that is done")
+		return http.StatusConflict, "the event log is being read for another replay or list of unknown replies, and one at a time is enough: try again when that is done"
+	case errors.Is(err, queue.ErrNoFilter):
+		return http.StatusUnprocessableEntity, "say which mail is meant by domain, provider, sender, application, campaign, older or before; all mail needs all"
 	case errors.Is(err, store.ErrFull):
-		problem(rw, http.StatusInsufficientStorage, "there is no room on the disk: free some, and try again")
+		return http.StatusInsufficientStorage, "there is no room on the disk: free some, and try again"
 	case errors.Is(err, store.ErrFailed):
-		problem(rw, http.StatusServiceUnavailable, "the disk failed: look at the server's log, and start it again when the disk is well")
+		return http.StatusServiceUnavailable, "the disk failed: look at the server's log, and start it again when the disk is well"
 	case r.Context().Err() != nil:
-		problem(rw, http.StatusServiceUnavailable, "the server is stopping")
-	default:
-		w.Log.Error("a request failed", "path", r.URL.Path, "err", err)
-		problem(rw, http.StatusInternalServerError, "the request failed; the server's log says why")
+		return http.StatusServiceUnavailable, "the server is stopping"
 	}
+	w.Log.Error("a request failed", "path", r.URL.Path, "err", err)
+	return http.StatusInternalServerError, "the request failed; the server's log says why"
 }

@@ -36,6 +36,23 @@ func (f failing) Unknown(context.Context, time.Time, bounce.Rules) (bounce.Unkno
 	return bounce.UnknownList{}, f.err
 }
 
+// Orders of a failing queue come half way.
+func (f failing) Retry(context.Context, queue.Order) (queue.Tally, error) {
+	return queue.Tally{Recipients: map[store.State]int{store.Waiting: 7}}, f.err
+}
+func (f failing) Pause(ctx context.Context, o queue.Order) (queue.Tally, error) {
+	return f.Retry(ctx, o)
+}
+func (f failing) Resume(ctx context.Context, o queue.Order) (queue.Tally, error) {
+	return f.Retry(ctx, o)
+}
+func (f failing) Cancel(ctx context.Context, o queue.Order) (queue.Tally, error) {
+	return f.Retry(ctx, o)
+}
+func (f failing) Pauses(context.Context) ([]queue.Pause, int, error) { return nil, 0, f.err }
+func (f failing) Paused(store.Row) (queue.Pause, bool)               { return queue.Pause{}, false }
+func (f failing) Provider(domain string) string                      { return domain }
+
 func TestWhenTheStoreFails(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -56,6 +73,7 @@ func TestWhenTheStoreFails(t *testing.T) {
 			for _, r := range []request{{path: "/api/v1/queue"}, {path: "/api/v1/messages/01KAQ3V5Z8001"}, {path: "/api/v1/deliveries/01KAQ3V5Z8001"},
 				{path: "/api/v1/recipients/a@b"}, {path: "/api/v1/holds"}, {path: "/api/v1/holds/a@b"}, {path: "/api/v1/events"}, {path: "/api/v1/status"},
 				{"POST", "/api/v1/holds", `{"address":"a@b.test"}`, jsonBody}, {method: "DELETE", path: "/api/v1/holds/a@b"},
+				{path: "/api/v1/queue/pauses"}, {"POST", "/api/v1/queue/pause", `{"all":true,"dry_run":true}`, jsonBody},
 				{"POST", "/api/v1/classify/replay", "", tomlBody}, {path: "/api/v1/classify/unknown"}} {
 				wantProblem(t, do(t, w.url, r), tt.status, tt.want)
 			}
@@ -93,7 +111,7 @@ func TestReload(t *testing.T) {
 func TestStatus(t *testing.T) {
 	w := open(t, nil)
 	wantJSON(t, do(t, w.url, request{path: "/api/v1/status"}).body, `{"version":"v1","hostname":"","mode":"","started":"0001-01-01T00:00:00Z","ready":"",
-		"listen":[],"waiting":0,"sinks":null,"applications":null,"attention":null}`)
+		"listen":[],"waiting":0,"pauses":null,"sinks":null,"applications":null,"attention":null}`)
 }
 
 func TestClassify(t *testing.T) {
