@@ -27,7 +27,7 @@ type Tally struct {
 	// that wait behind a standing pause that was made or lifted count, too.
 	Recipients map[store.State]int
 	Busy       int         // those being sent at that moment, which were left alone
-	Examples   []store.Row // some of them, as they were
+	Examples   []store.Row // with DryRun: some of them
 	Pauses     []Pause     // that were made or lifted
 	Still      []Pause     // that stop some of what was to be resumed: they mean more than that
 	Next       string      // where to go on; "": that was all
@@ -178,7 +178,7 @@ func (t *task) step(ctx context.Context, rows []store.Row) error {
 		case d.was != 0:
 			t.done++
 			t.tally.Recipients[d.was]++
-			if len(t.tally.Examples) < maxExamples {
+			if t.DryRun && len(t.tally.Examples) < maxExamples {
 				t.tally.Examples = append(t.tally.Examples, rows[i])
 			}
 		}

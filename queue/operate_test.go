@@ -121,7 +121,7 @@ func TestAPauseStopsWhatWaitsAndWhatComesLaterUntilItIsResumed(t *testing.T) {
 					w.send(of("spring", ""), "ann@example.net")
 					got := w.do(w.queue.Pause, order(tt.f))
 					w.tally(got, "waiting 1")
-					if len(got.Examples) != 1 || len(got.Pauses) != 1 || got.Pauses[0].Recipients != 1 || got.Pauses[0].By != "olga" {
+					if len(got.Pauses) != 1 || got.Pauses[0].Recipients != 1 || got.Pauses[0].By != "olga" {
 						t.Errorf("got %+v, want a pause by olga with one recipient behind it", got)
 					}
 					w.send(of("spring", ""), "bob@example.net")

@@ -69,8 +69,8 @@ func (t *task) stop(ctx context.Context, p Pause) (Tally, error) {
 	return t.tally, err
 }
 
-// countBehind counts the recipients that wait behind standing pauses, and shows
-// some.
+// countBehind counts the recipients that wait behind standing pauses, and in a
+// dry run shows some.
 func (t *task) countBehind(ctx context.Context, p *pauses) error {
 	works, err := t.works(ctx)
 	if err != nil || len(p.standing) == 0 {
@@ -82,10 +82,12 @@ func (t *task) countBehind(ctx context.Context, p *pauses) error {
 			count += w.Waiting + w.Leased
 		}
 	}
-	if count == 0 {
+	if count > 0 {
+		t.tally.Recipients[store.Waiting] += count
+	}
+	if count == 0 || !t.DryRun {
 		return nil
 	}
-	t.tally.Recipients[store.Waiting] += count
 	page, err := t.store.Find(ctx, store.Query{States: []store.State{store.Waiting}, Max: maxExamples,
 		Key: func(k store.Key) bool { return p.stops(k, t.Provider(k.Domain)) }})
 	t.tally.Examples = append(t.tally.Examples, page.Rows...)

@@ -176,9 +176,6 @@ func (w *Web) tally(t queue.Tally, dryRun bool) Tally {
 	for s, n := range t.Recipients {
 		out.States[s.String()] = n
 	}
-	if !dryRun {
-		return out
-	}
 	for _, r := range t.Examples {
 		out.Examples = append(out.Examples, w.recipient(r))
 	}
