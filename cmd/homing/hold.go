@@ -29,6 +29,7 @@ func holdFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.String("application", "", "only what counts for this `APPLICATION` (default: all)")
 	f.String("domain", "", "only addresses in this `DOMAIN`")
+	f.String("provider", "", "only addresses whose mail this `PROVIDER` takes, as `homing queue show` names it")
 	f.String("rule", "", "only holds by this `RULE`: hard, hard-report, two-reports, threshold, complaint, operator")
 	periodFlag(c, "since", "only holds that are not older than this, such as 90m or 2d")
 }
@@ -39,7 +40,7 @@ func newHoldList() *cobra.Command {
 	asJSON := jsonFlag(c)
 	all := c.Flags().Bool("all", false, "also addresses against which something is known that holds nothing yet")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		query := asked(c, "application", "domain", "rule", "since")
+		query := asked(c, "application", "domain", "provider", "rule", "since")
 		filtered := len(query) > 0
 		if *all {
 			query.Set("all", "1")

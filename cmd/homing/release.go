@@ -17,18 +17,18 @@ func newHoldRelease() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "release [ADDRESS…]",
 		Short: "Let addresses be mailed again",
-		Long: "Let addresses be mailed again: those that are named, or all that --rule, --since and --domain choose.\n" +
+		Long: "Let addresses be mailed again: those that are named, or all that --rule, --since, --domain and --provider choose.\n" +
 			"What was said against them before counts no more.",
-		Example: "  homing hold release ann@example.net\n  homing hold release --since 2h --rule hard --domain example.net --dry-run",
+		Example: "  homing hold release ann@example.net\n  homing hold release --since 2h --rule hard --provider google --dry-run",
 	}
 	holdFlags(c)
 	dryRun := c.Flags().Bool("dry-run", false, "say what would be released and release nothing")
 	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, addresses []string) error {
-		chosen := asked(c, "domain", "rule", "since")
+		chosen := asked(c, "domain", "provider", "rule", "since")
 		switch {
 		case len(addresses) == 0 && len(chosen) == 0:
-			return usage(c, errors.New("name addresses, or choose some with --rule, --since or --domain"))
+			return usage(c, errors.New("name addresses, or choose some with --rule, --since, --domain or --provider"))
 		case len(addresses) > 0 && len(chosen) > 0:
 			return usage(c, errors.New("name addresses or choose some, not both"))
 		}

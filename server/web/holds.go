@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -91,12 +92,16 @@ type Holds struct {
 
 // A holdFilter says which holds are asked for.
 type holdFilter struct {
-	all   bool // also addresses against which something is known that holds nothing yet
-	rule  string
-	since time.Time
+	all    bool // also addresses against which something is known that holds nothing yet
+	rule   string
+	since  time.Time
+	serves func(address string) bool // nil: it does not matter who takes its mail
 }
 
 func (f holdFilter) wants(h *Hold) bool {
+	if f.serves != nil && !f.serves(h.Address) {
+		return false
+	}
 	if f.rule == "" && f.since.IsZero() {
 		return h.Held || f.all
 	}
@@ -112,13 +117,18 @@ func (f holdFilter) wants(h *Hold) bool {
 
 // listHolds lists the addresses that are on hold.
 func (w *Web) listHolds(rw http.ResponseWriter, r *http.Request) {
-	v, err := parameters(r, "domain", "application", "rule", "since", "all", "after", "limit")
+	v, err := parameters(r, "domain", "provider", "application", "rule", "since", "all", "after", "limit")
 	if err != nil {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
 	q := store.Query{Holds: true, Domain: hold.CanonicalDomain(v.Get("domain")), Application: v.Get("application"), After: v.Get("after")}
 	f := holdFilter{all: v.Get("all") != "", rule: v.Get("rule")}
+	if provider := strings.ToLower(v.Get("provider")); provider != "" {
+		f.serves = func(address string) bool {
+			return w.Queue.Provider(address[strings.LastIndexByte(address, '@')+1:]) == provider
+		}
+	}
 	if f.since, err = w.ago(v, "since"); err == nil {
 		q.Max, err = limitOf(v)
 	}
