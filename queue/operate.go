@@ -143,11 +143,14 @@ func (t *task) do(ctx context.Context) (Tally, error) {
 
 // report notes in the log what was done.
 func (t *task) report(err error) {
-	if t.DryRun || t.done == 0 && err == nil {
-		return
+	log := t.log.With("operation", t.name, "what", t.String(), "by", t.By, "why", t.Why, "recipients", t.done, "took", t.now().Sub(t.began))
+	switch {
+	case t.DryRun:
+	case err != nil:
+		log.Warn("the queue was changed in part", "err", err)
+	case t.done > 0:
+		log.Info("the queue was changed")
 	}
-	t.log.Info("the queue was changed", "operation", t.name, "what", t.String(), "by", t.By, "why", t.Why,
-		"recipients", t.done, "took", t.now().Sub(t.began), "err", err)
 }
 
 // A touched is what a transaction did to one recipient.

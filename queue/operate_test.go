@@ -205,6 +205,18 @@ func TestAPauseOfASenderSetsAsideWhatIsNotBeingSent(t *testing.T) {
 	})
 }
 
+func TestAPauseThatSetsNobodyAsideIsNone(t *testing.T) {
+	in(t, func(w *world) {
+		got := w.do(w.queue.Pause, order(queue.Filter{Sender: "nobody@example.org"}))
+		w.send(of("", "news@example.org"), "ann@example.net")
+		w.do(w.queue.Pause, order(queue.Filter{Sender: "news@example.org"}))
+		all, _, err := w.queue.Pauses(w.ctx)
+		if len(got.Pauses) != 0 || err != nil || len(all) != 1 || all[0].Sender != "news@example.org" {
+			t.Errorf("made %v; paused %v, %v", got.Pauses, all, err)
+		}
+	})
+}
+
 func TestTimeThatMailWasSetAsideIsNoTimeOfItsLife(t *testing.T) {
 	in(t, func(w *world) {
 		w.send(of("", "news@example.org"), "ann@example.net")

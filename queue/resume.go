@@ -30,13 +30,18 @@ func (q *Queue) Pause(ctx context.Context, o Order) (Tally, error) {
 	t.states, t.idle = []store.State{store.Waiting}, true
 	t.decide = func(c *store.Case) error { return c.Recipient.Move(store.Paused, q.now()) }
 	out, err := t.do(ctx)
-	if n := out.Total(); n > 0 && !o.DryRun {
-		var noted error
-		p, noted = q.notePause(ctx, p, n)
-		err = errors.Join(err, noted)
-	}
 	out.Pauses = []Pause{p}
-	return out, err
+	if o.DryRun {
+		return out, err
+	}
+	var noted error
+	switch n := out.Total(); {
+	case n > 0:
+		out.Pauses[0], noted = q.notePause(ctx, p, n)
+	case p.Recipients == 0 && out.Next == "":
+		out.Pauses, noted = nil, q.forgetPauses(ctx, out.Pauses)
+	}
+	return out, errors.Join(err, noted)
 }
 
 // notePause writes down a pause that sets more recipients aside. One that is

@@ -118,8 +118,8 @@ func (o Order) check(now time.Time) (queue.Order, error) {
 		return queue.Order{}, errors.New("all: want nothing else with it, or leave it out")
 	case o.Limit < 0:
 		return queue.Order{}, errors.New("limit: want a number from 1 on")
-	case len(o.By) > maxWords || len(o.Why) > maxWords || len(o.Sender) > maxWords || len(o.Campaign) > maxWords:
-		return queue.Order{}, fmt.Errorf("by, why, sender, campaign: want at most %d octets", maxWords)
+	case max(len(o.By), len(o.Why), len(o.Domain), len(o.Provider), len(o.Sender), len(o.Application), len(o.Campaign)) > maxWords:
+		return queue.Order{}, fmt.Errorf("want at most %d octets in each field", maxWords)
 	case o.After != "" && after.UnmarshalText([]byte(o.After)) != nil:
 		return queue.Order{}, errors.New("after: not an identifier of ours")
 	}

@@ -80,6 +80,7 @@ func TestWhatIsPausedIsListedSo(t *testing.T) {
 		"/api/v1/queue":                               "ann paused, bob paused, eve waiting, zoe paused",
 		"/api/v1/queue?state=paused":                  "ann paused, bob paused, zoe paused",
 		"/api/v1/queue?state=waiting":                 "eve waiting",
+		"/api/v1/queue?state=waiting&limit=1":         "eve waiting",
 		"/api/v1/queue?provider=TWO.test":             "bob paused, eve waiting",
 		"/api/v1/messages?state=paused&state=waiting": "ann paused, bob paused, eve waiting, zoe paused",
 		"/api/v1/recipients/ann@one.test":             "ann paused",
@@ -132,7 +133,7 @@ func TestMistakesInAnOrderAreNamed(t *testing.T) {
 		{`{"older":"1d","before":"2026-11-23T10:00:00Z"}`, 422, "older, before: want one of them"},
 		{`{"all":true,"limit":-1}`, 422, "limit: want a number from 1 on"},
 		{`{"all":true,"after":"x"}`, 422, "after: not an identifier of ours"},
-		{`{"all":true,"why":"` + strings.Repeat("x", 1001) + `"}`, 422, "want at most 1000 octets"},
+		{`{"domain":"` + strings.Repeat("x", 1001) + `"}`, 422, "want at most 1000 octets"},
 		{`{"domian":"example.net"}`, 400, `unknown field "domian"`},
 		{`{"all":true}{}`, 400, "there is more after the first object"},
 	}

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -70,6 +72,9 @@ func recipient(m store.Message, x store.Recipient) Recipient {
 
 func utc(t time.Time) *time.Time { t = t.UTC(); return &t }
 
+// pageRows is how many rows a page of recipients has where nobody says.
+const pageRows = 100
+
 // Recipients is a page of rows.
 type Recipients struct {
 	Recipients []Recipient `json:"recipients"`
@@ -118,16 +123,39 @@ func (w *Web) list(rw http.ResponseWriter, r *http.Request, states []store.State
 	if slices.Contains(wanted, store.Paused) != slices.Contains(wanted, store.Waiting) {
 		q.States = append([]store.State{store.Paused, store.Waiting}, wanted...) // the store knows of no pause
 	}
-	page, err := w.Store.Find(r.Context(), q)
+	out, err := w.gather(r.Context(), q, wanted)
 	if err != nil {
 		w.failed(rw, r, err)
 		return
 	}
-	out := w.recipients(page)
-	out.Recipients = slices.DeleteFunc(out.Recipients, func(x Recipient) bool {
-		return len(wanted) > 0 && !slices.ContainsFunc(wanted, func(s store.State) bool { return s.String() == x.State })
-	})
 	w.answer(rw, out)
+}
+
+// gatherTime is how long rows are looked for that only we can tell from others:
+// a page that is short then says where to go on.
+const gatherTime = time.Second
+
+// gather fills one page with the rows of a query that are in states as we word
+// them; none: in any.
+func (w *Web) gather(ctx context.Context, q store.Query, states []store.State) (Recipients, error) {
+	limit, began := cmp.Or(q.Max, pageRows), time.Now()
+	out := Recipients{Recipients: []Recipient{}}
+	for {
+		q.Max = limit - len(out.Recipients)
+		page, err := w.Store.Find(ctx, q)
+		if err != nil {
+			return out, err
+		}
+		for _, r := range w.recipients(page).Recipients {
+			if len(states) == 0 || slices.ContainsFunc(states, func(s store.State) bool { return s.String() == r.State }) {
+				out.Recipients = append(out.Recipients, r)
+			}
+		}
+		q.After, out.Next = page.Next, page.Next
+		if out.Next == "" || len(out.Recipients) == limit || time.Since(began) > gatherTime {
+			return out, nil
+		}
+	}
 }
 
 // query reads the filters of lists of recipients.
