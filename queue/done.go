@@ -90,16 +90,21 @@ func (q *Queue) weigh(it Item, r Result) finding {
 	f.verdict = r.verdict(q.table)
 	f.outcome = judged(f.outcome, f.verdict)
 	f.slow = q.slowdown(r, f.verdict)
-	f.waited = max(0, f.now.Add(-r.Took).Sub(later(it.Recipient.Due, q.began)))
+	f.waited = q.waited(it, f.now.Add(-r.Took))
 	return f
 }
 
-// later gives the later of two times.
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+// waited is how long an item waited for us before its attempt began: since this
+// process did, and before that as far as it was paused.
+func (q *Queue) waited(it Item, attempt time.Time) time.Duration {
+	due, began := it.Recipient.Due, q.began
+	if due.After(began) {
+		return max(0, attempt.Sub(due))
 	}
-	return b
+	if attempt.Before(began) {
+		began = attempt
+	}
+	return attempt.Sub(began) + q.paused(it, due, began)
 }
 
 // verdict says what a reply means by a table, or what we say in its place. That

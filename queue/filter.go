@@ -28,7 +28,7 @@ var ErrNoFilter = errors.New("queue: nothing says which mail is meant")
 
 // check gives the Filter in its one spelling.
 func (f Filter) check() (Filter, error) {
-	f.Domain, f.Provider = hold.CanonicalDomain(f.Domain), strings.ToLower(f.Provider)
+	f.Domain = hold.CanonicalDomain(f.Domain)
 	f.Before = f.Before.UTC()
 	restricted := f
 	restricted.All = false
@@ -48,7 +48,7 @@ func (f Filter) ofKeys() bool { return f.Sender == "" && f.Before.IsZero() }
 // wantsKey reports whether work under a Key, for a provider of that name, can
 // be meant. Of a Filter that is ofKeys, all of it is.
 func (f Filter) wantsKey(k store.Key, provider string) bool {
-	if f.Domain != "" && f.Domain != k.Domain || f.Provider != "" && f.Provider != provider {
+	if f.Domain != "" && f.Domain != k.Domain || f.Provider != "" && !strings.EqualFold(f.Provider, provider) {
 		return false
 	}
 	if f.Application == "" && f.Campaign == "" {
@@ -66,7 +66,8 @@ func (f Filter) wantsMessage(m store.Message) bool {
 // covers reports whether everything that other means is meant by f, too.
 func (f Filter) covers(other Filter, provider func(domain string) string) bool {
 	within := func(mine, its string) bool { return mine == "" || mine == its }
-	served := within(f.Provider, other.Provider) || other.Domain != "" && f.Provider == provider(other.Domain)
+	served := f.Provider == "" || strings.EqualFold(f.Provider, other.Provider) ||
+		other.Domain != "" && strings.EqualFold(f.Provider, provider(other.Domain))
 	return served && within(f.Domain, other.Domain) && within(f.Sender, other.Sender) &&
 		within(f.Application, other.Application) && within(f.Campaign, other.Campaign) &&
 		(f.Before.IsZero() || !other.Before.IsZero() && !other.Before.After(f.Before))
@@ -102,6 +103,7 @@ func (f Filter) String() string {
 // name tells the Filter from all others, however long its fields are.
 func (f Filter) name() string {
 	var words strings.Builder
+	f.Provider = strings.ToLower(f.Provider)
 	for _, field := range f.fields() {
 		fmt.Fprintf(&words, "%s=%q ", field[0], field[1])
 	}

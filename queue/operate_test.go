@@ -234,6 +234,34 @@ func TestTimeThatMailWasSetAsideIsNoTimeOfItsLife(t *testing.T) {
 	})
 }
 
+func TestTimeThatMailWasPausedIsNoTimeOfItsLifeAlsoOverARestart(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		open(t, dir, func(w *world) {
+			w.submit("ann@example.net")
+			w.do(w.queue.Pause, order(queue.Filter{Domain: "example.net"}))
+			time.Sleep(24 * time.Hour)
+		})
+		open(t, dir, func(w *world) {
+			w.do(w.queue.Pause, order(queue.Filter{All: true})) // at the same time, which counts once
+			time.Sleep(24 * time.Hour)
+			w.do(w.queue.Resume, order(queue.Filter{All: true}))
+		})
+		open(t, dir, func(w *world) {
+			w.attempt("452 4.2.2 mailbox full")
+			w.states("ann@example.net waiting")
+			if got, want := w.find("ann@example.net").Recipient.Expires.Sub(start), 48*time.Hour+options.Lifetime; got != want {
+				t.Errorf("it expires after %v, want %v", got, want)
+			}
+			w.attempt("452 4.2.2 mailbox full")
+			if got, want := w.find("ann@example.net").Recipient.Expires.Sub(start), 48*time.Hour+options.Lifetime; got != want {
+				t.Errorf("after another attempt it expires after %v, want %v", got, want)
+			}
+		})
+	})
+}
+
 func TestResumeLiftsWhatItMeansAndNamesWhatGoesOn(t *testing.T) {
 	in(t, func(w *world) {
 		w.send(of("spring", ""), "ann@example.net")
@@ -249,6 +277,27 @@ func TestResumeLiftsWhatItMeansAndNamesWhatGoesOn(t *testing.T) {
 			t.Errorf("lifted %v and still %v", got.Pauses, got.Still)
 		}
 		w.sends("ann@example.net")
+	})
+}
+
+func TestManyPausesAreLiftedAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		const many = 300 // more than one transaction has room for
+		open(t, dir, func(w *world) {
+			for n := range many {
+				w.do(w.queue.Pause, order(queue.Filter{Campaign: fmt.Sprint("campaign ", n)}))
+			}
+			if got := w.do(w.queue.Resume, order(queue.Filter{All: true})); len(got.Pauses) != many {
+				t.Errorf("%d were lifted, want %d", len(got.Pauses), many)
+			}
+			time.Sleep(options.Lifetime + time.Minute)
+			w.do(w.queue.Pause, order(queue.Filter{Campaign: "last"}))
+			notes, err := w.store.Notes(w.ctx, "pause")
+			if err != nil || len(notes) != 1 {
+				t.Errorf("%d pauses are noted, %v, want one", len(notes), err)
+			}
+		})
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,38 +26,87 @@ type Pause struct {
 	// Recipients is how many wait behind a standing Pause now, or else how
 	// many it has set aside, of which some may be gone by now.
 	Recipients int `json:"recipients,omitempty"`
+	// Lifted is when a standing pause ended. It is remembered for a while, so
+	// that it takes nothing from the lifetime of what waited behind it.
+	Lifted time.Time `json:"lifted,omitzero"`
 }
 
 // Standing reports whether the Pause stops what comes later, too.
 func (p Pause) Standing() bool { return p.ofKeys() }
+
+// note is the name of the note that keeps it.
+func (p Pause) note() string {
+	if p.Lifted.IsZero() {
+		return p.name()
+	}
+	return fmt.Sprintf("%s %d", p.name(), p.Since.UnixNano())
+}
 
 // pauses are all that count at one moment. A value never changes, so that it
 // can be read without a lock. The zero value is nothing.
 type pauses struct {
 	standing []Pause // oldest first
 	aside    []Pause // oldest first
+	past     []Pause // standing once, oldest first
 }
 
 func pausesOf(all []Pause) *pauses {
 	out := &pauses{}
 	slices.SortFunc(all, func(a, b Pause) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.name(), b.name())) })
 	for _, p := range all {
-		if p.Standing() {
+		switch {
+		case !p.Lifted.IsZero():
+			out.past = append(out.past, p)
+		case p.Standing():
 			out.standing = append(out.standing, p)
-		} else {
+		default:
 			out.aside = append(out.aside, p)
 		}
 	}
 	return out
 }
 
-// all gives them in one list.
-func (p *pauses) all() []Pause { return slices.Concat(p.standing, p.aside) }
+// current gives those that have not been lifted, in one list.
+func (p *pauses) current() []Pause { return slices.Concat(p.standing, p.aside) }
 
 // stops reports whether work under a key, for a provider of that name, waits
 // for somebody's decision.
 func (p *pauses) stops(k store.Key, provider string) bool {
 	return slices.ContainsFunc(p.standing, func(s Pause) bool { return s.wantsKey(k, provider) })
+}
+
+// during gives how much of the time from one moment to another work under a key
+// was paused.
+func (p *pauses) during(k store.Key, provider string, from, to time.Time) (paused time.Duration) {
+	spans := slices.Concat(p.past, p.standing)
+	slices.SortFunc(spans, func(a, b Pause) int { return a.Since.Compare(b.Since) })
+	for _, s := range spans {
+		if !s.wantsKey(k, provider) {
+			continue
+		}
+		end := to
+		if !s.Lifted.IsZero() && s.Lifted.Before(to) {
+			end = s.Lifted
+		}
+		if from.Before(s.Since) {
+			from = s.Since
+		}
+		if end.After(from) {
+			paused += end.Sub(from)
+			from = end
+		}
+	}
+	return paused
+}
+
+// paused gives how much of the time from one moment to another an item could
+// not be sent because it was paused.
+func (q *Queue) paused(it Item, from, to time.Time) time.Duration {
+	p, k := q.pauses.Load(), it.Recipient.Key
+	if len(p.past) == 0 && len(p.standing) == 0 {
+		return 0
+	}
+	return p.during(k, q.Provider(k.Domain), from, to)
 }
 
 // pauseSpace is where pauses are noted in the store.
@@ -102,29 +152,62 @@ func (q *Queue) startPauses(ctx context.Context) error {
 	return q.loadPauses(ctx)
 }
 
-// changePauses adds one pause and lifts others. That is durable and in force
-// when it returns nil. The caller holds pausing.
+// changePauses adds one pause, in the place of what has its name, and lifts
+// others. That is durable and in force when it returns nil. The caller holds
+// pausing.
 func (q *Queue) changePauses(ctx context.Context, add *Pause, lift ...Pause) error {
-	notes := map[string][]byte{}
+	now := q.now().UTC()
+	gone := map[string]bool{}
+	var fresh []Pause
 	for _, p := range lift {
-		notes[p.name()] = nil
-	}
-	all := slices.DeleteFunc(q.pauses.Load().all(), func(p Pause) bool {
-		_, lifted := notes[p.name()]
-		return lifted || add != nil && p.name() == add.name()
-	})
-	if add != nil {
-		text, err := json.Marshal(add)
-		if err != nil {
-			return fmt.Errorf("writing down a pause: %w", err)
+		gone[p.note()] = true
+		if p.Standing() {
+			p.Lifted = now
+			fresh = append(fresh, p)
 		}
-		notes[add.name()] = text
-		all = append(all, *add)
 	}
-	if err := q.store.Note(context.WithoutCancel(ctx), pauseSpace, notes); err != nil {
+	if add != nil {
+		gone[add.note()] = true
+		fresh = append(fresh, *add)
+	}
+	p := q.pauses.Load()
+	notes := map[string][]byte{}
+	keep := slices.DeleteFunc(slices.Concat(p.current(), p.past), func(p Pause) bool {
+		old := !p.Lifted.IsZero() && now.Sub(p.Lifted) > q.options.Load().Lifetime
+		if !old && !gone[p.note()] {
+			return false
+		}
+		notes[p.note()] = nil
+		return true
+	})
+	if err := q.writePauses(ctx, fresh, notes); err != nil {
 		return fmt.Errorf("noting what is paused: %w", err)
 	}
-	q.usePauses(pausesOf(all))
+	q.usePauses(pausesOf(slices.Concat(keep, fresh)))
+	return nil
+}
+
+// notesAtOnce is how many notes change in one transaction.
+const notesAtOnce = 500
+
+// writePauses adds pauses to notes and makes these durable.
+func (q *Queue) writePauses(ctx context.Context, list []Pause, notes map[string][]byte) error {
+	for _, p := range list {
+		text, err := json.Marshal(p)
+		if err != nil {
+			return err
+		}
+		notes[p.note()] = text
+	}
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(notes)), notesAtOnce) {
+		part := map[string][]byte{}
+		for _, name := range names {
+			part[name] = notes[name]
+		}
+		if err := q.store.Note(context.WithoutCancel(ctx), pauseSpace, part); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

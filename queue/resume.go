@@ -52,7 +52,7 @@ func (q *Queue) notePause(ctx context.Context, p Pause, more int) (Pause, error)
 	if err := q.loadPauses(ctx); err != nil {
 		return p, err
 	}
-	all := q.pauses.Load().all()
+	all := q.pauses.Load().current()
 	if i := slices.IndexFunc(all, func(k Pause) bool { return k.name() == p.name() }); i >= 0 {
 		p = all[i]
 		if more == 0 {
@@ -147,7 +147,7 @@ func (t *task) lift(ctx context.Context) (lifted pauses, err error) {
 	if err != nil {
 		return lifted, err
 	}
-	for _, p := range t.pauses.Load().all() {
+	for _, p := range t.pauses.Load().current() {
 		switch covered := t.covers(p.Filter, t.Provider); {
 		case covered && p.Standing():
 			lifted.standing = append(lifted.standing, p)
@@ -157,7 +157,7 @@ func (t *task) lift(ctx context.Context) (lifted pauses, err error) {
 			t.tally.Still = append(t.tally.Still, p)
 		}
 	}
-	t.tally.Pauses = lifted.all()
+	t.tally.Pauses = lifted.current()
 	if t.DryRun || len(lifted.standing) == 0 {
 		return lifted, nil
 	}

@@ -124,9 +124,9 @@ func (w *Web) listHolds(rw http.ResponseWriter, r *http.Request) {
 	}
 	q := store.Query{Holds: true, Domain: hold.CanonicalDomain(v.Get("domain")), Application: v.Get("application"), After: v.Get("after")}
 	f := holdFilter{all: v.Get("all") != "", rule: v.Get("rule")}
-	if provider := strings.ToLower(v.Get("provider")); provider != "" {
+	if provider := v.Get("provider"); provider != "" {
 		f.serves = func(address string) bool {
-			return w.Queue.Provider(address[strings.LastIndexByte(address, '@')+1:]) == provider
+			return strings.EqualFold(w.Queue.Provider(address[strings.LastIndexByte(address, '@')+1:]), provider)
 		}
 	}
 	if f.since, err = w.ago(v, "since"); err == nil {

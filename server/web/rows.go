@@ -116,8 +116,8 @@ func (w *Web) list(rw http.ResponseWriter, r *http.Request, states []store.State
 	if len(q.States) == 0 {
 		q.States = states
 	}
-	if provider := strings.ToLower(values.Get("provider")); provider != "" {
-		q.Key = func(k store.Key) bool { return w.Queue.Provider(k.Domain) == provider }
+	if provider := values.Get("provider"); provider != "" {
+		q.Key = func(k store.Key) bool { return strings.EqualFold(w.Queue.Provider(k.Domain), provider) }
 	}
 	wanted := q.States
 	if slices.Contains(wanted, store.Paused) != slices.Contains(wanted, store.Waiting) {
