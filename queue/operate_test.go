@@ -283,7 +283,7 @@ func TestResumeLiftsWhatItMeansAndNamesWhatGoesOn(t *testing.T) {
 func TestManyPausesAreLiftedAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		const many = 300 // more than one transaction has room for
+		const many = 260 // more than one transaction has room for
 		open(t, dir, func(w *world) {
 			for n := range many {
 				w.do(w.queue.Pause, order(queue.Filter{Campaign: fmt.Sprint("campaign ", n)}))
