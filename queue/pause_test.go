@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,19 +18,24 @@ import (
 // A forgetful store cannot read or write notes for a while.
 type forgetful struct {
 	*bolt.Store
-	err error
+	err atomic.Value // of failure
 }
 
+// A failure is an error, or none.
+type failure struct{ error }
+
+func (f *forgetful) fails(err error) { f.err.Store(failure{err}) }
+
 func (f *forgetful) Notes(ctx context.Context, space string) (map[string][]byte, error) {
-	if f.err != nil {
-		return nil, f.err
+	if err := f.err.Load().(failure).error; err != nil {
+		return nil, err
 	}
 	return f.Store.Notes(ctx, space)
 }
 
 func (f *forgetful) Note(ctx context.Context, space string, values map[string][]byte) error {
-	if f.err != nil {
-		return f.err
+	if err := f.err.Load().(failure).error; err != nil {
+		return err
 	}
 	return f.Store.Note(ctx, space, values)
 }
@@ -43,7 +49,8 @@ func forgetting(t *testing.T, dir string, err error, test func(w *world, f *forg
 	if openErr != nil {
 		t.Fatal(openErr)
 	}
-	f := &forgetful{s, err}
+	f := &forgetful{Store: s}
+	f.fails(err)
 	q := queue.New(queue.Config{Store: f, Table: bounce.NewTable(), Log: log, Options: options})
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()
@@ -67,7 +74,7 @@ func TestNothingIsSentBeforeItIsKnownWhatIsPaused(t *testing.T) {
 			if _, _, err := w.queue.Pauses(w.ctx); err == nil {
 				t.Error("it is known what is paused")
 			}
-			f.err = nil
+			f.fails(nil)
 			w.sends("bob@example.com")
 			w.idle()
 		})
@@ -79,22 +86,22 @@ func TestAPauseThatCannotBeNotedIsNotInForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		forgetting(t, dir, nil, func(w *world, f *forgetful) {
 			w.submit("ann@example.net")
-			f.err = store.ErrFull
+			f.fails(store.ErrFull)
 			for _, p := range []queue.Filter{{Domain: "example.net"}, {Sender: "civi+b.1.2.0123456789abcdef@bounce.example.org"}} {
 				if _, err := w.queue.Pause(w.ctx, order(p)); !errors.Is(err, store.ErrFull) {
 					t.Errorf("pausing %v: %v, want ErrFull", p, err)
 				}
 			}
 			w.sends("ann@example.net")
-			f.err = nil
+			f.fails(nil)
 			w.do(w.queue.Pause, order(queue.Filter{Domain: "example.net"}))
-			f.err = store.ErrFull
+			f.fails(store.ErrFull)
 			if _, err := w.queue.Resume(w.ctx, order(queue.Filter{All: true})); !errors.Is(err, store.ErrFull) {
 				t.Errorf("resuming: %v, want ErrFull", err)
 			}
 			w.submit("bob@example.net")
 			w.idle()
-			f.err = nil
+			f.fails(nil)
 			w.do(w.queue.Resume, order(queue.Filter{All: true}))
 			w.sends("bob@example.net")
 		})
