@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 
-.PHONY: run build test check soak test-peers bench bench-peers
+.PHONY: run build test check soak test-peers bench bench-backlog bench-peers
 
 # The whole product against a toy internet on loopback.
 run: build
@@ -36,8 +36,13 @@ KILLS ?= 500
 soak:
 	HOMING_SOAK=$(KILLS) go test -count=1 -timeout 2h -v -run 'TestNothingIsLostWhenTheServerIsKilled' ./integration/
 
+# HOMING_BACKLOG=10000,100000,1000000 says how many recipients wait (a million takes minutes).
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+# The server with a long queue beside itself with an empty one (ARGS='-queued 1000000').
+bench-backlog: build
+	go run ./integration/backlogbench -bin ./bin/homing $(ARGS)
 
 # The relay job beside Debian's Postfix; only the ratios count.
 bench-peers: build
