@@ -76,16 +76,18 @@ func (s *Store) newEntry(sub store.Submission) (*entry, error) {
 	if m.Accepted.IsZero() {
 		m.Accepted = s.now()
 	}
+	ids := make([]event.DeliveryID, 0, len(sub.Recipients))
 	for i := range sub.Recipients {
 		r := sub.Recipients[i]
 		if err := e.add(&r, sub.Heads, d); err != nil {
 			return nil, err
 		}
-		m.deliveries = append(m.deliveries, r.ID)
+		ids = append(ids, r.ID)
 		if key := returnKey(&m.Message, &r); key != "" {
 			e.returns = append(e.returns, returnRow{key, r.ID})
 		}
 	}
+	m.deliveries = deliveryListOf(ids)
 	e.rows = append(e.rows, op{bucketMessage, key64(e.id), m.encode()})
 	if e.key != "" {
 		e.rows = append(e.rows, op{bucketKey, e.key, encodeNumber(uint64(e.id))})

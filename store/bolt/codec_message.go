@@ -1,6 +1,10 @@
 package bolt
 
 import (
+	"bytes"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"homing/event"
 	"homing/store"
 )
@@ -8,14 +12,19 @@ import (
 // A messageRow is a message and what the engine keeps with it.
 type messageRow struct {
 	store.Message
-	key        string             // idempotency key
-	body       uint64             // its content
-	deliveries []event.DeliveryID // all that it ever had, in order
-	left       int                // how many of them are not forgotten
+	key        string       // idempotency key
+	body       uint64       // its content
+	deliveries deliveryList // all that it ever had, in order
+	left       int          // how many of them are not forgotten
 }
 
+// A deliveryList is numbers as a row has them: packed distances, mostly one
+// octet each. There may be a thousand, and whoever looks at one recipient of a
+// message does not ask for the others.
+type deliveryList []byte
+
 func (m *messageRow) encode() []byte {
-	f := newRow(160 + len(m.Subject) + 4*len(m.deliveries))
+	f := newRow(160 + len(m.Subject) + len(m.deliveries))
 	f.time(1, m.Accepted)
 	f.text(2, m.Application)
 	f.text(3, m.Domain)
@@ -31,7 +40,9 @@ func (m *messageRow) encode() []byte {
 	f.text(13, m.ReturnContent)
 	f.text(20, m.key)
 	f.num(21, m.body)
-	f.nums(22, deltas(m.deliveries))
+	if len(m.deliveries) > 0 {
+		f.sub(22, fields(m.deliveries))
+	}
 	f.num(23, uint64(m.left))
 	return f
 }
@@ -39,7 +50,7 @@ func (m *messageRow) encode() []byte {
 func decodeMessage(id event.MessageID, row []byte) (messageRow, error) {
 	var m messageRow
 	m.ID = id
-	err := eachField(row, func(f field) (err error) {
+	err := eachField(row, func(f field) error {
 		switch f.n {
 		case 1:
 			m.Accepted = f.time()
@@ -72,33 +83,50 @@ func decodeMessage(id event.MessageID, row []byte) (messageRow, error) {
 		case 21:
 			m.body = f.u
 		case 22:
-			m.deliveries, err = undeltas(f)
+			if n := len(f.b); n > 0 && f.b[n-1] >= 0x80 {
+				return errRow
+			}
+			m.deliveries = bytes.Clone(f.b) // the row is the view's
 		case 23:
 			m.left = int(f.u)
 		}
-		return err
+		return nil
 	})
 	return m, err
 }
 
-// deltas keeps the distances between numbers that mostly follow each other:
-// one octet each. A number below the one before wraps around, and back.
-func deltas(ids []event.DeliveryID) []uint64 {
-	list := make([]uint64, len(ids))
+// deliveryListOf keeps the distances between numbers that mostly follow each
+// other. A number below the one before wraps around, and back.
+func deliveryListOf(ids []event.DeliveryID) deliveryList {
+	list := make(deliveryList, 0, len(ids)+8)
 	var last event.DeliveryID
-	for i, id := range ids {
-		list[i], last = uint64(id-last), id
+	for _, id := range ids {
+		list, last = protowire.AppendVarint(list, uint64(id-last)), id
 	}
 	return list
 }
 
-func undeltas(f field) ([]event.DeliveryID, error) {
-	list, err := f.nums()
-	ids := make([]event.DeliveryID, len(list))
+// ids is the inverse of deliveryListOf.
+func (l deliveryList) ids() ([]event.DeliveryID, error) {
+	ids := make([]event.DeliveryID, 0, l.len())
 	var last event.DeliveryID
-	for i, d := range list {
+	for b := l; len(b) > 0; {
+		d, n := protowire.ConsumeVarint(b)
+		if n < 0 {
+			return nil, errRow
+		}
 		last += event.DeliveryID(d)
-		ids[i] = last
+		ids, b = append(ids, last), b[n:]
 	}
-	return ids, err
+	return ids, nil
+}
+
+// len counts the numbers: the last octet of each has its high bit clear.
+func (l deliveryList) len() (n int) {
+	for _, b := range l {
+		if b < 0x80 {
+			n++
+		}
+	}
+	return n
 }

@@ -32,7 +32,7 @@ func fullMessage() messageRow {
 	return messageRow{Message: store.Message{
 		ID: 8, Accepted: moment, Application: "crm", Domain: "example.org", Sender: "s", From: "f", Campaign: "c", HeaderID: "<1@x>",
 		Subject: "Subject", Bulk: true, EightBit: true, UTF8: true, EnvelopeID: "env", ReturnContent: "FULL",
-	}, key: "k", body: 7, deliveries: []event.DeliveryID{9, 10, 11, 5, 1 << 55}, left: 4}
+	}, key: "k", body: 7, deliveries: deliveryListOf([]event.DeliveryID{9, 10, 11, 5, 1 << 55}), left: 4}
 }
 
 func TestRowsComeBackAsTheyWere(t *testing.T) {

@@ -66,7 +66,7 @@ func (s *Store) Accepted(ctx context.Context, since time.Time) (map[string]int, 
 	err := s.scan(bucketMessage, span{first: key64(event.FirstID(since))}, func(_ *view, key string, row []byte) (bool, error) {
 		m, err := decodeMessage(id64[event.MessageID](key), row)
 		if err == nil && !m.Accepted.Before(since) {
-			counts[m.Application] += len(m.deliveries)
+			counts[m.Application] += m.deliveries.len()
 		}
 		return ctx.Err() == nil, err
 	})
@@ -255,8 +255,12 @@ func (s *Store) lookThrough(f *search) error {
 		if err != nil {
 			return skipGone(err)
 		}
-		slices.Sort(m.deliveries)
-		for _, id := range m.deliveries {
+		ids, err := m.deliveries.ids()
+		if err != nil {
+			return err
+		}
+		slices.Sort(ids)
+		for _, id := range ids {
 			if id <= f.after {
 				continue
 			}
