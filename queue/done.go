@@ -237,7 +237,7 @@ func (q *Queue) delivered(c *store.Case, f finding) error {
 		// 5.2.2). To a return address of ours its report comes to us.
 		e.Notify = ""
 	}
-	c.Events = append(c.Events, e)
+	c.Events = append(c.Events, unlessAsked("SUCCESS", e))
 	return nil
 }
 
@@ -263,7 +263,7 @@ func (q *Queue) putOff(c *store.Case, f finding) error {
 	c.Recipient.Due = next
 	e := fact(event.Deferred, c.Message, c.Recipient, f.now)
 	e.Outcome, e.Sync, e.Basis = f.outcome, &f.sync, f.basis(c.Message)
-	c.Events = append(c.Events, e)
+	c.Events = append(c.Events, unlessAsked("DELAY", e))
 	return nil
 }
 

@@ -71,14 +71,14 @@ func (q *Queue) enter(s Submission, in Recipient, id event.DeliveryID, now time.
 	if m.Bulk {
 		r.Key.Lane = laneBulk
 	}
-	events := []event.Event{fact(event.Accepted, m, r, now)}
+	events := []event.Event{unshown(fact(event.Accepted, m, r, now))}
 	switch {
 	case in.Held != nil:
 		r.State, r.Ended = store.Suppressed, now
 		events = append(events, suppressed(m, r, *in.Held, now))
 	case s.Capture:
 		r.State = store.Captured
-		events = append(events, fact(event.Captured, m, r, now))
+		events = append(events, unshown(fact(event.Captured, m, r, now)))
 	}
 	return r, events
 }

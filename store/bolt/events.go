@@ -158,10 +158,10 @@ func (s *Store) countingPassage() passage {
 
 // releaseShown ends what events owe once every sink has passed them.
 func (s *Store) releaseShown(ctx context.Context) error {
-	for {
-		p := s.countingPassage()
+	p := s.countingPassage()
+	for first := ""; ; {
 		var keys []string
-		err := s.scan(bucketShown, span{end: key64(p.upTo + 1)}, func(_ *view, key string, row []byte) (bool, error) {
+		err := s.scan(bucketShown, span{first, key64(p.upTo + 1)}, func(_ *view, key string, row []byte) (bool, error) {
 			delivery, _, err := decodeShown(row)
 			if err == nil && p.has(id64[event.ID](key), delivery) {
 				keys = append(keys, key)
@@ -185,6 +185,7 @@ func (s *Store) releaseShown(ctx context.Context) error {
 		if err := s.keepUp(); err != nil {
 			return err
 		}
+		first = keys[len(keys)-1] // before it, the rest waits for a sink
 	}
 }
 
