@@ -192,7 +192,7 @@ func (s *Store) Apply(ctx context.Context, changes ...store.Change) error {
 			return s.check(err)
 		}
 	}
-	err := s.submit(ctx, true, a.stage)
+	err := s.commission(ctx, &request{stage: a.stage, settles: true, patient: a.leased()})
 	for d := range a.raws {
 		d.settle()
 	}
@@ -203,6 +203,11 @@ func (s *Store) Apply(ctx context.Context, changes ...store.Change) error {
 type application struct {
 	changes []store.Change
 	raws    map[*draft]bool
+}
+
+// leased reports whether all changes end a lease.
+func (a *application) leased() bool {
+	return !slices.ContainsFunc(a.changes, func(c store.Change) bool { return c.Lease == (store.Token{}) })
 }
 
 func (a *application) stage(t *txn) error {

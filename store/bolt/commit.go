@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -27,57 +26,22 @@ var errClosed = errors.New("bolt: the store is closed")
 type request struct {
 	stage   func(*txn) error
 	settles bool // may use the room that Enqueue leaves
+	patient bool // nobody waits for it on the wire: see gathering
 	err     error
 	done    chan struct{}
-}
-
-// A queue holds requests until the committer takes them, all at once: while
-// it writes and syncs one group, the next one gathers here.
-type queue struct {
-	mu     sync.Mutex
-	list   []*request
-	closed bool
-	news   chan struct{} // has room for one
-}
-
-func (q *queue) put(r *request) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed {
-		return errClosed
-	}
-	q.list = append(q.list, r)
-	select {
-	case q.news <- struct{}{}:
-	default:
-	}
-	return nil
-}
-
-func (q *queue) take() []*request {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	list := q.list
-	q.list = nil
-	return list
-}
-
-func (q *queue) close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.closed {
-		q.closed = true
-		close(q.news)
-	}
 }
 
 // submit has a request committed and waits. Once it is queued the answer must
 // be awaited, whatever becomes of ctx: only it tells what is durable.
 func (s *Store) submit(ctx context.Context, settles bool, stage func(*txn) error) error {
+	return s.commission(ctx, &request{stage: stage, settles: settles})
+}
+
+func (s *Store) commission(ctx context.Context, r *request) error {
 	if err := s.broken(ctx); err != nil {
 		return err
 	}
-	r := &request{stage: stage, settles: settles, done: make(chan struct{})}
+	r.done = make(chan struct{})
 	if err := s.queue.put(r); err != nil {
 		return err
 	}
