@@ -44,10 +44,24 @@ var (
 // is kept with each fact about each recipient.
 const maxFrom = 512
 
+// readSize is how much of a message is read at once.
+const readSize = 32 << 10
+
+// reader gives a buffered reader of a message, one that was used before where
+// there is one. Sessions have none of their own: most are idle.
+func (o *Outbound) reader(c *smtpd.Content) *bufio.Reader {
+	if in, ok := o.readers.Get().(*bufio.Reader); ok {
+		in.Reset(c)
+		return in
+	}
+	return bufio.NewReaderSize(c, readSize)
+}
+
 // read takes a message off the wire: the header edited, the body stored and
 // hashed once.
 func (s *outSession) read(ctx context.Context, tx outTransaction, c *smtpd.Content) (*outMessage, error) {
-	in := bufio.NewReaderSize(c, 32<<10)
+	in := s.reader(c)
+	defer s.readers.Put(in)
 	h, err := message.ReadHeader(in, message.MaxHeader)
 	switch {
 	case errors.Is(err, message.ErrHeaderTooBig):

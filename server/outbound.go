@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ type Outbound struct {
 	core
 	quotas    *quotas
 	incidents *incidents
+	readers   sync.Pool // of *bufio.Reader
 }
 
 // core is what both flows work with.

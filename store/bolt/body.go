@@ -185,7 +185,9 @@ func (b *body) ReadAt(p []byte, off int64) (n int, err error) {
 // its checksum: at most the head was written then, or, of more than 128 KiB,
 // everything.
 func (b *body) WriteTo(w io.Writer) (int64, error) {
-	buf := make([]byte, min(draftInMemory, max(b.head.size, b.content.size)))
+	size := int(min(draftInMemory, max(b.head.size, b.content.size)))
+	buf := b.s.buffers.get(size)[:size]
+	defer b.s.buffers.put(buf)
 	done, _, err := b.head.copy(w, buf, 0, false)
 	if err != nil {
 		return done, err

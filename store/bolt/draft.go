@@ -68,6 +68,9 @@ func (d *draft) Write(p []byte) (int, error) {
 	n := len(p)
 	var err error
 	if d.file == nil {
+		if d.mem == nil {
+			d.mem = d.s.buffers.get(len(p))
+		}
 		d.mem = append(d.mem, p...)
 	} else if n, err = d.file.WriteAt(p, d.size); err != nil {
 		err = full(err)
@@ -96,6 +99,7 @@ func (d *draft) spill() error {
 	if _, err := f.WriteAt(d.mem, 0); err != nil {
 		return full(err)
 	}
+	d.s.buffers.put(d.mem)
 	d.mem = nil
 	return nil
 }
@@ -167,12 +171,15 @@ func (d *draft) settle() {
 
 // Discard implements store.Draft.
 func (d *draft) Discard() {
+	if d.file == nil {
+		d.s.buffers.put(d.mem) // the log has a copy of what a transaction named
+		d.mem = nil
+	}
 	if d.named || d.gone {
 		return
 	}
 	d.gone = true
 	if d.file == nil {
-		d.mem = nil
 		return
 	}
 	err := d.file.Close()

@@ -56,9 +56,10 @@ type Store struct {
 	lock         *os.File
 	db           *bolt.DB
 
-	log   *log // the committer's
-	queue queue
-	room  room
+	log     *log // the committer's
+	queue   queue
+	room    room
+	buffers buffers
 
 	messages, deliveries, eventIDs, bodies event.Sequence
 
