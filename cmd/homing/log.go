@@ -41,6 +41,9 @@ func isTerminal(w io.Writer) bool {
 
 // spelled writes the address of a peer as text, which JSON would take apart.
 func spelled(a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindAny {
+		return a // Any would make a copy on the heap, of every attribute of every line
+	}
 	if peer, ok := a.Value.Any().(net.Addr); ok {
 		a.Value = slog.StringValue(peer.String())
 	}

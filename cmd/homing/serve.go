@@ -29,6 +29,7 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer giveHeapRoom()()
 			log := newLogger(c.ErrOrStderr(), cfg.Log)
 			for _, w := range cfg.Warnings {
 				log.Warn("configuration", "problem", w.String())
