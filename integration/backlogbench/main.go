@@ -22,7 +22,10 @@ import (
 )
 
 // A scale says how long the queue is.
-type scale struct{ queued, domains, dead int }
+type scale struct {
+	queued, domains, dead int
+	due                   bool // after the restart all of it can be delivered
+}
 
 // A load is what is measured beside it.
 type load struct{ messages, sessions, size int }
@@ -34,6 +37,7 @@ func main() {
 	flag.IntVar(&s.queued, "queued", 100_000, "recipients that wait")
 	flag.IntVar(&s.domains, "domains", 10_000, "their domains")
 	flag.IntVar(&s.dead, "dead", 200, "of these, the ones whose mail host answers nobody")
+	flag.BoolVar(&s.due, "due", false, "after the restart all that waits is due and can be delivered, except to the dead")
 	flag.IntVar(&l.messages, "n", 10_000, "messages whose acceptance is timed")
 	flag.IntVar(&l.sessions, "sessions", 10, "sessions that they come over")
 	flag.IntVar(&l.size, "size", 4096, "octets of each")
@@ -73,6 +77,7 @@ func bench(ctx context.Context, bin, where string, s scale, l load) error {
 		return err
 	}
 	fmt.Printf("the store takes %.0f MB of disk\n", float64(du(dir))/1e6)
+	st.answer()
 	full, ready, err := st.live(ctx, bin, dir, time.Minute, func(s *server) (figure, error) { return st.measure(ctx, s, "full", l) })
 	if err != nil {
 		return err
@@ -120,6 +125,9 @@ func (st *stage) queue(ctx context.Context, s *server) error {
 			return fmt.Errorf("filling the queue: %w", err)
 		}
 		fmt.Printf("queued %d: %.0f recipients/s\n", last, float64(last-first)/time.Since(began).Seconds())
+	}
+	if sc.due {
+		return st.fill(0, len(dead), address(dead))
 	}
 	began := time.Now()
 	err := until(ctx, 200*time.Millisecond, 10*time.Minute, func() (bool, error) {

@@ -32,24 +32,30 @@ func (s scale) waiting(i int) string {
 }
 
 // world is where the backlog is for. The domains that are not dead cannot be
-// looked up, which is the quickest way to have their mail put off.
+// looked up, which is the quickest way to have their mail put off. Where all
+// is to be due after the restart, nobody answers questions about them, so that
+// next to nothing is tried before.
 func (s scale) world() toynet.World {
-	w := toynet.World{Domains: map[string]toynet.Domain{}, Hosts: map[string]toynet.Host{}, Records: dnstest.Zone{Down: map[string]bool{}},
+	w := toynet.World{Domains: map[string]toynet.Domain{}, Hosts: map[string]toynet.Host{}, Records: dnstest.Zone{Down: map[string]bool{}, Silent: map[string]bool{}},
 		Server: toynet.Server{Name: "mail.bench.test", Returns: []string{"bounce.src.test"}, Senders: []string{"src.test"}}}
 	host := func(name string, h toynet.Host) []string {
 		h.NoTLS = true // what encryption costs is another question
 		w.Hosts[name] = h
 		return []string{name}
 	}
+	live := func(i int) []string { return host(fmt.Sprintf("live-mx%d.test", i%liveHosts), toynet.Host{}) }
 	for i := range s.domains {
 		name := s.waiting(i)
-		if i < s.dead {
+		switch {
+		case i < s.dead:
 			w.Domains[name] = toynet.Domain{MX: host("mx."+name, toynet.Host{Dead: true})}
-		} else {
+		case s.due:
+			w.Domains[name] = toynet.Domain{MX: live(i)}
+			w.Records.Silent[name] = true
+		default:
 			w.Records.Down[name] = true
 		}
 	}
-	live := func(i int) []string { return host(fmt.Sprintf("live-mx%d.test", i%liveHosts), toynet.Host{}) }
 	for i := range fresh {
 		w.Domains[freshDomain(i)] = toynet.Domain{MX: live(i)}
 	}
@@ -79,6 +85,15 @@ func (s scale) open(ctx context.Context) (*stage, error) {
 		st.holes = append(st.holes, h)
 	}
 	return st, nil
+}
+
+// answer lets the DNS answer all questions.
+func (st *stage) answer() {
+	silent := map[string]bool{}
+	for i := range st.scale.domains {
+		silent[st.scale.waiting(i)] = false
+	}
+	st.Publish(dnstest.Zone{Silent: silent})
 }
 
 func (st *stage) close() {
