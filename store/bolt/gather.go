@@ -5,19 +5,23 @@ import (
 	"time"
 )
 
-// A queue holds requests until the committer takes them, all at once: while
+// A queue holds requests until the committer takes them, many at once: while
 // it writes and syncs one group, the next one gathers here.
 //
 // How a delivery ended is known to nobody but us, so its request is patient:
 // it may wait a moment for one that somebody waits for, and ride with it in
 // one frame and one sync. That is a bet, and made only where it was often seen
 // to have paid: each time that it is lost, twice as often.
+//
+// Where more mail goes out than can be written down, outcomes pile up. They
+// are taken a few at a time then, behind those that somebody waits for.
 type queue struct {
-	mu     sync.Mutex
-	list   []*request
-	ripe   bool // the committer may take them
-	closed bool
-	news   chan struct{} // has room for one
+	mu      sync.Mutex
+	list    []*request
+	patient []*request
+	ripe    bool // the committer may take them
+	closed  bool
+	news    chan struct{} // has room for one
 
 	since  time.Time   // when the first patient one began to wait; zero: none waits
 	timer  *time.Timer // nil before the first
@@ -30,6 +34,7 @@ type queue struct {
 const (
 	gatherFor  = 2 * time.Millisecond // how long a patient request waits
 	gatherMost = 64                   // and for how many others
+	patientTop = 256                  // patient requests in one group
 	paysOften  = 16                   // before the first bet
 	lostMost   = 6                    // lost bets that count
 )
@@ -40,14 +45,17 @@ func (q *queue) put(r *request) error {
 	if q.closed {
 		return errClosed
 	}
-	q.list = append(q.list, r)
 	waits := !q.since.IsZero()
-	switch {
-	case !r.patient:
+	if !r.patient {
+		q.list = append(q.list, r)
 		q.heed(waits)
 		q.ripen()
+		return nil
+	}
+	q.patient = append(q.patient, r)
+	switch {
 	case q.ripe:
-	case waits && len(q.list) < gatherMost:
+	case waits && len(q.patient) < gatherMost:
 	case !waits && q.pays >= paysOften<<q.lost:
 		q.wait()
 	default:
@@ -118,8 +126,12 @@ func (q *queue) take() []*request {
 	if !q.ripe && !q.closed {
 		return nil
 	}
-	list := q.list
-	q.list, q.ripe = nil, false
+	n := min(len(q.patient), patientTop)
+	list := append(q.list, q.patient[:n]...)
+	q.list, q.patient = nil, q.patient[n:]
+	if q.ripe = len(q.patient) > 0; !q.ripe {
+		q.patient = nil
+	}
 	return list
 }
 
@@ -129,7 +141,7 @@ func (q *queue) close() {
 	if q.closed {
 		return
 	}
-	if len(q.list) > 0 {
+	if len(q.list)+len(q.patient) > 0 {
 		q.ripen()
 	}
 	q.closed = true

@@ -109,6 +109,22 @@ func TestManyOutcomesWaitForNobody(t *testing.T) {
 	})
 }
 
+func TestOutcomesThatPileUpGoBehindMail(t *testing.T) {
+	gathers(t, func(g *gathering) {
+		for range 2*patientTop + 1 {
+			g.enter(true)
+		}
+		g.want(patientTop, "a group")
+		g.enter(false)
+		list := g.take()
+		if len(list) != patientTop+1 || list[0].patient {
+			t.Errorf("took %d requests, patient first: %v, want %d with the mail first", len(list), list[0].patient, patientTop+1)
+		}
+		g.want(1, "the rest")
+		g.want(0, "after all")
+	})
+}
+
 func TestWhatWaitsIsCommittedAtTheEnd(t *testing.T) {
 	gathers(t, func(g *gathering) {
 		g.learn(paysOften)
