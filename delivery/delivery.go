@@ -113,11 +113,13 @@ type Delivery struct {
 	pool     *pool
 	lessons  lessons
 	sessions tls.ClientSessionCache
+
+	settlings chan struct{} // has room for outcomes on their way to the disk
 }
 
 // New makes a Delivery. Nothing is sent before Run.
 func New(c Config) *Delivery {
-	d := &Delivery{Config: c, sessions: tls.NewLRUClientSessionCache(1000)}
+	d := &Delivery{Config: c, sessions: tls.NewLRUClientSessionCache(1000), settlings: make(chan struct{}, maxSettlingAll)}
 	if d.Metrics == nil {
 		d.Metrics = NewMetrics(nil)
 	}

@@ -8,9 +8,13 @@ import (
 	"homing/queue"
 )
 
-// maxSettling is how many outcomes of one job may be on their way to the disk
-// while the dialogue goes on.
-const maxSettling = 16
+// How many outcomes may be on their way to the disk while dialogues go on: of
+// one job, and of all. Where more could be sent than can be written down, it
+// is here that jobs wait, and leave the processors to whoever brings mail.
+const (
+	maxSettling    = 16
+	maxSettlingAll = 32
+)
 
 // settle makes an outcome durable while the dialogue goes on. What was cut
 // because the time to shut down had come is none: it is tried again.
@@ -20,8 +24,9 @@ func (w *worker) settle(it queue.Item, r queue.Result) {
 	}
 	w.Metrics.report(w.commit, w.Log, it, r)
 	w.room <- struct{}{}
+	w.settlings <- struct{}{}
 	w.settling.Go(func() {
-		defer func() { <-w.room }()
+		defer func() { <-w.settlings; <-w.room }()
 		if err := w.Queue.Done(w.commit, it, r); err != nil {
 			w.Log.Error("an outcome could not be stored; the message may be sent again", "item", it.Delivery,
 				"code", r.Reply.Code, "err", err)

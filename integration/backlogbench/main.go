@@ -147,7 +147,8 @@ type figure struct {
 	dispatch   []time.Duration // in order of size
 	accepted   float64         // messages a second
 	cpu        time.Duration   // of the server, for a message accepted and delivered
-	idle       float64         // processors in use while nothing is sent
+	idle       float64         // processors in use while nothing is handed in
+	delivered  float64         // messages a second meanwhile
 	waiting    float64
 }
 
@@ -172,9 +173,11 @@ func (st *stage) measure(ctx context.Context, s *server, name string, l load) (f
 	if err := st.take(ctx, s, name, l, &f); err != nil {
 		return f, err
 	}
+	arrived := st.Receipts.Len()
 	if f.idle, err = s.idle(ctx); err != nil {
 		return f, err
 	}
+	f.delivered = float64(st.Receipts.Len()-arrived) / idleTime.Seconds()
 	m, err := s.metrics()
 	if err != nil {
 		return f, err
@@ -210,9 +213,9 @@ func (st *stage) take(ctx context.Context, s *server, name string, l load, f *fi
 
 func (f figure) String() string {
 	round := func(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
-	return fmt.Sprintf("%.0f waiting; dispatch median %s, longest %s; accepted %.0f/s, %s of CPU each; idle %.3f CPUs; "+
+	return fmt.Sprintf("%.0f waiting; dispatch median %s, longest %s; accepted %.0f/s, %s of CPU each; then %.3f CPUs, %.0f delivered/s; "+
 		"anonymous memory %.0f, then %.0f MB, resident %.0f, peak %.0f MB", f.waiting, round(f.dispatch[tries/2]), round(f.dispatch[tries-1]),
-		f.accepted, f.cpu, f.idle, f.start.anonymous/1e6, f.end.anonymous/1e6, f.end.resident/1e6, f.end.peak/1e6)
+		f.accepted, f.cpu, f.idle, f.delivered, f.start.anonymous/1e6, f.end.anonymous/1e6, f.end.resident/1e6, f.end.peak/1e6)
 }
 
 // idle says how much of a processor the server uses while nobody asks it for
@@ -237,10 +240,10 @@ func (s *server) idle(ctx context.Context) (float64, error) {
 func report(s scale, empty, full figure, ready time.Duration) {
 	fmt.Printf("\ngoos: linux\npkg: homing/integration/backlogbench\n")
 	fmt.Printf("BenchmarkBacklog/queued=%d/domains=%d/dead=%d 1 %.3f ready-s %.0f anon-octets %.0f anon-octets/recipient %.3f acceptance-ratio "+
-		"%.0f accepted/s %.0f accepted-empty/s %.0f cpu-µs/message %.0f cpu-empty-µs/message %.2f dispatch-ms %.2f dispatch-longest-ms %.3f idle-cpus\n",
+		"%.0f accepted/s %.0f accepted-empty/s %.0f cpu-µs/message %.0f cpu-empty-µs/message %.2f dispatch-ms %.2f dispatch-longest-ms %.3f idle-cpus %.0f delivered/s\n",
 		s.queued, s.domains, s.dead, ready.Seconds(), full.end.anonymous, (full.end.anonymous-empty.end.anonymous)/float64(s.queued),
 		full.accepted/empty.accepted, full.accepted, empty.accepted, micros(full.cpu), micros(empty.cpu),
-		micros(full.dispatch[tries/2])/1e3, micros(full.dispatch[tries-1])/1e3, full.idle)
+		micros(full.dispatch[tries/2])/1e3, micros(full.dispatch[tries-1])/1e3, full.idle, full.delivered)
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
