@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command backlogbench measures the real binary with a long queue: it fills
 // the queue over SMTP with recipients of many domains, of which some are dead,
 // starts the server again, and compares what it does with what it did while
