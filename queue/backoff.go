@@ -45,6 +45,9 @@ func (q *Queue) heed(it Item, f finding) (reopen time.Time, told []event.Event) 
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p := it.job.pick
+	if f.ours && !f.positive {
+		q.shaper.Failed(p, f.now)
+	}
 	if q.shaper.Sent(p, !f.ours && !f.slow.Asked, f.now) {
 		told = append(told, recovered(shape.Way{Site: p.Site, Source: p.Source}, f.now))
 	}

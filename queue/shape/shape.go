@@ -334,6 +334,9 @@ func (s *Shaper) take(at *site, lane int, now time.Time) (Pick, bool) {
 	// What waits is shared among the free slots, so that a short queue
 	// does not crawl over one connection.
 	free := way.connections() - way.active
+	if at.mute(now) {
+		free = 1
+	}
 	share := (e.work.Waiting + free - 1) / free
 	p := Pick{Key: e.work.Key, Site: at.name, Source: way.source, Rule: at.rule,
 		Max: min(max(share, 1), s.most(way, lane, now)), slot: s.open(at, way, e, now)}
@@ -369,6 +372,11 @@ func (s *Shaper) More(p Pick, now time.Time) int {
 		return 0
 	}
 	n := s.most(t.way, t.lane, now)
+	if e := s.keys[p.Key]; e != nil {
+		// The end of a mailing is shared too, or one dialogue would take it
+		// while the others run dry.
+		n = min(n, max(1, (e.work.Waiting+t.at.active-1)/t.at.active))
+	}
 	s.grant(t, n)
 	return n
 }

@@ -15,6 +15,7 @@ type site struct {
 	active  int
 	stalled int                  // of active
 	news    time.Time            // when it last answered
+	failed  time.Time            // when a dialogue with it failed and it had not answered since; zero: it has
 	stuck   time.Time            // when the youngest slot that ever stalled was taken
 	due     [lanes]line          // who waits
 	elem    [lanes]*list.Element // in Shaper.ready or Shaper.more, or nil
@@ -68,7 +69,7 @@ func pathFrom(paths []*path, source string) *path {
 // does. One that is to become warm goes first, as far as it may; then the one
 // with the most room.
 func (s *Shaper) choose(at *site, lane int, now time.Time) (best *path) {
-	if at.silent() {
+	if at.silent() || at.mute(now) && at.active > 0 {
 		return nil
 	}
 	better := func(a, b *path) bool {
@@ -116,7 +117,7 @@ func (s *Shaper) settle(at *site, now time.Time) {
 
 // opens is when time opens a path for a lane; zero: something must happen.
 func (s *Shaper) opens(at *site, lane int, now time.Time) (first time.Time) {
-	if at.silent() {
+	if at.silent() || at.mute(now) && at.active > 0 {
 		return time.Time{}
 	}
 	for _, p := range at.paths {
@@ -168,7 +169,7 @@ func (at *site) others(t *slot) bool {
 
 // blank reports whether nothing is worth remembering of a site.
 func (s *Shaper) blank(at *site, now time.Time) bool {
-	if at.active > 0 || at.waits() {
+	if at.active > 0 || at.waits() || at.mute(now) {
 		return false
 	}
 	for _, p := range at.paths {
@@ -178,6 +179,13 @@ func (s *Shaper) blank(at *site, now time.Time) bool {
 	}
 	return true
 }
+
+// muteFor is how long it is remembered that a site could not be asked.
+const muteFor = 10 * time.Minute
+
+// mute reports whether a site has answered nothing since a dialogue with it
+// failed a while ago.
+func (at *site) mute(now time.Time) bool { return !at.failed.IsZero() && now.Sub(at.failed) < muteFor }
 
 // silent reports whether a site keeps us waiting in a slot and has answered in
 // none since that began. It gets no further slot before it has.

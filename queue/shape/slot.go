@@ -122,8 +122,8 @@ func (s *Shaper) Answered(p Pick, now time.Time) bool {
 	if t.over {
 		return false // it came after Finish
 	}
-	silent := t.at.silent()
-	t.news, t.at.news = now, now
+	silent := t.at.silent() || t.at.mute(now)
+	t.news, t.at.news, t.at.failed = now, now, time.Time{}
 	if t.stalled {
 		s.revive(t)
 		t.elem = s.lively.PushBack(t)
@@ -163,6 +163,14 @@ func (s *Shaper) Sent(p Pick, well bool, now time.Time) (recovered bool) {
 		s.settle(t.at, now)
 	}
 	return recovered
+}
+
+// Failed says that the site of a Pick could not be asked: it has no host, does
+// not answer, or breaks off. Until it answers, one dialogue at a time tries, so
+// that what is the same for all is learnt once for many.
+func (s *Shaper) Failed(p Pick, now time.Time) {
+	p.slot.at.failed = now
+	s.settle(p.slot.at, now)
 }
 
 // Cool leaves the site of a Pick alone from its source for a while. Dialogues

@@ -116,3 +116,25 @@ func TestASlotThatIsAnsweredCountsAgain(t *testing.T) {
 		t.Errorf("%d slots are taken, want 2", got)
 	}
 }
+
+func TestASiteThatCannotBeAskedIsTriedByOneDialogueUntilItAnswers(t *testing.T) {
+	s := shape.New(shape.Limits{Total: 10, PerSite: 4, Batch: 50})
+	s.Update(work("a.test", 1, 40, now), now)
+	first := next(t, s, now)
+	if first.Max != 10 {
+		t.Errorf("the first of four dialogues has %d recipients, want a share of 10", first.Max)
+	}
+	s.Failed(first, now)
+	s.Finish(first, now)
+	s.Update(work("a.test", 1, 40, now), now)
+	second := next(t, s, now)
+	if second.Max != 40 {
+		t.Errorf("the one dialogue that tries has %d recipients, want all 40", second.Max)
+	}
+	s.Update(work("a.test", 1, 40, now), now)
+	none(t, s, now)
+	if !s.Answered(second, now) {
+		t.Error("an answer opens no slot")
+	}
+	next(t, s, now)
+}
