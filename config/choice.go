@@ -40,6 +40,15 @@ const (
 	WarmupAuto Warmup = "auto" // by a schedule of days for each provider
 )
 
+// A Breaker says whether campaigns that go wrong are paused.
+type Breaker string
+
+// The modes of the breaker.
+const (
+	BreakerAuto Breaker = "auto"
+	BreakerOff  Breaker = "off"
+)
+
 // A Kind of application: its own address grammar, how refusals are worded.
 type Kind string
 
@@ -148,6 +157,7 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[Mode]():            of(Deliver, Capture, Refuse),
 	reflect.TypeFor[VERPMode]():        of(Sign, Keep),
 	reflect.TypeFor[UnsubscribeMode](): of(UnsubscribeAuto, UnsubscribeOff),
+	reflect.TypeFor[Breaker]():         of(BreakerAuto, BreakerOff),
 	reflect.TypeFor[Warmup]():          of(WarmupOff, WarmupAuto),
 	reflect.TypeFor[Kind]():            of(CiviCRM, Mautic, Listmonk, PHPList, Mailman, Generic),
 	reflect.TypeFor[HeldMode]():        of(Suppress, Reject),

@@ -170,6 +170,7 @@ type Delivery struct {
 	AllowNetworks   []netip.Prefix  `toml:"allow_networks" reload:"restart"`
 	Smarthost       *Smarthost      `toml:"smarthost" reload:"restart"` // nil: to the MXs
 	Warmup          Warmup          `toml:"warmup"`
+	Breaker         Breaker         `toml:"breaker"`
 	WarmAddresses   []netip.Addr    `toml:"warm_addresses"` // of SourceAddresses
 	Providers       []Provider      `toml:"provider"`       // those that ship included; the first that fits counts
 }

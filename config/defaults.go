@@ -26,6 +26,7 @@ func start() *Config {
 			Port:     25,
 			Lifetime: 5 * day,
 			Warmup:   WarmupOff,
+			Breaker:  BreakerAuto,
 			Retry:    []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
 		},
 		Check:  Check{Interval: time.Hour},

@@ -92,6 +92,7 @@ type Basis struct {
 	Smarthost bool      // it was said by, or of, our smarthost
 	Related   bool      // the peer that reported it is related to the recipient's MX
 	Offline   bool      // nobody else could be reached just then
+	Surge     bool      // the site failed everybody just then
 }
 
 // An Outcome is what the other side said and what we made of it.

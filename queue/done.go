@@ -43,6 +43,7 @@ type finding struct {
 	offline  bool // nobody else can be reached just now
 	early    bool // a reply to what came before RCPT
 
+	surge  bool            // the site fails everybody just now
 	slow   bounce.Slowdown // what the reply asks of us
 	reopen time.Time       // when the site may be tried again that asked to be left alone
 	waited time.Duration   // how long the recipient waited for us before the attempt
@@ -59,6 +60,9 @@ func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
 	f := q.weigh(it, r)
 	var told []event.Event
 	f.reopen, told = q.heed(it, f)
+	var surge []event.Event
+	f.surge, surge = q.surging(ctx, it, f)
+	told = append(told, surge...)
 	err := q.settle(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
 		return q.consequence(c, f)
 	}})
@@ -200,6 +204,7 @@ func (q *Queue) apply(ctx context.Context, change store.Change) error {
 	err := q.store.Apply(context.WithoutCancel(ctx), change)
 	if err == nil {
 		q.metrics.count(told)
+		q.watch(ctx, told)
 	}
 	return err
 }
@@ -362,7 +367,7 @@ func (q *Queue) holdFor(c *store.Case, f finding, complaint bool) event.Event {
 	}
 	after, effect := q.options.Load().Rules.Apply(c.Hold, hold.Evidence{
 		Application: m.Application, Domain: m.Domain, Accepted: m.Accepted, Mark: f.mark(r),
-		Complaint: complaint, Unreachable: f.offline, Early: f.early,
+		Complaint: complaint, Unreachable: f.offline, Early: f.early, Surge: f.surge,
 	})
 	c.Hold = after
 	c.Hold.Address = hold.Canonical(r.Address)
@@ -391,7 +396,7 @@ func (f finding) mark(r store.Recipient) hold.Mark {
 
 // basis is what else is kept of the finding, for whoever judges it again.
 func (f finding) basis(m store.Message) *event.Basis {
-	return &event.Basis{Accepted: m.Accepted.UTC(), Ours: f.ours, Smarthost: f.relayed, Related: f.related, Offline: f.offline}
+	return &event.Basis{Accepted: m.Accepted.UTC(), Ours: f.ours, Smarthost: f.relayed, Related: f.related, Offline: f.offline, Surge: f.surge}
 }
 
 // suppress ends a recipient whose address was put on hold.

@@ -30,6 +30,7 @@ type Options struct {
 	Limits    shape.Limits // Rules are those of Providers, and need not be given
 	Providers []Provider   // sites that have limits of their own
 	Warmup    Warmup
+	Breaker   bool // campaigns that go wrong are paused
 	Retention Retention
 	Sinks     []string // names of the sinks that events are kept for
 	Shows     []string // of these, the ones that show what they are about: bodies are kept for them
@@ -47,6 +48,8 @@ type Queue struct {
 	reach   reach
 	reading sync.Mutex // held while the whole log is read for somebody
 	places  places
+	breaker breaker
+	surges  surges
 	began   time.Time // when this process did
 	noting  sync.Mutex
 	noted   map[string][]byte // the state of sites, as it is in the store; guarded by noting

@@ -180,15 +180,20 @@ func (w *world) last() event.Event {
 	return event.Event{}
 }
 
-func (w *world) events() []event.Event {
+func (w *world) events() (all []event.Event) {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, time.Second)
-	defer cancel()
-	all, err := w.store.Events(ctx, 0, 1000)
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		w.Fatal(err)
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel() // so that Events waits for nothing
+	for after := event.ID(0); ; after = all[len(all)-1].ID {
+		page, err := w.store.Events(ctx, after, 1000)
+		if err != nil && !errors.Is(err, context.Canceled) {
+			w.Fatal(err)
+		}
+		if len(page) == 0 {
+			return all
+		}
+		all = append(all, page...)
 	}
-	return all
 }
 
 func (w *world) state(id event.DeliveryID) store.State {

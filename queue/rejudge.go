@@ -102,7 +102,7 @@ func resultOf(e event.Event) Result {
 func findingOf(e event.Event, v bounce.Verdict) finding {
 	f := finding{now: e.Time, sync: synchronous(e), verdict: v, outcome: judged(e.Outcome, v)}
 	if b := e.Basis; b != nil {
-		f.related, f.offline, f.ours, f.relayed = b.Related, b.Offline, b.Ours, b.Smarthost
+		f.related, f.offline, f.ours, f.relayed, f.surge = b.Related, b.Offline, b.Ours, b.Smarthost, b.Surge
 	}
 	f.early = f.sync && Result{Stage: reply.Stage(e.Stage), Ours: f.ours}.early()
 	return f

@@ -19,6 +19,7 @@ type Submission struct {
 	Heads      [][]byte // whole header blocks with their empty line
 	Recipients []Recipient
 	Capture    bool // keep it and send nothing
+	Lane       Lane // whether it goes before others
 	// ReturnPath mints the reverse-path of a delivery.
 	ReturnPath func(id event.DeliveryID, address string) string
 }
@@ -32,11 +33,29 @@ type Recipient struct {
 	Held     *hold.Hold // set: the address is on hold, so it is suppressed
 }
 
-// Lanes of the queue.
+// A Lane says who goes first. The zero Lane is for the queue to find: mail to one
+// recipient without list fields (a receipt, a password) goes before the rest.
+type Lane string
+
+// The lanes that whoever submits may ask for.
 const (
-	laneSingle = 0 // one recipient and no list fields: a receipt, a password
+	Transactional Lane = "transactional" // before all bulk mail
+	Bulk          Lane = "bulk"
+)
+
+// Numbers of lanes in the store.
+const (
+	laneSingle = 0
 	laneBulk   = 1
 )
+
+// number is the number of a lane for a message.
+func (l Lane) number(m store.Message) uint8 {
+	if l == Bulk || l != Transactional && m.Bulk {
+		return laneBulk
+	}
+	return laneSingle
+}
 
 // Submit takes a message into the queue. It is durable when it returns nil.
 // The errors are those of store.Enqueue.
@@ -64,12 +83,9 @@ func (q *Queue) enter(s Submission, in Recipient, id event.DeliveryID, now time.
 	m := s.Message
 	r := store.Recipient{
 		ID: id, Address: in.Address, ReturnPath: s.ReturnPath(id, in.Address), Head: in.Head,
-		Key:   store.Key{Domain: domainOf(in.Address), Lane: laneSingle, Flow: m.Application + " " + m.Campaign},
+		Key:   store.Key{Domain: domainOf(in.Address), Lane: s.Lane.number(m), Flow: m.Application + " " + m.Campaign},
 		State: store.Waiting, Due: now, Expires: now.Add(q.options.Load().Lifetime),
 		Notify: in.Notify, Original: in.Original,
-	}
-	if m.Bulk {
-		r.Key.Lane = laneBulk
 	}
 	events := []event.Event{unshown(fact(event.Accepted, m, r, now))}
 	switch {

@@ -16,6 +16,7 @@ import (
 	"homing/internal/dkim"
 	"homing/internal/message"
 	"homing/internal/reply"
+	"homing/queue"
 	"homing/server/smtpd"
 	"homing/store"
 )
@@ -24,6 +25,7 @@ import (
 type outMessage struct {
 	as       *Domain // what it is sent as
 	header   *message.Header
+	lane     queue.Lane
 	trace    string // our Received field; not signed
 	body     store.Draft
 	hash     dkim.BodySum
@@ -97,7 +99,8 @@ func (s *outSession) read(ctx context.Context, tx outTransaction, c *smtpd.Conte
 // same.
 func (m *outMessage) edit(tx outTransaction, now time.Time) error {
 	h := m.header
-	for _, private := range []string{"Return-Path", "Bcc", "Resent-Bcc"} {
+	m.lane = laneOf(h.Get(laneField))
+	for _, private := range []string{"Return-Path", "Bcc", "Resent-Bcc", laneField} {
 		h.Remove(private)
 	}
 	if !h.Has("From") && tx.from != "" {
@@ -216,6 +219,19 @@ func ascii(s string) bool {
 		}
 	}
 	return true
+}
+
+// laneField is the field in which an application may say that a message goes
+// before its others, or with its mailings. It does not leave this house.
+const laneField = "X-Priority-Lane"
+
+// laneOf reads it. What is none of its words asks for nothing.
+func laneOf(value string) queue.Lane {
+	switch l := queue.Lane(strings.ToLower(strings.TrimSpace(value))); l {
+	case queue.Transactional, queue.Bulk:
+		return l
+	}
+	return ""
 }
 
 // isList tells mail to many from a letter to one.

@@ -176,3 +176,30 @@ func TestOneRecipientWhoNeedsSMTPUTF8DoesNotDecideForOthers(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoGoesFirst(t *testing.T) {
+	tests := []struct {
+		name   string
+		fields []string
+		lane   uint8
+	}{
+		{"a message to one recipient", nil, 0},
+		{"not one with list fields", []string{"List-Unsubscribe: <mailto:x@example.org>"}, 1},
+		{"but where the application says so", []string{"List-Id: <news.example.org>", "X-Priority-Lane: Transactional"}, 0},
+		{"and not where it says otherwise", []string{"X-Priority-Lane: bulk"}, 1},
+		{"a word that is none asks for nothing", []string{"X-Priority-Lane: now!"}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := open(t, nil)
+			w.send("news@example.org", "ann@example.net", letter(append(tt.fields, "From: news@example.org", "Subject: hi")...))
+			row, text := w.sent()
+			if got := row.Recipient.Key.Lane; got != tt.lane {
+				t.Errorf("lane %d, want %d", got, tt.lane)
+			}
+			if strings.Contains(text, "X-Priority-Lane") {
+				t.Errorf("the field goes out:\n%s", text)
+			}
+		})
+	}
+}

@@ -293,7 +293,7 @@ func (s *outSession) accept(ctx context.Context, tx outTransaction, c *smtpd.Con
 	}
 	sub := queue.Submission{
 		Message: m.describe(tx), Body: m.body, Heads: heads, Recipients: tx.recipients,
-		Capture: tx.policy.effective(tx.application) == Capture,
+		Capture: tx.policy.effective(tx.application) == Capture, Lane: m.lane,
 		ReturnPath: func(id event.DeliveryID, _ string) string {
 			return returnPath(tx.policy, m.as, tx.from, id, s.now())
 		},

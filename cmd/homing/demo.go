@@ -83,6 +83,7 @@ port = {{.Port}}
 allow_networks = ["127.0.0.0/8"]
 lifetime = "60s"
 retry = ["2s", "3s", "60s"]
+breaker = "off" # so bad a mailing would be paused
 
 [dns]
 server = "{{.DNS}}"

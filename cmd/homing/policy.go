@@ -136,6 +136,9 @@ func providersOf(all []config.Provider) (sites []queue.Provider, rest int) {
 	return sites, rest
 }
 
+// smarthostSite is the site of all mail where there is a smarthost.
+const smarthostSite = "smarthost"
+
 // queueOptions turns the configuration into what the queue goes by.
 func queueOptions(cfg *config.Config) queue.Options {
 	providers, rest := providersOf(cfg.Delivery.Providers)
@@ -145,6 +148,7 @@ func queueOptions(cfg *config.Config) queue.Options {
 		Limits: shape.Limits{Total: slotsTotal, PerSite: rest, Batch: slotBatch, Patience: slotPatience, Stalled: slotsStalled,
 			Sources: delivery.Pairs(cfg.Delivery.SourceAddresses)},
 		Providers: providers,
+		Breaker:   cfg.Delivery.Breaker == config.BreakerAuto,
 		Warmup:    queue.Warmup{On: cfg.Delivery.Warmup == config.WarmupAuto, Warm: delivery.Pairs(cfg.Delivery.WarmAddresses)},
 		Retention: queue.Retention{Events: cfg.Retention.Events, Bounces: cfg.Retention.Bounces,
 			Captured: cfg.Retention.Captured, Index: cfg.Retention.Index},
@@ -155,8 +159,9 @@ func queueOptions(cfg *config.Config) queue.Options {
 			o.Shows = append(o.Shows, s.Name)
 		}
 	}
-	if cfg.Delivery.Smarthost != nil {
-		o.Limits.Site = "smarthost"
+	if s := cfg.Delivery.Smarthost; s != nil {
+		o.Limits.Site = smarthostSite
+		o.Providers = append(o.Providers, queue.Provider{Name: smarthostSite, Rule: shape.Rule{Connections: rest, Rate: shape.Rate{Count: s.MaxPerHour, Per: time.Hour}}})
 	}
 	return o
 }

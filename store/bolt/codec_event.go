@@ -50,6 +50,7 @@ func encodeEvent(e *event.Event) []byte {
 		part.flag(3, e.Basis.Smarthost)
 		part.flag(4, e.Basis.Related)
 		part.flag(5, e.Basis.Offline)
+		part.flag(6, e.Basis.Surge)
 		f.sub(24, part)
 	}
 	return f
@@ -147,6 +148,8 @@ func decodeBasis(b []byte) (*event.Basis, error) {
 			basis.Related = f.flag()
 		case 5:
 			basis.Offline = f.flag()
+		case 6:
+			basis.Surge = f.flag()
 		}
 		return nil
 	})

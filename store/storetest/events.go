@@ -26,7 +26,7 @@ var eventTests = []named{
 			Hold: &event.HoldState{State: "held", Until: &until}, Text: "a text", Delivery: 6,
 			Raw: message.Ref{Body: 1, Head: 2, Size: 3}, Original: message.Ref{Body: 4, Head: 5, Size: 6}, To: []string{"crm", ""},
 			Notify: "NEVER", EnvelopeID: "env", OriginalRecipient: "rfc822;ann", ReturnContent: "FULL",
-			Basis: &event.Basis{Accepted: h.now, Ours: true, Smarthost: true, Related: true, Offline: true},
+			Basis: &event.Basis{Accepted: h.now, Ours: true, Smarthost: true, Related: true, Offline: true, Surge: true},
 		}
 		other := event.Event{Type: event.Held, Time: h.now, Sync: new(true), Hold: &event.HoldState{State: "free"}, Basis: &event.Basis{}}
 		h.apply(say(full), say(other))
