@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Buffer is how many octets one direction holds before Write waits.
+// Buffer is how many octets one direction of a Pipe holds before Write waits.
 const Buffer = 64 << 10
 
 // Addr is an address of nothing. It is used where the caller names none.
@@ -32,14 +32,17 @@ type Conn struct {
 }
 
 // Pipe makes a connection and gives both of its ends. A nil address is Addr{}.
-func Pipe(client, server net.Addr) (*Conn, *Conn) {
+func Pipe(client, server net.Addr) (*Conn, *Conn) { return Narrow(Buffer, client, server) }
+
+// Narrow is a Pipe of which each direction holds so many octets.
+func Narrow(octets int, client, server net.Addr) (*Conn, *Conn) {
 	if client == nil {
 		client = Addr{}
 	}
 	if server == nil {
 		server = Addr{}
 	}
-	up, down := newHalf(), newHalf()
+	up, down := newHalf(octets), newHalf(octets)
 	return &Conn{down, up, client, server}, &Conn{up, down, server, client}
 }
 
@@ -94,6 +97,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 type half struct {
 	mu             sync.Mutex
 	change         *sync.Cond
+	size           int // of buf at most
 	buf            []byte
 	ended          bool // nothing more will be written
 	abandoned      bool // nothing more will be read
@@ -107,8 +111,8 @@ type deadline struct {
 
 func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
 
-func newHalf() *half {
-	h := &half{}
+func newHalf(size int) *half {
+	h := &half{size: size}
 	h.change = sync.NewCond(&h.mu)
 	return h
 }
@@ -150,7 +154,7 @@ func (h *half) write(p []byte) (n int, err error) {
 		case len(p) == 0:
 			return n, nil
 		}
-		if room := min(Buffer-len(h.buf), len(p)); room > 0 {
+		if room := min(h.size-len(h.buf), len(p)); room > 0 {
 			h.buf = append(h.buf, p[:room]...)
 			n, p = n+room, p[room:]
 			h.change.Broadcast()

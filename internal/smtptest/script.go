@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,6 +23,8 @@ import (
 //	S" 250 O"     say these octets (a Go string literal)
 //	C: MAIL FROM  hear a line that begins so, in any letter case
 //	C.            hear message content to its end
+//	chunk         hear BDAT LAST and the message content that it announces
+//	quiet 1s      hear nothing for a while
 //	wait 10s      say nothing for a while
 //	silence       hear everything and say nothing until the client goes
 //	tls           begin TLS
@@ -68,6 +71,7 @@ func (p *Player) play(step string) error {
 	text, say := strings.CutPrefix(step, "S: ")
 	want, hear := strings.CutPrefix(step, "C: ")
 	pause, wait := strings.CutPrefix(step, "wait ")
+	still, quiet := strings.CutPrefix(step, "quiet ")
 	switch {
 	case say:
 		return p.say(text + "\r\n")
@@ -81,8 +85,12 @@ func (p *Player) play(step string) error {
 		return p.hear(want)
 	case step == "C.":
 		return p.message()
+	case step == "chunk":
+		return p.chunk()
 	case wait:
 		return pauseFor(pause)
+	case quiet:
+		return p.quiet(still)
 	case step == "silence":
 		_, err := io.Copy(io.Discard, p.in)
 		return gone(err)
@@ -132,6 +140,39 @@ func (p *Player) message() error {
 			return nil
 		}
 	}
+}
+
+// chunk hears a message that comes whole (RFC 3030 section 2).
+func (p *Player) chunk() error {
+	line, err := p.in.ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("heard %q: %w", line, err)
+	}
+	var octets int
+	if _, err := fmt.Sscanf(line, "BDAT %d LAST\r\n", &octets); err != nil {
+		return fmt.Errorf("heard %q: %w", line, err)
+	}
+	m := make([]byte, octets)
+	if _, err := io.ReadFull(p.in, m); err != nil {
+		return err
+	}
+	p.Messages = append(p.Messages, string(m))
+	return nil
+}
+
+// quiet fails when the client says something.
+func (p *Player) quiet(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return err
+	}
+	if err := p.conn.SetReadDeadline(time.Now().Add(d)); err != nil {
+		return err
+	}
+	if said, err := p.in.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("heard %q, %w", said, err)
+	}
+	return p.conn.SetReadDeadline(time.Time{})
 }
 
 func pauseFor(text string) error {
