@@ -49,7 +49,7 @@ func (h *Hop) Deliver(ctx context.Context, body message.Body, from, to string) e
 		tx = nil
 		return one
 	}
-	if left, why := c.Deliver(next); left != nil {
+	if left, why := c.Deliver(next); len(left) > 0 {
 		outcome = *why
 	}
 	return refusal(outcome)

@@ -38,9 +38,8 @@ func (w *worker) settle(it queue.Item, r queue.Result) {
 // used.
 func (w *worker) failAll(r *queue.Result) {
 	out := w.o.Smarthost.spare(*r)
-	if p := w.supply.left; p != nil {
+	for p := w.supply.again(); p != nil; p = w.supply.again() {
 		out.Took = time.Since(p.began)
-		w.supply.left = nil
 		w.end(p, out)
 	}
 	out.Took = time.Since(w.began)

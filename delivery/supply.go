@@ -12,8 +12,8 @@ import (
 // A supply is what a job has still to send.
 type supply struct {
 	waiting []queue.Item      // claimed and not begun
-	begun   []*parcel         // opened, without an outcome: two at most
-	left    *parcel           // of these, the one to send over another connection
+	begun   []*parcel         // opened, without an outcome: a window at most, and one more
+	left    []*parcel         // of these, the ones to send over another connection
 	more    chan []queue.Item // set while further items are asked for
 	dry     bool              // there are no further items
 }
@@ -26,11 +26,13 @@ type parcel struct {
 	began time.Time
 }
 
-// back takes a transaction back that the client could not send.
-func (s *supply) back(t *smtpclient.Transaction) {
-	for _, p := range s.begun {
-		if &p.Transaction == t {
-			s.left = p
+// back takes transactions back that the client could not send. They go first.
+func (s *supply) back(all []*smtpclient.Transaction) {
+	for _, t := range all {
+		for _, p := range s.begun {
+			if &p.Transaction == t {
+				s.left = append(s.left, p)
+			}
 		}
 	}
 }
@@ -40,13 +42,23 @@ func (s *supply) limit(n int) {
 	s.waiting, s.dry = s.waiting[:min(n, len(s.waiting))], true
 }
 
+// again gives the first one of these; nil when there is none.
+func (s *supply) again() *parcel {
+	if len(s.left) == 0 {
+		return nil
+	}
+	p := s.left[0]
+	s.left = s.left[1:]
+	return p
+}
+
 // any makes sure that there is something to send, and reports whether there
 // is. Mail for ourselves is delivered on the way.
 func (w *worker) any() bool {
 	s := &w.supply
 	for w.begin.Err() == nil {
 		switch {
-		case s.left != nil:
+		case len(s.left) > 0:
 			return true
 		case w.job.Yield():
 			return false
@@ -73,19 +85,11 @@ func (w *worker) any() bool {
 func (w *worker) next(ready bool) *smtpclient.Transaction {
 	s := &w.supply
 	for {
-		if s.left == nil && w.used(w.current) {
-			return nil
-		}
-		if ready {
-			if w.begin.Err() != nil || w.job.Yield() || len(s.waiting) == 0 && !w.fetch(false) || len(s.waiting) == 0 || w.local(s.waiting[0]) || !w.Queue.Wanted(s.waiting[0]) {
-				return nil
-			}
-		} else if !w.any() {
+		if w.used(w.current) || ready && !w.ready() || !ready && !w.any() {
 			return nil
 		}
 		w.current.carried++
-		if p := s.left; p != nil {
-			s.left = nil
+		if p := s.again(); p != nil {
 			return &p.Transaction
 		}
 		it := s.waiting[0]
@@ -100,6 +104,22 @@ func (w *worker) next(ready bool) *smtpclient.Transaction {
 		}
 		return w.parcel(it, body)
 	}
+}
+
+// ready reports whether there is something to send without waiting.
+func (w *worker) ready() bool {
+	s := &w.supply
+	switch {
+	case w.begin.Err() != nil:
+		return false
+	case len(s.left) > 0:
+		return true
+	case w.job.Yield():
+		return false
+	case len(s.waiting) == 0:
+		w.fetch(false)
+	}
+	return len(s.waiting) > 0 && !w.local(s.waiting[0]) && w.Queue.Wanted(s.waiting[0])
 }
 
 // ask begins to ask for further items, so that they are there when the last

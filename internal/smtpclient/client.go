@@ -57,6 +57,7 @@ type Options struct {
 	Peer         string // what we call the peer in what we say of it: "mx.example.net[198.51.100.7]:25"
 	LMTP         bool
 	NoPipelining bool // wait for each reply, whatever the peer offers
+	Window       int  // transactions in flight whole, where the peer offers what it takes; 0: none. Never over LMTP
 	Timeouts     Timeouts
 }
 
@@ -76,11 +77,15 @@ type Client struct {
 	wire   *wire
 	in     *bufio.Reader
 	out    *bufio.Writer
+	to     io.Writer // below out: the wire, or TLS
 	offers offers
 	secure string // "TLS1.3"
 	begun  int    // transactions that had a reply to MAIL
 	over   bool   // nothing more can be asked
 	doubt  bool   // the end may have come from pipelining
+	wholes int    // transactions that were sent whole
+	sound  bool   // one of these was answered as it should be
+	astray error  // how the dialogue ended, if sending them so may be the cause
 }
 
 // bufferOut holds an ordinary message with the commands around it, so that
@@ -91,7 +96,7 @@ const bufferOut = 16 << 10
 func New(c net.Conn, o Options) *Client {
 	o.Timeouts = o.Timeouts.withDefaults()
 	w := newWire(c, o.Timeouts.Block)
-	return &Client{o: o, wire: w, in: bufio.NewReaderSize(w, 4096), out: bufio.NewWriterSize(w, bufferOut)}
+	return &Client{o: o, wire: w, in: bufio.NewReaderSize(w, 4096), out: bufio.NewWriterSize(w, bufferOut), to: w}
 }
 
 // Peer is what Options called the peer.
@@ -106,6 +111,17 @@ func (c *Client) Over() bool { return c.over }
 // Doubtful reports whether the dialogue ended in a way that a peer explains
 // which offers PIPELINING and cannot do it.
 func (c *Client) Doubtful() bool { return c.doubt }
+
+// Astray says how the dialogue ended, where a peer explains that to which
+// transactions cannot be sent whole; nil otherwise.
+func (c *Client) Astray() error { return c.astray }
+
+// SetWindow changes Options.Window. The dialogue must be idle.
+func (c *Client) SetWindow(n int) { c.o.Window = n }
+
+// SetPeer changes Options.Peer: the same peer, by the name that it has for the
+// mail to come. The dialogue must be idle.
+func (c *Client) SetPeer(name string) { c.o.Peer = name }
 
 // Offers reports whether the peer offers a service extension, such as
 // "STARTTLS", in the dialogue that Hello began.
@@ -185,6 +201,7 @@ func (c *Client) Handshake(cfg *tls.Config) *Outcome {
 	c.secure = strings.ReplaceAll(tls.VersionName(t.ConnectionState().Version), " ", "")
 	c.in.Reset(t)
 	c.out.Reset(t)
+	c.to = t
 	return nil
 }
 
@@ -280,7 +297,7 @@ func (c *Client) read(s reply.Stage, patience time.Duration) (reply.Reply, *Outc
 	if err := c.out.Flush(); err != nil {
 		return reply.Reply{}, c.lastWords(s, err)
 	}
-	if err := c.wire.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.wire.wait(patience); err != nil {
 		return reply.Reply{}, c.lost(s, err)
 	}
 	r, err := readReply(c.in)
@@ -341,6 +358,9 @@ func at(s reply.Stage) string {
 // broke is the end of a dialogue with a peer that does not speak SMTP.
 func (c *Client) broke(s reply.Stage, err error) *Outcome {
 	c.over = true
+	if c.wholes > 0 && c.astray == nil {
+		c.astray = err
+	}
 	why := strings.TrimPrefix(err.Error(), ErrProtocol.Error()+": ")
 	return &Outcome{Stage: s, Ours: true, Cause: err, Reply: reply.Reply{Code: 451, Enhanced: reply.Enhanced{4, 5, 0},
 		Text: fmt.Sprintf("protocol error by %s: %s", c.o.Peer, why)}}

@@ -226,9 +226,8 @@ func TestStartTLS(t *testing.T) {
 		{"an answer too many inside TLS", verified, `
 			S: 220 go
 			tls
-			S: 250 unasked
 			C: EHLO
-			S: 250 mx`,
+			S"250 unasked\r\n250 mx\r\n"`,
 			"", true, "TLS1.3"},
 	}
 	for _, tt := range tests {

@@ -14,25 +14,31 @@ import (
 // one round trip. For those, next is called with ready: then it must not wait,
 // and may give nil although there is more.
 //
+// With a Window, small transactions go out whole instead, several at a time
+// (see stream).
+//
 // When the dialogue ends before next ran dry, the Outcome says why. The
-// Transaction that comes with it was begun, and its Done is not called: its
-// MAIL was never answered on a connection that had worked before, or the peer
-// seems not to do PIPELINING after all (Doubtful). It can be sent again over a
-// fresh connection, without pipelining in the second case; whoever does so
-// makes progress, because the first transaction of such a connection always
-// ends with Done.
-func (c *Client) Deliver(next func(ready bool) *Transaction) (*Transaction, *Outcome) {
+// Transactions that come with it, in the order in which next gave them, were
+// begun, and their Done is not called: the peer has certainly not accepted
+// them. MAIL was never answered on a connection that had worked before, or the
+// peer seems not to do PIPELINING after all (Doubtful), or to want no whole
+// transactions (Astray). They can be sent again over a fresh connection,
+// without pipelining or Window in these cases; whoever does so makes progress,
+// because the first transaction of such a connection always ends with Done.
+func (c *Client) Deliver(next func(ready bool) *Transaction) ([]*Transaction, *Outcome) {
 	var x *exchange
 	for {
 		if x == nil {
 			if x = c.pick(next, false); x == nil {
 				return nil, nil
 			}
-			if failed := c.quiet(reply.MAIL); failed != nil {
-				return c.leave(x, failed), failed
+			var left []*Transaction
+			var failed *Outcome
+			if x, left, failed = c.begin(x, next); failed != nil {
+				return left, failed
 			}
-			if c.pipelining() {
-				c.propose(x)
+			if x == nil {
+				continue
 			}
 		}
 		y, failed := c.transact(x, next)
@@ -46,11 +52,33 @@ func (c *Client) Deliver(next func(ready bool) *Transaction) (*Transaction, *Out
 	}
 }
 
+// begin sends x whole, and others behind it, or gives one whose dialogue is
+// still to be had.
+func (c *Client) begin(x *exchange, next func(bool) *Transaction) (*exchange, []*Transaction, *Outcome) {
+	if c.window() > 0 {
+		var left []*Transaction
+		var failed *Outcome
+		if x, left, failed = c.stream(x, next); x == nil || failed != nil {
+			return nil, left, failed
+		}
+	}
+	if failed := c.quiet(reply.MAIL); failed != nil {
+		return nil, c.leave(x, failed), failed
+	}
+	if c.pipelining() {
+		x.said = true
+		c.propose(x)
+	}
+	return x, nil, nil
+}
+
 // An exchange is a Transaction on the wire.
 type exchange struct {
 	*Transaction
 	outcomes []Outcome // one for each recipient; without Stage: not decided yet
-	said     bool      // its envelope was written ahead
+	said     bool      // its envelope is written ahead
+	upcoming int       // the first command that was not written, where it is
+	ahead    int       // commands that were written and not answered
 	mail     bool      // MAIL was accepted
 	taken    int       // recipients that were accepted
 	data     bool      // 354: the peer waits for content
@@ -108,15 +136,15 @@ func (c *Client) pick(next func(bool) *Transaction, ready bool) *exchange {
 
 // leave ends a transaction in which the dialogue ended. It gives the
 // Transaction back where another connection may do better.
-func (c *Client) leave(x *exchange, failed *Outcome) *Transaction {
+func (c *Client) leave(x *exchange, failed *Outcome) []*Transaction {
 	switch {
 	case x.done:
 		return nil
 	case x.said && !x.data && failed.Ours:
 		c.doubt = true
-		return x.Transaction
+		return []*Transaction{x.Transaction}
 	case !x.mail && c.begun > 0:
-		return x.Transaction
+		return []*Transaction{x.Transaction}
 	}
 	x.fill(*failed)
 	c.finish(x)
@@ -154,12 +182,17 @@ func (x *exchange) skips(k int) bool {
 	return x.taken == 0
 }
 
-// propose buffers a whole envelope.
+// mostAhead is how many commands wait for their answers at most. While we
+// write we do not read, so that a peer whose answers fill all buffers would
+// stop to take what we write (RFC 2920 section 3.1); this many fit into any.
+const mostAhead = 50
+
+// propose buffers an envelope, or as much of it as may be ahead.
 func (c *Client) propose(x *exchange) {
-	x.said = true
-	for k := range len(x.To) + 2 {
-		if !x.skips(k) {
-			c.command(x, k)
+	for ; x.upcoming < len(x.To)+2 && x.ahead < mostAhead; x.upcoming++ {
+		if !x.skips(x.upcoming) {
+			c.command(x, x.upcoming)
+			x.ahead++
 		}
 	}
 }
@@ -187,13 +220,7 @@ func (c *Client) transact(x *exchange, next func(bool) *Transaction) (*exchange,
 
 // step has the k-th command answered.
 func (c *Client) step(x *exchange, k int) *Outcome {
-	stage, patience := reply.RCPT, c.o.Timeouts.Rcpt
-	switch {
-	case k == 0:
-		stage, patience = reply.MAIL, c.o.Timeouts.Mail
-	case k > len(x.To):
-		stage, patience = reply.DATA, c.o.Timeouts.Data
-	}
+	stage, patience := c.stage(x, k)
 	if !x.said {
 		if failed := c.quiet(stage); failed != nil {
 			return failed
@@ -210,7 +237,23 @@ func (c *Client) step(x *exchange, k int) *Outcome {
 	if what := x.heard(k, r); what != "" {
 		return c.broke(stage, fmt.Errorf("%w: %s", ErrProtocol, what))
 	}
+	if x.said {
+		if x.ahead--; x.ahead <= mostAhead/2 {
+			c.propose(x)
+		}
+	}
 	return nil
+}
+
+// stage says where the k-th command is, and how long its answer may take.
+func (c *Client) stage(x *exchange, k int) (reply.Stage, time.Duration) {
+	switch {
+	case k == 0:
+		return reply.MAIL, c.o.Timeouts.Mail
+	case k <= len(x.To):
+		return reply.RCPT, c.o.Timeouts.Rcpt
+	}
+	return reply.DATA, c.o.Timeouts.Data
 }
 
 // heard notes the answer to the k-th command. It says what is wrong with an
@@ -251,9 +294,9 @@ func (c *Client) content(x *exchange) *Outcome {
 		return failed
 	}
 	d := dotWriter{w: c.out}
-	c.wire.until = time.Now().Add(c.o.Timeouts.Block + time.Duration(x.Body.Size()/slowest)*time.Second)
+	c.wire.hurry(x.Body.Size())
 	_, err := x.Body.WriteTo(&d)
-	c.wire.until = time.Time{}
+	c.wire.until.Store(nil)
 	switch {
 	case d.err != nil:
 		return c.lastWords(reply.DATA, d.err)
@@ -262,8 +305,7 @@ func (c *Client) content(x *exchange) *Outcome {
 	}
 	if err != nil {
 		c.over = true
-		return &Outcome{Stage: reply.DATA, Ours: true, Cause: err, Reply: reply.Reply{Code: 451, Enhanced: reply.Enhanced{4, 3, 0},
-			Text: "the message could not be read"}}
+		return unreadable(err)
 	}
 	if d.taken > bufferOut {
 		if failed := c.early(); failed != nil {
@@ -274,8 +316,11 @@ func (c *Client) content(x *exchange) *Outcome {
 	return nil
 }
 
-// slowest is how slowly a peer may take a message, in octets per second.
-const slowest = 2 << 10
+// unreadable is the outcome of a message that we cannot read to its end.
+func unreadable(err error) *Outcome {
+	return &Outcome{Stage: reply.DATA, Ours: true, Cause: err, Reply: reply.Reply{Code: 451, Enhanced: reply.Enhanced{4, 3, 0},
+		Text: "the message could not be read"}}
+}
 
 // opposed looks whether the peer refused the content right behind its 354,
 // before there was any. It will read none, and its 354 cannot be taken back:
@@ -312,11 +357,12 @@ func (c *Client) refusing() bool {
 
 // ride writes the envelope of the next transaction behind the end of this one.
 func (c *Client) ride(next func(bool) *Transaction) *exchange {
-	if !c.pipelining() {
+	if !c.pipelining() || c.window() > 0 {
 		return nil
 	}
 	y := c.pick(next, true)
 	if y != nil {
+		y.said = true
 		c.propose(y)
 	}
 	return y

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -12,11 +13,13 @@ import (
 // A wire is the connection below TLS. Each piece that it writes has a deadline
 // of its own, so that a large message to a slow peer may take its time and a
 // peer that takes nothing may not. While it is looking, Read does not wait.
+// One goroutine may read while another writes.
 type wire struct {
 	net.Conn
-	block   time.Duration // patience for one piece
-	until   time.Time     // when patience ends altogether; zero: not at all
+	block   time.Duration             // patience for one piece
+	until   atomic.Pointer[time.Time] // when patience ends altogether; nil: not at all
 	looking bool
+	deaf    atomic.Int64 // the peer takes nothing more: patience for its last words
 
 	// For a look at a socket; made once, used by one goroutine.
 	socket syscall.RawConn
@@ -53,8 +56,8 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) Write(p []byte) (n int, err error) {
 	for {
 		by := time.Now().Add(w.block)
-		if !w.until.IsZero() && w.until.Before(by) {
-			by = w.until
+		if until := w.until.Load(); until != nil && until.Before(by) {
+			by = *until
 		}
 		if err := w.SetWriteDeadline(by); err != nil {
 			return n, err
@@ -65,6 +68,32 @@ func (w *wire) Write(p []byte) (n int, err error) {
 			return n, err
 		}
 	}
+}
+
+// hurry ends the patience of a whole message of so many octets; that of no
+// message is endless.
+func (w *wire) hurry(octets int64) {
+	until := time.Now().Add(w.block + time.Duration(octets/slowest)*time.Second)
+	w.until.Store(&until)
+}
+
+// slowest is how slowly a peer may take a message, in octets per second.
+const slowest = 2 << 10
+
+// wait sets the patience of Read.
+func (w *wire) wait(patience time.Duration) error {
+	err := w.SetReadDeadline(time.Now().Add(patience))
+	if last := w.deaf.Load(); err == nil && last > 0 {
+		err = w.SetReadDeadline(time.Now().Add(time.Duration(last)))
+	}
+	return err
+}
+
+// deafened cuts the patience of a Read that another goroutine is in, or will
+// be, because this one could not write.
+func (w *wire) deafened(patience time.Duration) {
+	w.deaf.Store(int64(patience))
+	_ = w.SetReadDeadline(time.Now().Add(patience)) // where it fails, so does Read
 }
 
 // look reads what is there, and gives os.ErrDeadlineExceeded when nothing is.
