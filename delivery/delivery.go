@@ -111,7 +111,7 @@ type Delivery struct {
 	Config
 	options  atomic.Pointer[Options]
 	pool     *pool
-	lessons  lessons
+	health   health
 	sessions tls.ClientSessionCache
 
 	settlings chan struct{} // has room for outcomes on their way to the disk

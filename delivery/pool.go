@@ -19,11 +19,21 @@ type pool struct {
 	quits   sync.WaitGroup
 }
 
-// A poolKey says which connections are as good as each other.
+// A poolKey says which connections are as good as each other: where the
+// certificate counts, only those to a host of the same name.
 type poolKey struct {
-	from   string // the source
+	source string
 	at     netip.AddrPort
 	policy policy
+	name   string
+}
+
+func keyOf(h hop) poolKey {
+	k := poolKey{source: h.source, at: h.at, policy: h.policy}
+	if h.mode == Require {
+		k.name = h.name
+	}
+	return k
 }
 
 type idle struct {
@@ -41,7 +51,7 @@ func (p *pool) put(s *session, d time.Duration) {
 		p.quits.Go(s.quit)
 		return
 	}
-	k := poolKey{s.source, s.at, s.policy}
+	k := keyOf(s.hop)
 	i := &idle{session: s}
 	p.idle[k] = append(p.idle[k], i)
 	p.waiting++
@@ -54,13 +64,14 @@ func (p *pool) put(s *session, d time.Duration) {
 	})
 }
 
-// get gives a session from a source to one of the hops that can still be used, the first
-// hop's before the others'; nil when there is none.
-func (p *pool) get(from string, hops []hop) *session {
+// get gives a session to one of the hops that can still be used, the first
+// hop's before the others', and by the name of that hop; nil when there is none.
+func (p *pool) get(hops []hop) *session {
 	for _, h := range hops {
-		k := poolKey{from, h.at, h.policy}
+		k := keyOf(h)
 		for i := p.take(k); i != nil; i = p.take(k) {
 			if i.Quiet() {
+				i.rename(h)
 				return i.session
 			}
 			i.quit() // it is over: this does not wait

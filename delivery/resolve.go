@@ -29,12 +29,6 @@ type hop struct {
 	policy
 }
 
-// from gives the hop as it is reached from a source.
-func (h hop) from(source string) hop {
-	h.source = source
-	return h
-}
-
 // mta names a hop for people and for RFC 3464: "mx.example.net[198.51.100.7]".
 func (h hop) mta() string { return fmt.Sprintf("%s[%s]", h.name, h.at.Addr()) }
 

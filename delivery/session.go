@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
-	"time"
 
 	"homing/internal/reply"
 	"homing/internal/smtpclient"
@@ -54,6 +53,13 @@ func (s *session) quit() {
 	s.once.Do(func() { s.stop(); s.gauge() })
 }
 
+// rename gives a session the name that its host has in the route of another
+// job: events name the MX of the recipient's domain.
+func (s *session) rename(h hop) {
+	s.hop, s.host = h, h.mta()
+	s.SetPeer(h.String())
+}
+
 // keep lets a session go on until ctx ends, where it would have been cut
 // before, and reports whether that has not happened yet.
 func (s *session) keep(ctx context.Context) bool {
@@ -74,18 +80,22 @@ func dialTCP(ctx context.Context, source netip.Addr, to netip.AddrPort) (net.Con
 	return d.DialContext(ctx, "tcp", to.String())
 }
 
-// open connects to a hop and says hello, until mail can be sent. After TLS
-// failed where it is opportunistic, it tries once more without.
-func (d *Delivery) open(ctx context.Context, o *Options, h hop, noPipelining bool) (*session, *queue.Result) {
-	lesson := d.lessons.about(h.at)
+// open says hello over a new connection to a hop, until mail can be sent.
+// After TLS failed where it is opportunistic, it connects once more, without.
+func (d *Delivery) open(ctx context.Context, o *Options, h hop, c net.Conn, noPipelining bool) (*session, *queue.Result) {
+	lesson := d.health.about(h.at)
 	noPipelining = noPipelining || lesson.noPipelining()
-	s, failed := d.connect(ctx, o, h, lesson.noTLS, noPipelining)
+	s, failed := d.connect(ctx, o, h, c, lesson.noTLS, noPipelining)
 	if failed == nil || !failed.noTLS || h.mode != Opportunistic || ctx.Err() != nil {
 		return s, failed.result()
 	}
-	s, failed = d.connect(ctx, o, h, true, noPipelining)
+	again, why := d.dial(ctx, o, h)
+	if why != nil {
+		return nil, why
+	}
+	s, failed = d.connect(ctx, o, h, again, true, noPipelining)
 	if failed == nil {
-		d.lessons.learn(h.at, tlsFailed)
+		d.health.learn(h.at, tlsFailed)
 	}
 	return s, failed.result()
 }
@@ -103,11 +113,7 @@ func (f *failure) result() *queue.Result {
 	return &f.Result
 }
 
-func (d *Delivery) connect(ctx context.Context, o *Options, h hop, noTLS, noPipelining bool) (*session, *failure) {
-	c, failed := d.dial(ctx, o, h)
-	if failed != nil {
-		return nil, &failure{Result: *failed}
-	}
+func (d *Delivery) connect(ctx context.Context, o *Options, h hop, c net.Conn, noTLS, noPipelining bool) (*session, *failure) {
 	d.Metrics.connections.Inc()
 	s := &session{hop: h, host: h.mta(), gauge: d.Metrics.connections.Dec, Client: smtpclient.New(c, smtpclient.Options{
 		Name: o.Hostname, Peer: h.String(), NoPipelining: noPipelining, Timeouts: o.Timeouts.Timeouts})}
@@ -203,53 +209,6 @@ func (d *Delivery) tls(h hop) *tls.Config {
 
 func from(o *smtpclient.Outcome, tls bool) *failure {
 	return &failure{Result: queue.Result{Stage: o.Stage, Reply: o.Reply, Ours: o.Ours, Cause: o.Cause}, noTLS: tls && o.Ours}
-}
-
-// What was learnt of a host is forgotten after an hour: it may have been
-// repaired.
-const (
-	lessonTime = time.Hour
-	maxLessons = 10_000
-)
-
-type lesson struct {
-	noTLS bool
-	lost  int // how often mail went through only without pipelining
-	until time.Time
-}
-
-func tlsFailed(l *lesson)        { l.noTLS = true }
-func pipeliningFailed(l *lesson) { l.lost++ }
-
-// noPipelining: a connection may be lost for many reasons once.
-func (l lesson) noPipelining() bool { return l.lost > 1 }
-
-// lessons remember which hosts offer what they cannot do.
-type lessons struct {
-	mu sync.Mutex
-	of map[netip.AddrPort]lesson
-}
-
-func (m *lessons) about(at netip.AddrPort) lesson {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if l := m.of[at]; time.Now().Before(l.until) {
-		return l
-	}
-	delete(m.of, at)
-	return lesson{}
-}
-
-func (m *lessons) learn(at netip.AddrPort, what func(*lesson)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.of == nil || len(m.of) >= maxLessons {
-		m.of = map[netip.AddrPort]lesson{}
-	}
-	l := m.of[at]
-	what(&l)
-	l.until = time.Now().Add(lessonTime)
-	m.of[at] = l
 }
 
 // String names a mode as the configuration does.

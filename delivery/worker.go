@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type worker struct {
 
 	route    *route
 	hops     []hop         // that are left to try; the first one worked last
+	tired    []hop         // that rest: to try when no other is left
 	failed   *queue.Result // why the hops before could not be used
 	careful  bool          // no pipelining: it seems broken
 	current  *session
@@ -85,9 +87,9 @@ func (w *worker) locate() bool {
 		return true
 	}
 	w.located = true
-	hosts := make([]queue.Host, len(w.hops))
-	for i, h := range w.hops {
-		hosts[i] = queue.Host{Name: h.name, Address: h.at.Addr()}
+	var hosts []queue.Host
+	for _, h := range slices.Concat(w.tired, w.hops) {
+		hosts = append(hosts, queue.Host{Name: h.name, Address: h.at.Addr()})
 	}
 	may := w.Queue.Locate(w.job, hosts)
 	if may < len(w.job.Items) {
@@ -103,7 +105,7 @@ func (w *worker) send(s *session) *smtpclient.Outcome {
 	left, why := s.Deliver(w.next)
 	w.supply.back(left)
 	if w.careful && w.answered {
-		w.lessons.learn(s.at, pipeliningFailed)
+		w.health.learn(s.at, pipeliningFailed)
 	}
 	w.careful = w.careful || s.Doubtful()
 	return why
@@ -119,24 +121,29 @@ func (w *worker) session(fresh bool) (*session, *queue.Result) {
 		}
 	}
 	for w.reused = false; w.begin.Err() == nil; {
-		if len(w.hops) == 0 {
-			w.hops = w.route.next(w.begin)
-		}
-		if len(w.hops) == 0 {
+		if !w.refill() {
 			return nil, w.unlessStopped(w.nowhere())
 		}
 		if !w.locate() {
 			return nil, nil
 		}
+		for i := range w.hops {
+			w.hops[i].source = w.job.Source
+		}
 		if !fresh {
-			if s := w.pool.get(w.job.Source, w.hops); s != nil {
+			if s := w.pool.get(w.hops); s != nil {
 				w.reused = true
 				w.Metrics.reused.Inc()
 				return s, nil
 			}
 		}
 		// Nobody waits at a shutdown for what is only about to begin.
-		s, failed := w.open(w.begin, w.o, w.hops[0].from(w.job.Source), w.careful)
+		c := w.reach(w.begin)
+		if c == nil {
+			continue
+		}
+		s, failed := w.open(w.begin, w.o, w.hops[0], c, w.careful)
+		w.judge(w.hops[0], failed)
 		if failed == nil && s.keep(w.work) {
 			return s, nil
 		}
