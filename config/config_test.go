@@ -86,6 +86,7 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 			Port: 25, Lifetime: 5 * day,
 			Retry:  []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
 			Warmup: config.WarmupOff, Breaker: config.BreakerAuto,
+			Window: 4,
 		},
 		Check:  config.Check{Interval: time.Hour},
 		Notify: config.Notify{Digest: config.Weekly},
@@ -149,6 +150,7 @@ lifetime = "1d12h"
 retry = ["90s"]
 source_addresses = ["203.0.113.10", "2001:db8::10", "::ffff:203.0.113.11"]
 allow_networks = ["10.0.0.0/8", "fd00::/8", "192.0.2.1"]
+window_sites = ["Example.NET", "müller.example"]
 [limits]
 disk_reserve = "8MiB"
 message_in = "65536B"
@@ -167,6 +169,7 @@ message_in = "65536B"
 		{"a list replaces its default", len(c.Delivery.Retry), 1},
 		{"a mapped address", c.Delivery.SourceAddresses[2].String(), "203.0.113.11"},
 		{"one address is a network", c.Delivery.AllowNetworks[2].String(), "192.0.2.1/32"},
+		{"domain names in lower case and A-labels", fmt.Sprint(c.Delivery.WindowSites), "[example.net xn--mller-kva.example]"},
 		{"a size as it is", c.Limits.DiskReserve.Of(1 << 30), uint64(8 << 20)},
 		{"octets", c.Limits.MessageIn, config.Size(64 << 10)},
 	}

@@ -28,6 +28,7 @@ func start() *Config {
 			Warmup:   WarmupOff,
 			Breaker:  BreakerAuto,
 			Retry:    []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
+			Window:   4,
 		},
 		Check:  Check{Interval: time.Hour},
 		Notify: Notify{Digest: Weekly},

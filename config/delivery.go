@@ -42,9 +42,27 @@ func (c *checker) delivery() {
 		}
 	}
 	c.providers()
+	c.window(d)
 	c.peer(c.c.DNS.Server, "dns.server", false)
 	if s := d.Smarthost; s != nil {
 		c.smarthost(s, "delivery.smarthost")
+	}
+}
+
+// mostWindow is how many messages may be sent twice when a connection is lost.
+const mostWindow = 20
+
+func (c *checker) window(d *Delivery) {
+	for i := range d.WindowSites {
+		if name, err := domainName(d.WindowSites[i]); err != nil {
+			c.errorf(at("delivery", "window_sites", i), `%v; write a domain of recipients or of an MX, like "example.net"`, err)
+		} else {
+			d.WindowSites[i] = name
+		}
+	}
+	twice(c, d.WindowSites, "delivery.window_sites")
+	if d.Window < 1 || d.Window > mostWindow {
+		c.errorf("delivery.window", "%d is out of range: so many messages may arrive twice when a connection is lost; write a number from 1 to %d, mostly 4", d.Window, mostWindow)
 	}
 }
 

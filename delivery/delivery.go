@@ -63,6 +63,12 @@ type Options struct {
 	OwnAddresses []netip.Addr
 	OwnPort      uint16 // 0: we are nobody's MX
 
+	// WindowSites are domains at which transactions go out whole, Window of
+	// them in flight on one connection: where the recipient's domain or the
+	// MX, or else the smarthost, is one of them or below one.
+	WindowSites []string
+	Window      int
+
 	Smarthost *Smarthost // nil: mail goes to the MXs of its domain
 	Timeouts  Timeouts
 }

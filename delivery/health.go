@@ -16,15 +16,21 @@ const (
 	shortestRest = time.Minute
 	longestRest  = time.Hour
 
+	// Sites at which whole transactions went wrong get them again after a day.
+	// The reason may have been the network's, but may as well be a server that
+	// would run lines of a message as commands, and a day without costs little.
+	plainTime = 24 * time.Hour
+
 	maxHealth = 10_000 // hosts that are remembered
 )
 
-// health is what is known of hosts from what happened there. It is
+// health is what is known of hosts and sites from what happened there. It is
 // forgotten at the end of the process. Its methods may be called from many
 // goroutines; the zero health knows nothing.
 type health struct {
 	mu    sync.Mutex
 	hosts map[netip.AddrPort]record
+	plain map[string]time.Time // listed sites that get no whole transactions, until then
 }
 
 // A record is what is known of one host, whatever source address it is
@@ -117,6 +123,27 @@ func (m *health) resting(at netip.AddrPort) bool {
 	r.until, r.asked = now.Add(shortestRest), true
 	m.hosts[at] = r
 	return false
+}
+
+// whole reports whether a listed site gets whole transactions.
+func (m *health) whole(site string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !time.Now().Before(m.plain[site])
+}
+
+// plainly remembers that a listed site is to get no whole transactions, and
+// reports whether it got them until now.
+func (m *health) plainly(site string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	if m.plain == nil {
+		m.plain = map[string]time.Time{}
+	}
+	news := !now.Before(m.plain[site])
+	m.plain[site] = now.Add(plainTime)
+	return news
 }
 
 func (m *health) change(at netip.AddrPort, what func(*record)) {

@@ -88,4 +88,34 @@ func TestHealth(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a site goes plainly for a day", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var m health
+			if !m.whole("example.net") || !m.plainly("example.net") || m.plainly("example.net") || m.whole("example.net") || !m.whole("example.com") {
+				t.Error("not at once, or not alone")
+			}
+			<-time.After(24 * time.Hour)
+			if !m.whole("example.net") {
+				t.Error("for ever")
+			}
+		})
+	})
+}
+
+func TestWithin(t *testing.T) {
+	for _, tt := range []struct {
+		name, domain string
+		want         bool
+	}{
+		{"example.net", "example.net", true},
+		{"mx.example.net", "example.net", true},
+		{"mx.example.net.", "example.net", true},
+		{"badexample.net", "example.net", false},
+		{"example.net.evil.test", "example.net", false},
+		{"net", "example.net", false},
+	} {
+		if got := within(tt.name, tt.domain); got != tt.want {
+			t.Errorf("within(%q, %q) = %v", tt.name, tt.domain, got)
+		}
+	}
 }

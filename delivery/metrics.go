@@ -16,6 +16,7 @@ type Metrics struct {
 	seconds     *prometheus.HistogramVec
 	connections prometheus.Gauge
 	reused      prometheus.Counter
+	plain       prometheus.Counter
 }
 
 // NewMetrics makes the metrics and registers them with r, if r is not nil.
@@ -30,9 +31,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Connections to next hops that are open, busy or idle."}),
 		reused: prometheus.NewCounter(prometheus.CounterOpts{Name: "homing_delivery_connections_reused_total",
 			Help: "Idle connections that another job went on with."}),
+		plain: prometheus.NewCounter(prometheus.CounterOpts{Name: "homing_delivery_windows_dropped_total",
+			Help: "Listed sites at which whole transactions went wrong, so that they get one after the other for a day."}),
 	}
 	if r != nil {
-		r.MustRegister(m.attempts, m.seconds, m.connections, m.reused)
+		r.MustRegister(m.attempts, m.seconds, m.connections, m.reused, m.plain)
 	}
 	return m
 }

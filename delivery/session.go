@@ -42,6 +42,7 @@ type session struct {
 	host  string      // who says what we hear: mta of hop
 	stop  func() bool // of cutting it when work ends
 	gauge func()
+	stray func(error) // hears how a dialogue with whole transactions went wrong; nil: nobody
 	once  sync.Once
 
 	carried int // messages that were begun on it
@@ -50,7 +51,13 @@ type session struct {
 // quit ends the dialogue, waiting a moment for the answer.
 func (s *session) quit() {
 	s.Quit()
-	s.once.Do(func() { s.stop(); s.gauge() })
+	s.once.Do(func() {
+		s.stop()
+		s.gauge()
+		if why := s.Astray(); why != nil && s.stray != nil {
+			s.stray(why)
+		}
+	})
 }
 
 // rename gives a session the name that its host has in the route of another

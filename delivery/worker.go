@@ -134,6 +134,7 @@ func (w *worker) session(fresh bool) (*session, *queue.Result) {
 			if s := w.pool.get(w.hops); s != nil {
 				w.reused = true
 				w.Metrics.reused.Inc()
+				w.widen(s)
 				return s, nil
 			}
 		}
@@ -145,6 +146,7 @@ func (w *worker) session(fresh bool) (*session, *queue.Result) {
 		s, failed := w.open(w.begin, w.o, w.hops[0], c, w.careful)
 		w.judge(w.hops[0], failed)
 		if failed == nil && s.keep(w.work) {
+			w.widen(s)
 			return s, nil
 		}
 		if failed == nil {

@@ -19,6 +19,7 @@ func (h *house) newDelivery(dns *dnsx.Client) *delivery.Delivery {
 func deliveryOptions(cfg *config.Config) delivery.Options {
 	o := delivery.Options{
 		Hostname: cfg.Hostname, Port: uint16(cfg.Delivery.Port), Sources: cfg.Delivery.SourceAddresses, AllowNetworks: cfg.Delivery.AllowNetworks,
+		WindowSites: cfg.Delivery.WindowSites, Window: cfg.Delivery.Window,
 	}
 	o.OwnAddresses, o.OwnPort = ownMX(cfg)
 	if s := cfg.Delivery.Smarthost; s != nil {
