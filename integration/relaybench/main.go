@@ -5,6 +5,10 @@
 // run: machines are shared and noisy, so only the ratio within one run counts.
 //
 //	go run ./integration/relaybench -bin ./bin/homing
+//
+// Afterwards it does the job over a long way: with 25 ms in each direction
+// between the server and a sink of its own, over one connection and over
+// twenty. Homing does it once more where whole transactions are in flight.
 package main
 
 import (
@@ -27,10 +31,15 @@ func main() {
 	sessions := flag.String("sessions", "1,10,50", "sessions of the client, several with commas")
 	messages := flag.Int("n", 2000, "messages a run")
 	runs := flag.Int("runs", 3, "runs of each; medians are compared")
+	oneWay := flag.Duration("far", 25*time.Millisecond, "how long octets travel in each direction in the second part; 0: without it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := bench(ctx, *bin, numbers(*sizes), numbers(*sessions), *messages, *runs); err != nil {
+	err := bench(ctx, *bin, numbers(*sizes), numbers(*sessions), *messages, *runs)
+	if err == nil && *oneWay > 0 {
+		err = benchFar(ctx, *bin, *oneWay, *runs)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "relaybench:", err)
 		os.Exit(1)
 	}
@@ -54,14 +63,11 @@ func bench(ctx context.Context, bin string, sizes, sessions []int, messages, run
 			return fmt.Errorf("%s is missing: apt-get install postfix", tool)
 		}
 	}
-	dir, err := os.MkdirTemp("/var/tmp", "relaybench-")
+	dir, err := scratch()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // Postfix's own user reads below
-		return err
-	}
 	fmt.Println("size sessions   postfix/s accepted arrived   homing/s accepted arrived   ratio accepted arrived")
 	for _, size := range sizes {
 		for _, n := range sessions {
@@ -73,6 +79,15 @@ func bench(ctx context.Context, bin string, sizes, sessions []int, messages, run
 	return nil
 }
 
+// scratch makes a directory in which Postfix's own user may read.
+func scratch() (string, error) {
+	dir, err := os.MkdirTemp("/var/tmp", "relaybench-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
+}
+
 // A job is what one run sends.
 type job struct{ size, sessions, messages int }
 
@@ -82,10 +97,10 @@ func compare(ctx context.Context, dir, bin string, j job, runs int) error {
 	var all [2][]rate
 	for range runs {
 		for i, start := range []func() (server, error){
-			func() (server, error) { return startPostfix(ctx, dir) },
-			func() (server, error) { return startHoming(ctx, dir, bin) },
+			func() (server, error) { return startPostfix(ctx, dir, sinkAddress, 20) },
+			func() (server, error) { return startHoming(ctx, dir, bin, smarthost) },
 		} {
-			r, err := run(ctx, j, start)
+			r, err := run(ctx, j, 200, startSink, start)
 			if err != nil {
 				return err
 			}
@@ -110,11 +125,12 @@ func median(all []rate) rate {
 	return rate{pick(func(r rate) float64 { return r.accepted }), pick(func(r rate) float64 { return r.arrived })}
 }
 
-// run sends one job through a fresh server and a fresh sink.
-func run(ctx context.Context, j job, start func() (server, error)) (rate, error) {
+// run sends one job through a fresh server and a fresh sink, after some
+// messages that do not count.
+func run(ctx context.Context, j job, first int, open func(context.Context) (*sink, error), start func() (server, error)) (rate, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	sink, err := startSink(ctx)
+	sink, err := open(ctx)
 	if err != nil {
 		return rate{}, err
 	}
@@ -125,7 +141,7 @@ func run(ctx context.Context, j job, start func() (server, error)) (rate, error)
 	}
 	defer s.stop()
 	warm := j
-	warm.messages = 200
+	warm.messages = first
 	if _, err := s.send(ctx, warm, sink); err != nil {
 		return rate{}, fmt.Errorf("warming up: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -26,8 +27,8 @@ const (
 )
 
 // startHoming starts the binary with signed return addresses and no DKIM, and
-// smtp-sink as its smarthost.
-func startHoming(ctx context.Context, dir, bin string) (server, error) {
+// what says where its mail goes.
+func startHoming(ctx context.Context, dir, bin, delivery string) (server, error) {
 	home, err := os.MkdirTemp(dir, "homing-")
 	if err != nil {
 		return server{}, err
@@ -44,10 +45,7 @@ domains = ["src.test"]
 [[domain]]
 name = "src.test"
 return_path = "return@bounce.src.test"
-[delivery.smarthost]
-address = "%s"
-tls = "none"
-`, homingAddress, sinkAddress), 0o600); err != nil {
+%s`, homingAddress, delivery), 0o600); err != nil {
 		return server{}, err
 	}
 	log, err := os.Create(filepath.Join(home, "log"))
@@ -97,16 +95,23 @@ func greets(ctx context.Context, address string) error {
 	}
 }
 
+// smarthost sends all mail to smtp-sink.
+const smarthost = `[delivery.smarthost]
+address = "` + sinkAddress + `"
+tls = "none"
+`
+
 // startPostfix starts a Postfix of our own, tuned for the job, that has
-// nothing to do with one that the machine may run.
-func startPostfix(ctx context.Context, dir string) (server, error) {
+// nothing to do with one that the machine may run. It sends to an address over
+// so many connections.
+func startPostfix(ctx context.Context, dir, to string, connections int) (server, error) {
 	home, err := os.MkdirTemp(dir, "postfix-")
 	if err != nil {
 		return server{}, err
 	}
 	etc := filepath.Join(home, "etc")
 	err = errors.Join(os.Chmod(home, 0o755), os.Mkdir(etc, 0o755), os.Mkdir(filepath.Join(home, "spool"), 0o755), os.Mkdir(filepath.Join(home, "data"), 0o755),
-		os.WriteFile(filepath.Join(etc, "main.cf"), []byte(strings.NewReplacer("HOME", home, "SINK", sinkAddress).Replace(mainCF)), 0o644), writeMasterCF(etc))
+		os.WriteFile(filepath.Join(etc, "main.cf"), []byte(strings.NewReplacer("HOME", home, "SINK", bracketed(to), "CONNECTIONS", strconv.Itoa(connections)).Replace(mainCF)), 0o644), writeMasterCF(etc))
 	if err != nil {
 		return server{}, err
 	}
@@ -127,6 +132,12 @@ func startPostfix(ctx context.Context, dir string) (server, error) {
 	return server{"postfix", postfixAddress, stop}, nil
 }
 
+// bracketed writes an address for relayhost.
+func bracketed(address string) string {
+	host, port, _ := strings.Cut(address, ":")
+	return "[" + host + "]:" + port
+}
+
 const mainCF = `compatibility_level = 3.6
 queue_directory = HOME/spool
 data_directory = HOME/data
@@ -140,7 +151,7 @@ alias_database =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
-relayhost = [127.0.0.1]:2600
+relayhost = SINK
 smtp_host_lookup = native
 smtp_dns_support_level = disabled
 smtpd_relay_restrictions = permit_mynetworks, reject
@@ -149,8 +160,8 @@ smtpd_peername_lookup = no
 smtpd_tls_security_level = none
 smtp_tls_security_level = none
 default_process_limit = 200
-smtp_destination_concurrency_limit = 20
-initial_destination_concurrency = 20
+smtp_destination_concurrency_limit = CONNECTIONS
+initial_destination_concurrency = CONNECTIONS
 in_flow_delay = 0
 qmgr_message_active_limit = 20000
 message_size_limit = 52428800

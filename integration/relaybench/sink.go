@@ -13,27 +13,39 @@ import (
 
 const sinkAddress = "127.0.0.1:2600"
 
-// A sink is smtp-sink, and what it says that it took.
+// A sink is where the mail arrives.
 type sink struct {
-	cmd *exec.Cmd
+	tally
+	stop func()
+}
 
+// A tally counts messages.
+type tally struct {
 	mu    sync.Mutex
 	taken int
 	more  chan struct{} // closed and replaced when taken grows
 	ended chan struct{}
 }
 
+func newTally() tally { return tally{more: make(chan struct{}), ended: make(chan struct{})} }
+
 var sinkCount = regexp.MustCompile(`mesg=(\d+)`)
 
+// startSink starts smtp-sink, which says what it took.
 func startSink(ctx context.Context) (*sink, error) {
-	s := &sink{cmd: exec.CommandContext(ctx, "smtp-sink", "-u", "nobody", "-c", "-m", "2000", sinkAddress, "1024"),
-		more: make(chan struct{}), ended: make(chan struct{})}
-	out, err := s.cmd.StdoutPipe()
+	s := &sink{tally: newTally()}
+	c := exec.CommandContext(ctx, "smtp-sink", "-u", "nobody", "-c", "-m", "2000", sinkAddress, "1024")
+	out, err := c.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.cmd.Start(); err != nil {
+	if err := c.Start(); err != nil {
 		return nil, fmt.Errorf("starting smtp-sink: %w", err)
+	}
+	s.stop = func() {
+		c.Process.Kill()
+		<-s.ended
+		c.Wait()
 	}
 	go func() {
 		defer close(s.ended)
@@ -61,7 +73,8 @@ func onReturn(data []byte, atEOF bool) (int, []byte, error) {
 	return 0, nil, nil
 }
 
-func (s *sink) grow(n int) {
+// grow says that n messages have been taken so far.
+func (s *tally) grow(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n > s.taken {
@@ -71,14 +84,14 @@ func (s *sink) grow(n int) {
 	}
 }
 
-func (s *sink) count() int {
+func (s *tally) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.taken
 }
 
 // wait returns when n messages have been taken.
-func (s *sink) wait(ctx context.Context, n int) error {
+func (s *tally) wait(ctx context.Context, n int) error {
 	for {
 		s.mu.Lock()
 		enough, more := s.taken >= n, s.more
@@ -94,10 +107,4 @@ func (s *sink) wait(ctx context.Context, n int) error {
 			return ctx.Err()
 		}
 	}
-}
-
-func (s *sink) stop() {
-	s.cmd.Process.Kill()
-	<-s.ended
-	s.cmd.Wait()
 }
