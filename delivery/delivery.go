@@ -99,6 +99,7 @@ type Config struct {
 	Queue    Queue
 	Resolver Resolver
 	Local    Local // nil: no mail is for ourselves
+	Notes    Notes // nil: what was learnt of listed sites ends with the process
 	Log      *slog.Logger
 	Metrics  *Metrics       // nil: not counted anywhere
 	Dial     Dialer         // nil: the network
@@ -156,6 +157,9 @@ func (d *Delivery) Run(ctx context.Context) error {
 	commit, drop := context.WithCancel(context.WithoutCancel(ctx))
 	defer drop()
 	defer d.pool.close()
+	if err := d.recall(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
 	var jobs sync.WaitGroup
 	defer jobs.Wait()
 	for {

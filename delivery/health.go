@@ -25,8 +25,8 @@ const (
 )
 
 // health is what is known of hosts and sites from what happened there. It is
-// forgotten at the end of the process. Its methods may be called from many
-// goroutines; the zero health knows nothing.
+// forgotten at the end of the process, but for plain, which is noted. Its
+// methods may be called from many goroutines; the zero health knows nothing.
 type health struct {
 	mu    sync.Mutex
 	hosts map[netip.AddrPort]record
@@ -132,17 +132,16 @@ func (m *health) whole(site string) bool {
 	return !time.Now().Before(m.plain[site])
 }
 
-// plainly remembers that a listed site is to get no whole transactions, and
-// reports whether it got them until now.
-func (m *health) plainly(site string) bool {
+// plainly remembers that a listed site is to get no whole transactions until
+// then, and reports whether it got them until now.
+func (m *health) plainly(site string, until time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
 	if m.plain == nil {
 		m.plain = map[string]time.Time{}
 	}
-	news := !now.Before(m.plain[site])
-	m.plain[site] = now.Add(plainTime)
+	news := !time.Now().Before(m.plain[site])
+	m.plain[site] = until
 	return news
 }
 

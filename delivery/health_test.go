@@ -91,7 +91,7 @@ func TestHealth(t *testing.T) {
 	t.Run("a site goes plainly for a day", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var m health
-			if !m.whole("example.net") || !m.plainly("example.net") || m.plainly("example.net") || m.whole("example.net") || !m.whole("example.com") {
+			if !m.whole("example.net") || !m.plainly("example.net", time.Now().Add(plainTime)) || m.plainly("example.net", time.Now().Add(plainTime)) || m.whole("example.net") || !m.whole("example.com") {
 				t.Error("not at once, or not alone")
 			}
 			<-time.After(24 * time.Hour)

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,7 +74,7 @@ func TestWindowSites(t *testing.T) {
 		{name: "nowhere without a list", items: []string{"a"}, scripts: []smtptest.Script{chunking + ahead + bye}, want: queued("a")},
 		{name: "not at others", sites: []string{"example.com", "ample.org"}, items: []string{"a"}, scripts: []smtptest.Script{chunking + ahead + bye}, want: queued("a")},
 		{name: "where the domain is listed", sites: []string{"example.org"}, items: []string{"a", "b", "c", "d", "e"}, further: []string{"f"},
-			scripts: []smtptest.Script{chunking + whole + taken(1) + whole + whole + whole + whole + taken(1) + whole + taken(4) + bye}, want: queued("a", "b", "c", "d", "e", "f")},
+			scripts: []smtptest.Script{chunking + whole + taken(1) + whole + whole + whole + whole + "\nquiet 1s" + taken(1) + whole + taken(4) + bye}, want: queued("a", "b", "c", "d", "e", "f")},
 		{name: "where the MX is below what is listed", sites: []string{"example.net"}, items: []string{"a", "b"},
 			scripts: []smtptest.Script{chunking + whole + taken(1) + whole + taken(1) + bye}, want: queued("a", "b")},
 		{name: "not where CHUNKING is not offered", sites: []string{"example.net"}, items: []string{"a"}, scripts: []smtptest.Script{pipelining + ahead + bye}, want: queued("a")},
@@ -149,6 +150,37 @@ func TestASiteGoesPlainlyForADay(t *testing.T) {
 		w.run(c, 4)
 		if len(w.results) != 4 || w.results["a@example.net"].Reply.Code != 451 {
 			t.Errorf("%v", w.outcomes())
+		}
+	})
+}
+
+// notes are Notes in memory.
+type notes map[string]map[string][]byte
+
+func (n notes) Notes(_ context.Context, space string) (map[string][]byte, error) {
+	return n[space], nil
+}
+
+func (n notes) Note(_ context.Context, space string, values map[string][]byte) error {
+	n[space] = values
+	return nil
+}
+
+// TestASiteGoesPlainlyAfterARestartToo: the day does not end with the process.
+func TestASiteGoesPlainlyAfterARestartToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := notes{}
+		for i, script := range []smtptest.Script{chunking + whole + "\nclose", chunking + ahead + bye, chunking + whole + taken(1) + bye} {
+			w := newWorld(t)
+			w.mx("example.net", "mx.example.net", "198.51.100.1", script)
+			w.job("example.net", "ann@example.net")
+			c := w.config()
+			c.Notes, c.Options.WindowSites, c.Options.Window = kept, []string{"example.net"}, 4
+			w.run(c, 1)
+			if got := w.results["ann@example.net"]; got.Reply.Positive() != (i > 0) {
+				t.Errorf("start %d: %s", i+1, say(got))
+			}
+			<-time.After(13 * time.Hour)
 		}
 	})
 }

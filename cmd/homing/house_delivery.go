@@ -11,7 +11,7 @@ import (
 
 func (h *house) newDelivery(dns *dnsx.Client) *delivery.Delivery {
 	return delivery.New(delivery.Config{
-		Queue: h.queue, Resolver: dns, Local: h.server.Inbound, Log: h.log, Metrics: delivery.NewMetrics(h.metrics), Options: deliveryOptions(h.cfg),
+		Queue: h.queue, Resolver: dns, Local: h.server.Inbound, Notes: h.store, Log: h.log, Metrics: delivery.NewMetrics(h.metrics), Options: deliveryOptions(h.cfg),
 	})
 }
 
