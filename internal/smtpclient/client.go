@@ -84,7 +84,7 @@ type Client struct {
 	over   bool   // nothing more can be asked
 	doubt  bool   // the end may have come from pipelining
 	wholes int    // transactions that were sent whole
-	sound  bool   // one of these was answered as it should be
+	sound  bool   // it was proven that their answers can be told apart
 	astray error  // how the dialogue ended, if sending them so may be the cause
 }
 

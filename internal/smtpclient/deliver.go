@@ -61,6 +61,9 @@ func (c *Client) begin(x *exchange, next func(bool) *Transaction) (*exchange, []
 		if x, left, failed = c.stream(x, next); x == nil || failed != nil {
 			return nil, left, failed
 		}
+		if x.heard {
+			return x, nil, nil
+		}
 	}
 	if failed := c.quiet(reply.MAIL); failed != nil {
 		return nil, c.leave(x, failed), failed
@@ -79,6 +82,7 @@ type exchange struct {
 	said     bool      // its envelope is written ahead
 	upcoming int       // the first command that was not written, where it is
 	ahead    int       // commands that were written and not answered
+	heard    bool      // its envelope was answered
 	mail     bool      // MAIL was accepted
 	taken    int       // recipients that were accepted
 	data     bool      // 354: the peer waits for content
@@ -200,13 +204,8 @@ func (c *Client) propose(x *exchange) {
 // transact takes a transaction from its envelope to its end. It gives the next
 // one where its envelope was written already.
 func (c *Client) transact(x *exchange, next func(bool) *Transaction) (*exchange, *Outcome) {
-	for k := range len(x.To) + 2 {
-		if x.skips(k) {
-			continue
-		}
-		if failed := c.step(x, k); failed != nil {
-			return nil, failed
-		}
+	if failed := c.envelope(x); failed != nil {
+		return nil, failed
 	}
 	if x.data && x.taken > 0 {
 		if failed := c.content(x); failed != nil {
@@ -216,6 +215,20 @@ func (c *Client) transact(x *exchange, next func(bool) *Transaction) (*exchange,
 		return y, c.verdict(x)
 	}
 	return c.abandon(x, next)
+}
+
+// envelope has MAIL, RCPT and DATA answered, where that has not happened yet.
+func (c *Client) envelope(x *exchange) *Outcome {
+	for k := 0; k < len(x.To)+2 && !x.heard; k++ {
+		if x.skips(k) {
+			continue
+		}
+		if failed := c.step(x, k); failed != nil {
+			return failed
+		}
+	}
+	x.heard = true
+	return nil
 }
 
 // step has the k-th command answered.
@@ -234,7 +247,7 @@ func (c *Client) step(x *exchange, k int) *Outcome {
 	if failed != nil {
 		return failed
 	}
-	if what := x.heard(k, r); what != "" {
+	if what := x.hear(k, r); what != "" {
 		return c.broke(stage, fmt.Errorf("%w: %s", ErrProtocol, what))
 	}
 	if x.said {
@@ -256,9 +269,9 @@ func (c *Client) stage(x *exchange, k int) (reply.Stage, time.Duration) {
 	return reply.DATA, c.o.Timeouts.Data
 }
 
-// heard notes the answer to the k-th command. It says what is wrong with an
+// hear notes the answer to the k-th command. It says what is wrong with an
 // answer that cannot be one: then replies and commands do not match.
-func (x *exchange) heard(k int, r reply.Reply) string {
+func (x *exchange) hear(k int, r reply.Reply) string {
 	refused := r.Temporary() || r.Permanent()
 	switch {
 	case k == 0 && r.Positive():
@@ -296,7 +309,7 @@ func (c *Client) content(x *exchange) *Outcome {
 	d := dotWriter{w: c.out}
 	c.wire.hurry(x.Body.Size())
 	_, err := x.Body.WriteTo(&d)
-	c.wire.until.Store(nil)
+	c.wire.relax()
 	switch {
 	case d.err != nil:
 		return c.lastWords(reply.DATA, d.err)
@@ -402,12 +415,18 @@ func (c *Client) verdict(x *exchange) *Outcome {
 // reply too many is noticed here, before its words are taken for something
 // that they do not mean.
 func (c *Client) abandon(x *exchange, next func(bool) *Transaction) (*exchange, *Outcome) {
+	y, failed := c.retract(x, next)
+	c.finish(x)
+	return y, failed
+}
+
+// retract is abandon without its end.
+func (c *Client) retract(x *exchange, next func(bool) *Transaction) (*exchange, *Outcome) {
 	if x.data {
 		c.put(".")
 		if c.o.LMTP { // no recipient, no reply: nothing to wait for
 			c.out.Flush()
 			c.over = true
-			c.finish(x)
 			return nil, c.broke(reply.DATA, fmt.Errorf("%w: %s", ErrProtocol, "354 with no recipient"))
 		}
 	}
@@ -417,7 +436,6 @@ func (c *Client) abandon(x *exchange, next func(bool) *Transaction) (*exchange, 
 	if failed != nil && errors.Is(failed.Cause, ErrProtocol) {
 		x.distrust(*failed)
 	}
-	c.finish(x)
 	return y, failed
 }
 

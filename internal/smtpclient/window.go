@@ -29,13 +29,15 @@ func (c *Client) window() int {
 // writes while this one reads, so that neither side ever waits for the other
 // with all buffers full.
 //
-// Before the first transaction of a connection has been answered as it should
-// be, no second one follows.
+// A peer that says one 250 too many cannot be seen among answers that are all
+// 250, and its 250 must not be taken for one to BDAT. So each connection is
+// proven first: behind one whole transaction goes the envelope of a plain one,
+// and what became of the first counts only when DATA has its 354.
 type stream struct {
 	*Client
 	flying  []*whole // oldest first
 	spare   [][]byte // of those that have landed
-	posted  int64    // octets given to the writer
+	posted  int64    // octets of all that have flown
 	written atomic.Int64
 	letters chan []byte
 	ended   chan struct{} // closed when the writer has
@@ -50,25 +52,31 @@ type whole struct {
 }
 
 // stream sends x and what next gives behind it, as long as it can go whole. It
-// gives back the one that cannot. When the dialogue ends, what comes back has
-// certainly not been accepted; what was written to its end and not answered
-// has the outcome of a message that the peer may have accepted.
+// gives back the one that cannot, or whose envelope was answered already. When
+// the dialogue ends, what comes back has certainly not been accepted; what was
+// written to its end and not answered has the outcome of a message that the
+// peer may have accepted.
 func (c *Client) stream(x *exchange, next func(bool) *Transaction) (*exchange, []*Transaction, *Outcome) {
 	s := &stream{Client: c, letters: make(chan []byte, c.window()), ended: make(chan struct{})}
-	go s.write()
-	x, failed := s.run(x, next)
-	if failed != nil {
-		c.Cut() // the writer may be in the middle of something
+	x, failed := s.prove(x, next)
+	if x != nil && failed == nil && !x.heard && c.sound {
+		go s.write()
+		x, failed = s.run(x, next)
+		if failed != nil {
+			c.Cut() // the writer may be in the middle of something
+		}
+		close(s.letters)
+		<-s.ended
 	}
-	close(s.letters)
-	<-s.ended
-	c.wire.until.Store(nil)
+	c.wire.relax()
 	if failed == nil {
 		return x, nil, nil
 	}
 	ahead := len(s.flying) > 0
 	left := s.sort(failed)
 	switch {
+	case x != nil && x.heard:
+		s.finish(x)
 	case x != nil && ahead:
 		left = append(left, x.Transaction)
 	case x != nil:
@@ -77,42 +85,88 @@ func (c *Client) stream(x *exchange, next func(bool) *Transaction) (*exchange, [
 	return nil, left, failed
 }
 
+// prove makes sure that the connection is sound: it sends x whole and the
+// envelope of another one behind it. It gives back the one that is to be sent
+// next: x where nothing was to prove, where it is alone or cannot go whole; the
+// other one, whose envelope was answered; or none.
+func (s *stream) prove(x *exchange, next func(bool) *Transaction) (*exchange, *Outcome) {
+	if s.sound {
+		return x, nil
+	}
+	w, fits := s.compose(x)
+	switch {
+	case w == nil && fits:
+		return nil, nil
+	case w == nil:
+		return x, nil
+	}
+	if failed := s.quiet(reply.MAIL); failed != nil {
+		w.again()
+		return x, failed
+	}
+	y := s.pick(next, true)
+	if y == nil {
+		w.again()
+		return x, nil
+	}
+	s.launch(w)
+	if err := s.send(w.octets); err != nil {
+		return y, s.lastWords(reply.DATA, err)
+	}
+	y.said = true
+	s.propose(y)
+	if failed := s.answer(w); failed != nil {
+		return y, failed
+	}
+	if failed := s.envelope(y); failed != nil {
+		return y, failed
+	}
+	if y.data && y.taken > 0 {
+		s.sound = true
+		s.land()
+		return y, nil
+	}
+	if _, failed := s.retract(y, next); failed != nil {
+		return y, failed
+	}
+	s.sound = true
+	s.land()
+	s.finish(y)
+	return nil, nil
+}
+
 // run gives an exchange that cannot go whole, or none when next gave none. All
 // others have been answered, unless the dialogue ended.
 func (s *stream) run(x *exchange, next func(bool) *Transaction) (*exchange, *Outcome) {
 	for plainly := false; ; {
-		if x == nil && len(s.flying) < s.room() {
+		if x == nil && len(s.flying) < s.window() {
 			x = s.pick(next, true)
 		}
-		if x != nil && !plainly && len(s.flying) < s.room() {
+		if x != nil && !plainly && len(s.flying) < s.window() {
 			w, fits := s.compose(x)
-			if fits {
-				x = nil
-			}
 			if w != nil {
 				if failed := s.post(w); failed != nil {
-					return w.exchange, failed
+					return x, failed
 				}
 			}
 			if plainly = !fits; fits {
+				x = nil
 				continue
 			}
 		}
 		if len(s.flying) == 0 {
 			return x, nil
 		}
-		if failed := s.answer(); failed != nil {
+		if failed := s.answer(s.flying[0]); failed != nil {
 			return x, failed
 		}
+		if len(s.flying) == 1 {
+			if failed := s.beyond(); failed != nil {
+				return x, failed
+			}
+		}
+		s.land()
 	}
-}
-
-// room is how many may be in flight.
-func (s *stream) room() int {
-	if s.sound {
-		return s.window()
-	}
-	return 1
 }
 
 // compose makes the octets of a transaction. Where it cannot go whole, it
@@ -147,8 +201,7 @@ func (s *stream) compose(x *exchange) (w *whole, fits bool) {
 	}
 	w.octets = b.Bytes()
 	if message := w.octets[w.content:]; !canonical(message) || !bytes.HasSuffix(message, []byte("\r\n")) {
-		x.said = false
-		x.Body = bytes.NewReader(message)
+		w.again()
 		return nil, false
 	}
 	return w, true
@@ -163,19 +216,30 @@ func (s *stream) buffer() []byte {
 	return nil
 }
 
-// post lets a transaction fly. When that fails it has not begun.
-func (s *stream) post(w *whole) *Outcome {
-	if len(s.flying) == 0 {
-		if failed := s.quiet(reply.MAIL); failed != nil {
-			w.said = false
-			w.Body = bytes.NewReader(w.octets[w.content:])
-			return failed
-		}
-	}
+// again makes a transaction as it was: its Body may have been read.
+func (w *whole) again() *Transaction {
+	w.said = false
+	w.Body = bytes.NewReader(w.octets[w.content:])
+	return w.Transaction
+}
+
+// launch counts a transaction among those that are in flight.
+func (s *stream) launch(w *whole) {
 	s.wholes++
 	s.posted += int64(len(w.octets))
 	w.end = s.posted
 	s.flying = append(s.flying, w)
+}
+
+// post lets a transaction fly. When that fails it has not begun.
+func (s *stream) post(w *whole) *Outcome {
+	if len(s.flying) == 0 {
+		if failed := s.quiet(reply.MAIL); failed != nil {
+			w.again()
+			return failed
+		}
+	}
+	s.launch(w)
 	s.letters <- w.octets // there is room for a window
 	return nil
 }
@@ -184,10 +248,7 @@ func (s *stream) post(w *whole) *Outcome {
 func (s *stream) write() {
 	defer close(s.ended)
 	for octets := range s.letters {
-		s.wire.hurry(int64(len(octets)))
-		n, err := s.to.Write(octets)
-		s.written.Add(int64(n))
-		if err != nil {
+		if s.send(octets) != nil {
 			s.wire.deafened(s.o.Timeouts.Quit)
 			for range s.letters { // nothing more is written
 			}
@@ -195,9 +256,15 @@ func (s *stream) write() {
 	}
 }
 
-// answer has the oldest transaction answered.
-func (s *stream) answer() *Outcome {
-	w := s.flying[0]
+func (s *stream) send(octets []byte) error {
+	s.wire.hurry(int64(len(octets)))
+	n, err := s.to.Write(octets)
+	s.written.Add(int64(n))
+	return err
+}
+
+// answer has the commands of a transaction answered.
+func (s *stream) answer(w *whole) *Outcome {
 	for k := range len(w.To) + 2 {
 		if w.skips(k) {
 			continue
@@ -217,18 +284,17 @@ func (s *stream) answer() *Outcome {
 			return s.broke(stage, fmt.Errorf("%w: %s", ErrProtocol, what))
 		}
 	}
-	if len(s.flying) == 1 {
-		if failed := s.beyond(); failed != nil {
-			return failed
-		}
-	}
-	s.sound = true
+	return nil
+}
+
+// land ends the oldest transaction, which was answered.
+func (s *stream) land() {
+	w := s.flying[0]
 	s.flying = s.flying[1:]
 	if s.written.Load() >= w.end {
 		s.spare = append(s.spare, w.octets) // else the writer may still want it
 	}
 	s.finish(w.exchange)
-	return nil
 }
 
 // told notes the answer to the k-th command of a whole transaction. It says
@@ -240,7 +306,7 @@ func (w *whole) told(k int, r reply.Reply) string {
 		return fmt.Sprintf("%d to a whole transaction", r.Code)
 	}
 	if k <= len(w.To) {
-		return w.heard(k, r)
+		return w.hear(k, r)
 	}
 	switch refused := r.Temporary() || r.Permanent(); {
 	case r.Positive() && w.taken == 0:
@@ -280,13 +346,15 @@ func (s *stream) beyond() *Outcome {
 }
 
 // sort ends what was in flight when the dialogue ended, and gives what the
-// peer has certainly not accepted. The writer has ended.
+// peer has certainly not accepted. Nobody writes any more.
 func (s *stream) sort(failed *Outcome) (left []*Transaction) {
 	if failed.Ours && len(s.flying) > 0 && s.astray == nil {
 		s.astray = failed.Cause
 	}
 	for i, w := range s.flying {
 		switch {
+		case !failed.Ours && w.decided():
+			s.finish(w.exchange)
 		case !failed.Ours && (i > 0 || !w.mail && s.begun > 0):
 			// The peer said 421, and what it did not answer it did not do.
 			left = append(left, w.again())
@@ -303,9 +371,19 @@ func (s *stream) sort(failed *Outcome) (left []*Transaction) {
 	return left
 }
 
-// doubtful ends a transaction that was sent to its end and not answered to
-// its end. What a peer refused before it went away counts, unless it seems to
-// have answered something else.
+// decided reports whether it is known what becomes of all recipients.
+func (x *exchange) decided() bool {
+	for i := range x.outcomes {
+		if x.outcomes[i].Stage == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// doubtful ends a transaction that was sent to its end, where the dialogue
+// ended before it counted. What a peer said before it went away counts, unless
+// it seems to have answered something else.
 func (s *stream) doubtful(w *whole, cause error) {
 	o := s.lost(reply.Dot, cause)
 	if errors.Is(cause, ErrProtocol) {
@@ -318,10 +396,4 @@ func (s *stream) doubtful(w *whole, cause error) {
 	}
 	w.fill(*o)
 	s.finish(w.exchange)
-}
-
-// again makes a transaction as it was.
-func (w *whole) again() *Transaction {
-	w.Body = bytes.NewReader(w.octets[w.content:])
-	return w.Transaction
 }

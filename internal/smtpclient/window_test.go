@@ -26,103 +26,138 @@ const chunking = `
 	S"250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 CHUNKING\r\n"
 `
 
-// whole is what the client says of one transaction, and first the answer to
-// one that comes alone.
 const (
+	// whole is what the client says of one transaction.
 	whole = `
 	C: MAIL
 	C: RCPT
 	chunk`
-	first = whole + `
-	S"250 ok\r\n250 ok\r\n250 2.0.0 first\r\n"`
+
+	// ahead is the envelope of a plain one.
+	ahead = `
+	C: MAIL
+	C: RCPT
+	C: DATA`
+
+	// proven is the beginning of a connection that is sound, with p and q.
+	proven = chunking + whole + ahead + `
+	S"250 ok\r\n250 ok\r\n250 2.0.0 first\r\n250 ok\r\n250 ok\r\n354 go\r\n"
+	C.
+	S: 250 2.0.0 second`
+
+	// plainly is one that is alone.
+	plainly = ahead + `
+	S"250 ok\r\n250 ok\r\n354 go\r\n"
+	C.
+	S: 250 2.0.0 alone`
 )
 
 // TestWindow is about transactions that go out whole.
 func TestWindow(t *testing.T) {
 	const mx = "mx.example.net[198.51.100.7]:25"
-	lost := func(why string) string { return "dot: we say 451 4.4.2 connection to " + mx + " was " + why }
 	const perhaps = "lost after the whole message was sent, which it may have accepted"
+	lost := func(why string) string { return "dot: we say 451 4.4.2 connection to " + mx + " was " + why }
 	broke := func(what string) string { return "dot: we say 451 4.5.0 protocol error by " + mx + ": " + what }
+	at := func(stage, text string) string { return stage + strings.TrimPrefix(text, "dot") }
+	pq := []string{"p dot: 250 2.0.0 first", "q dot: 250 2.0.0 second"}
 	tests := []struct {
 		name   string
 		o      smtpclient.Options
 		script smtptest.Script
 		to     []string
-		bodies map[string]smtpclient.Body // in place of small ones
+		bodies map[string]smtpclient.Body
 		want   []string
 		left   []string // that come back unsent
 		over   string
 		astray bool
 	}{
-		{name: "the second waits for the first one's answers, the others for nobody's", to: []string{"a", "b", "c", "d", "e"}, script: chunking + first +
+		{name: "a connection is proven by an envelope behind the first one", to: []string{"p", "q", "c", "d", "e", "f"}, script: proven +
 			whole + whole + whole + whole + `
-			S"250 ok\r\n250 ok\r\n250 2.0.0 second\r\n250 ok\r\n250 ok\r\n250 2.0.0 third\r\n250 ok\r\n250 ok\r\n250 2.0.0 fourth\r\n250 ok\r\n250 ok\r\n250 2.0.0 fifth\r\n"
+			S"250 ok\r\n250 ok\r\n250 2.0.0 c\r\n250 ok\r\n250 ok\r\n250 2.0.0 d\r\n250 ok\r\n250 ok\r\n250 2.0.0 e\r\n250 ok\r\n250 ok\r\n250 2.0.0 f\r\n"
 			C: QUIT`,
-			want: []string{"a dot: 250 2.0.0 first", "b dot: 250 2.0.0 second", "c dot: 250 2.0.0 third", "d dot: 250 2.0.0 fourth", "e dot: 250 2.0.0 fifth"}},
-		{name: "no more than the window", o: smtpclient.Options{Window: 2}, to: []string{"a", "b", "c", "d"}, script: chunking + first +
+			want: append(pq, "c dot: 250 2.0.0 c", "d dot: 250 2.0.0 d", "e dot: 250 2.0.0 e", "f dot: 250 2.0.0 f")},
+		{name: "no more than the window", o: smtpclient.Options{Window: 2}, to: []string{"p", "q", "c", "d", "e"}, script: proven +
 			whole + whole + `
 			quiet 1s
-			S"250 ok\r\n250 ok\r\n250 2.0.0 second\r\n"` + whole + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 c\r\n"` + whole + `
 			quiet 1s
-			S"250 ok\r\n250 ok\r\n250 2.0.0 third\r\n250 ok\r\n250 ok\r\n250 2.0.0 fourth\r\n"
+			S"250 ok\r\n250 ok\r\n250 2.0.0 d\r\n250 ok\r\n250 ok\r\n250 2.0.0 e\r\n"
 			C: QUIT`,
-			want: []string{"a dot: 250 2.0.0 first", "b dot: 250 2.0.0 second", "c dot: 250 2.0.0 third", "d dot: 250 2.0.0 fourth"}},
-		{name: "what BDAT is answered for nobody is no outcome", to: []string{"a", "b", "c"}, script: chunking + whole + `
-			S"250 ok\r\n550 5.1.1 no such user\r\n503 5.5.1 no valid recipients\r\n"` + whole + whole + `
-			S"250 ok\r\n450 4.2.0 later\r\n554 5.5.1 no valid recipients\r\n250 ok\r\n250 ok\r\n250 2.0.0 third\r\n"
+			want: append(pq, "c dot: 250 2.0.0 c", "d dot: 250 2.0.0 d", "e dot: 250 2.0.0 e")},
+		{name: "one that is alone goes plainly", to: []string{"a"}, script: chunking + plainly + `
+			C: QUIT`, want: []string{"a dot: 250 2.0.0 alone"}},
+		{name: "what BDAT is answered for nobody is no outcome", to: []string{"p", "q", "c", "d", "e"}, script: proven + whole + whole + whole + `
+			S"250 ok\r\n550 5.1.1 no such user\r\n503 5.5.1 no valid recipients\r\n250 ok\r\n450 4.2.0 later\r\n554 5.5.1 no valid recipients\r\n250 ok\r\n250 ok\r\n250 2.0.0 e\r\n"
 			C: QUIT`,
-			want: []string{"a rcpt: 550 5.1.1 no such user", "b rcpt: 450 4.2.0 later", "c dot: 250 2.0.0 third"}},
-		{name: "one of two recipients refused", to: []string{"a b"}, script: chunking + `
+			want: append(pq, "c rcpt: 550 5.1.1 no such user", "d rcpt: 450 4.2.0 later", "e dot: 250 2.0.0 e")},
+		{name: "one of two recipients refused", to: []string{"p", "q", "a b"}, script: proven + `
 			C: MAIL
 			C: RCPT TO:<a
 			C: RCPT TO:<b
 			chunk
 			S"250 ok\r\n550 5.1.1 no a\r\n250 ok\r\n250 2.0.0 for b\r\n"
-			C: QUIT`, want: []string{"a rcpt: 550 5.1.1 no a", "b dot: 250 2.0.0 for b"}},
-		{name: "the sender refused decides for all that follows", to: []string{"a"}, script: chunking + whole + `
+			C: QUIT`, want: append(pq, "a rcpt: 550 5.1.1 no a", "b dot: 250 2.0.0 for b")},
+		{name: "the sender refused decides for all that follows", to: []string{"p", "q", "c"}, script: proven + whole + `
 			S"550 5.7.1 not you\r\n503 5.5.1 need MAIL\r\n503 5.5.1 need RCPT\r\n"
-			C: QUIT`, want: []string{"a mail: 550 5.7.1 not you"}},
-		{name: "a message refused", to: []string{"a", "b"}, script: chunking + whole + `
-			S"250 ok\r\n250 ok\r\n554 5.7.1 spam\r\n"` + first + `
-			C: QUIT`, want: []string{"a dot: 554 5.7.1 spam", "b dot: 250 2.0.0 first"}},
-		{name: "an address that has no syntax here is a refusal", to: []string{"a"}, script: chunking + whole + `
+			C: QUIT`, want: append(pq, "c mail: 550 5.7.1 not you")},
+		{name: "a message refused", to: []string{"p", "q", "c", "d"}, script: proven + whole + whole + `
+			S"250 ok\r\n250 ok\r\n554 5.7.1 spam\r\n250 ok\r\n250 ok\r\n250 2.0.0 d\r\n"
+			C: QUIT`, want: append(pq, "c dot: 554 5.7.1 spam", "d dot: 250 2.0.0 d")},
+		{name: "an address that has no syntax here is a refusal", to: []string{"p", "q", "c"}, script: proven + whole + `
 			S"250 ok\r\n501 5.1.3 what is that\r\n503 5.5.1 nobody\r\n"
-			C: QUIT`, want: []string{"a rcpt: 501 5.1.3 what is that"}},
+			C: QUIT`, want: append(pq, "c rcpt: 501 5.1.3 what is that")},
 
-		{name: "a large message waits, and is waited for", to: []string{"a", "big", "c"}, bodies: map[string]smtpclient.Body{"big": text(strings.Repeat("big\r\n", 30_000))},
-			script: chunking + first + `
-			C: MAIL
-			C: RCPT TO:<big
-			C: DATA
-			S"250 ok\r\n250 ok\r\n354 go\r\n"
-			C.
-			S: 250 2.0.0 big` + first + `
-			C: QUIT`, want: []string{"a dot: 250 2.0.0 first", "big dot: 250 2.0.0 big", "c dot: 250 2.0.0 first"}},
-		{name: "a message with bare line ends goes where they are mended", to: []string{"bare"}, bodies: map[string]smtpclient.Body{"bare": text("one\ntwo\rthree\r\n")},
-			script: chunking + `
-			C: MAIL
-			C: RCPT
-			C: DATA
+		{name: "refusals prove as well: DATA without a recipient has its 354", to: []string{"p", "q", "c"}, script: chunking + whole + ahead + `
+			S"250 ok\r\n550 5.1.1 no p\r\n503 5.5.1 nobody\r\n250 ok\r\n550 5.1.1 no q\r\n354 go\r\n"
+			C: .
+			C: RSET
+			S"554 5.5.1 nobody\r\n250 ok\r\n"` + whole + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 c\r\n"
+			C: QUIT`, want: []string{"p rcpt: 550 5.1.1 no p", "q rcpt: 550 5.1.1 no q", "c dot: 250 2.0.0 c"}},
+		{name: "or RSET has its 250", to: []string{"p", "q", "c"}, script: chunking + whole + ahead + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 first\r\n450 4.7.1 later\r\n503 5.5.1 MAIL first\r\n503 5.5.1 RCPT first\r\n"
+			C: RSET
+			S: 250 ok` + whole + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 c\r\n"
+			C: QUIT`, want: []string{"p dot: 250 2.0.0 first", "q mail: 450 4.7.1 later", "c dot: 250 2.0.0 c"}},
+		{name: "one 250 too many is not taken for the answer to BDAT", to: []string{"p", "q", "c"}, astray: true, script: chunking + whole + ahead + `
+			S"250 ok\r\n250 ok\r\n250 and again\r\n550 5.7.1 spam\r\n250 ok\r\n250 ok\r\n354 go\r\n"`,
+			want: []string{"p " + broke("RCPT accepted after MAIL was refused")}, left: []string{"q"}, over: at("rcpt", broke("RCPT accepted after MAIL was refused"))},
+		{name: "nor where all are 250", to: []string{"p", "q", "c"}, astray: true, script: chunking + whole + ahead + `
+			S"250 ok\r\n250 ok\r\n250 and again\r\n250 2.0.0 first\r\n250 ok\r\n250 ok\r\n354 go\r\n"`,
+			want: []string{"p " + broke("250 to DATA")}, left: []string{"q"}, over: at("data", broke("250 to DATA"))},
+		{name: "nor where the next is refused", to: []string{"p", "q", "c"}, astray: true, script: chunking + whole + ahead + `
+			S"250 ok\r\n250 ok\r\n250 and again\r\n250 2.0.0 first\r\n250 ok\r\n550 5.1.1 no q\r\n503 5.5.1 nobody\r\n"
+			C: RSET
+			S: 250 ok`,
+			want: []string{"p " + broke("503 to RSET"), "q " + at("data", broke("503 to RSET"))}, over: at("rset", broke("503 to RSET"))},
+
+		{name: "a large message waits, and is waited for", to: []string{"p", "q", "c", "big", "e"}, bodies: map[string]smtpclient.Body{"big": text(strings.Repeat("big\r\n", 30_000))},
+			script: proven + whole + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 c\r\n"` + plainly + whole + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 e\r\n"
+			C: QUIT`, want: append(pq, "c dot: 250 2.0.0 c", "big dot: 250 2.0.0 alone", "e dot: 250 2.0.0 e")},
+		{name: "a large message that is the first goes before all that", to: []string{"big", "p", "q"}, bodies: map[string]smtpclient.Body{"big": text(strings.Repeat("big\r\n", 30_000))},
+			script: smtptest.Script(chunking + plainly + strings.TrimPrefix(proven, chunking) + `
+			C: QUIT`), want: append([]string{"big dot: 250 2.0.0 alone"}, pq...)},
+		{name: "a message with bare line ends goes where they are mended", to: []string{"p", "q", "bare"}, bodies: map[string]smtpclient.Body{"bare": text("one\ntwo\rthree\r\n")},
+			script: proven + ahead + `
 			S"250 ok\r\n250 ok\r\n354 go\r\n"
 			C: one
 			C: two three
 			C: .
 			S: 250 2.0.0 ok
-			C: QUIT`, want: []string{"bare dot: 250 2.0.0 ok"}},
-		{name: "one that cannot be read is put off, and the others go on", to: []string{"a", "broken", "c"},
-			bodies: map[string]smtpclient.Body{"broken": broken{bytes.NewReader([]byte("half")), 100}}, script: chunking + first + first + `
-			C: QUIT`, want: []string{"a dot: 250 2.0.0 first", "broken data: we say 451 4.3.0 the message could not be read", "c dot: 250 2.0.0 first"}},
+			C: QUIT`, want: append(pq, "bare dot: 250 2.0.0 ok")},
+		{name: "one that cannot be read is put off, and the others go on", to: []string{"broken", "p", "q", "broken", "e"},
+			bodies: map[string]smtpclient.Body{"broken": broken{bytes.NewReader([]byte("half")), 100}}, script: proven + whole + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 e\r\n"
+			C: QUIT`, want: []string{"broken data: we say 451 4.3.0 the message could not be read", pq[0], pq[1],
+				"broken data: we say 451 4.3.0 the message could not be read", "e dot: 250 2.0.0 e"}},
 		{name: "nor is one sent that is shorter than it should be", to: []string{"short"}, bodies: map[string]smtpclient.Body{"short": short{bytes.NewReader([]byte("half\r\n"))}},
 			script: chunking + "C: QUIT", want: []string{"short data: we say 451 4.3.0 the message could not be read"}},
-		{name: "without CHUNKING the next envelope rides behind the dot", to: []string{"a", "b"}, script: pipelining + `
-			C: MAIL
-			C: RCPT
-			C: DATA
+		{name: "without CHUNKING the next envelope rides behind the dot", to: []string{"a", "b"}, script: pipelining + ahead + `
 			S"250 ok\r\n250 ok\r\n354 go\r\n"
-			C.
-			C: MAIL
-			C: RCPT
-			C: DATA
+			C.` + ahead + `
 			S"250 one\r\n250 ok\r\n250 ok\r\n354 go\r\n"
 			C.
 			S: 250 two
@@ -137,57 +172,64 @@ func TestWindow(t *testing.T) {
 			C.
 			S: 250 one
 			C: QUIT`, want: []string{"a dot: 250 one"}},
-		{name: "never over LMTP", o: smtpclient.Options{LMTP: true}, to: []string{"a"}, script: `
+		{name: "never over LMTP", o: smtpclient.Options{LMTP: true}, to: []string{"a", "b"}, script: `
 			S: 220 mx
 			C: LHLO mail.example.org
-			S"250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
-			C: MAIL
-			C: RCPT
-			C: DATA
+			S"250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n"` + ahead + `
 			S"250 ok\r\n250 ok\r\n354 go\r\n"
+			C.` + ahead + `
+			S"250 one\r\n250 ok\r\n250 ok\r\n354 go\r\n"
 			C.
-			S: 250 one
-			C: QUIT`, want: []string{"a dot: 250 one"}},
+			S: 250 two
+			C: QUIT`, want: []string{"a dot: 250 one", "b dot: 250 two"}},
 
-		{name: "421 to a later MAIL gives back all that is not answered", to: []string{"a", "b", "c", "d"}, script: chunking + first + whole + whole + whole + `
-			S"250 ok\r\n250 ok\r\n250 2.0.0 second\r\n421 4.3.2 two are enough\r\n"`,
-			want: []string{"a dot: 250 2.0.0 first", "b dot: 250 2.0.0 second"}, left: []string{"c", "d"}, over: "mail: 421 4.3.2 two are enough"},
-		{name: "421 to BDAT is an outcome for one, and the others come back", to: []string{"a", "b", "c"}, script: chunking + first + whole + whole + `
+		{name: "421 to a later MAIL gives back all that is not answered", to: []string{"p", "q", "c", "d", "e"}, script: proven + whole + whole + whole + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 c\r\n421 4.3.2 that is enough\r\n"`,
+			want: append(pq, "c dot: 250 2.0.0 c"), left: []string{"d", "e"}, over: "mail: 421 4.3.2 that is enough"},
+		{name: "421 to BDAT is an outcome for one, and the others come back", to: []string{"p", "q", "c", "d"}, script: proven + whole + whole + `
 			S"250 ok\r\n250 ok\r\n421 4.3.0 going down\r\n"`,
-			want: []string{"a dot: 250 2.0.0 first", "b dot: 421 4.3.0 going down"}, left: []string{"c"}, over: "dot: 421 4.3.0 going down"},
-		{name: "421 to the first MAIL is an outcome", to: []string{"a", "b"}, script: chunking + whole + `
+			want: append(pq, "c dot: 421 4.3.0 going down"), left: []string{"d"}, over: "dot: 421 4.3.0 going down"},
+		{name: "421 to the first MAIL is an outcome", to: []string{"p", "q"}, script: chunking + whole + ahead + `
 			S: 421 4.3.2 not now`,
-			want: []string{"a mail: 421 4.3.2 not now"}, over: "mail: 421 4.3.2 not now"},
+			want: []string{"p mail: 421 4.3.2 not now"}, left: []string{"q"}, over: "mail: 421 4.3.2 not now"},
+		{name: "421 to the second does not harm the first", to: []string{"p", "q"}, script: chunking + whole + ahead + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 first\r\n421 4.3.2 one is enough\r\n"`,
+			want: []string{"p dot: 250 2.0.0 first"}, left: []string{"q"}, over: "mail: 421 4.3.2 one is enough"},
+		{name: "421 after a refusal", to: []string{"p", "q", "c"}, script: proven + whole + `
+			S"550 5.7.1 not you\r\n421 4.7.0 and go away\r\n"`,
+			want: append(pq, "c mail: 550 5.7.1 not you"), over: "rcpt: 421 4.7.0 and go away"},
 
-		{name: "the end of the connection leaves what was sent in doubt", to: []string{"a", "b", "c", "d"}, astray: true, script: chunking + first + whole + whole + whole + `
-			S"250 ok\r\n250 ok\r\n250 2.0.0 second\r\n250 ok\r\n"
+		{name: "the end of the connection leaves what was sent in doubt", to: []string{"p", "q", "c", "d", "e"}, astray: true, script: proven + whole + whole + whole + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 c\r\n250 ok\r\n"
 			close`,
-			want: []string{"a dot: 250 2.0.0 first", "b dot: 250 2.0.0 second", "c " + lost(perhaps), "d " + lost(perhaps)},
-			over: "rcpt: we say 451 4.4.2 connection to " + mx + " was lost at RCPT"},
-		{name: "gone after a refusal: the refusal counts", to: []string{"a", "b"}, astray: true, script: chunking + first + whole + `
+			want: append(pq, "c dot: 250 2.0.0 c", "d "+lost(perhaps), "e "+lost(perhaps)), over: at("rcpt", lost("lost at RCPT"))},
+		{name: "the end before the second envelope was answered does not harm the first", to: []string{"p", "q"}, astray: true, script: chunking + whole + ahead + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 first\r\n250 ok\r\n"
+			close`,
+			want: []string{"p dot: 250 2.0.0 first"}, left: []string{"q"}, over: at("rcpt", lost("lost at RCPT"))},
+		{name: "gone after a refusal: the refusal counts", to: []string{"p", "q", "c"}, astray: true, script: proven + whole + `
 			S"250 ok\r\n550 5.1.1 no such user\r\n"
 			close`,
-			want: []string{"a dot: 250 2.0.0 first", "b rcpt: 550 5.1.1 no such user"}, over: lost(perhaps)},
-		{name: "the lines of a refused message taken for commands", to: []string{"a", "b", "c"}, astray: true, script: chunking + first + whole + whole + `
+			want: append(pq, "c rcpt: 550 5.1.1 no such user"), over: lost(perhaps)},
+		{name: "the lines of a refused message taken for commands", to: []string{"p", "q", "c", "d"}, astray: true, script: proven + whole + whole + `
 			S"250 ok\r\n550 5.1.1 no such user\r\n503 5.5.1 no valid recipients\r\n500 5.5.1 Subject: what\r\n"`,
-			want: []string{"a dot: 250 2.0.0 first", "b rcpt: 550 5.1.1 no such user", "c " + broke("500 to a whole transaction")},
-			over: strings.Replace(broke("500 to a whole transaction"), "dot", "mail", 1)},
-		{name: "one answer too many is seen with the last one", to: []string{"a", "b"}, astray: true, script: chunking + whole + `
-			S"250 ok\r\n250 ok\r\n250 2.0.0 first\r\n250 2.0.0 again\r\n"`,
-			want: []string{"a " + broke(`unasked: "250 2.0.0 again\r\n"`)}, over: broke(`unasked: "250 2.0.0 again\r\n"`)},
-		{name: "one answer too many that comes late is seen before the next message", to: []string{"a", "pause", "c"}, astray: true, script: chunking + first + `
+			want: append(pq, "c rcpt: 550 5.1.1 no such user", "d "+broke("500 to a whole transaction")), over: at("mail", broke("500 to a whole transaction"))},
+		{name: "one answer too many is seen with the last one", to: []string{"p", "q", "c"}, astray: true, script: proven + whole + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 c\r\n250 2.0.0 again\r\n"`,
+			want: append(pq, "c "+broke(`unasked: "250 2.0.0 again\r\n"`)), over: broke(`unasked: "250 2.0.0 again\r\n"`)},
+		{name: "one that comes late is seen before the next message", to: []string{"p", "q", "c", "pause", "e"}, astray: true, script: proven + whole + `
+			S"250 ok\r\n250 ok\r\n250 2.0.0 c\r\n"
 			wait 1m
 			S: 250 2.0.0 again`,
-			want: []string{"a dot: 250 2.0.0 first"}, left: []string{"c"}, over: strings.Replace(broke(`unasked: "250 2.0.0 again\r\n"`), "dot", "mail", 1)},
-		{name: "a refusal of RCPT is not taken for one of the next MAIL", to: []string{"a", "b", "c"}, astray: true, script: chunking + first + whole + whole + `
-			S"250 ok\r\n250 ok\r\n250 what is this\r\n550 5.7.1 the message of b\r\n250 ok\r\n250 ok\r\n"`,
-			want: []string{"a dot: 250 2.0.0 first", "b dot: 250 what is this", "c " + broke("RCPT accepted after MAIL was refused")},
-			over: strings.Replace(broke("RCPT accepted after MAIL was refused"), "dot", "rcpt", 1)},
-		{name: "a message taken for nobody", to: []string{"a"}, astray: true, script: chunking + whole + `
+			want: append(pq, "c dot: 250 2.0.0 c"), left: []string{"e"}, over: at("mail", broke(`unasked: "250 2.0.0 again\r\n"`))},
+		{name: "a refusal is not taken for one of the next MAIL", to: []string{"p", "q", "c", "d"}, astray: true, script: proven + whole + whole + `
+			S"250 ok\r\n250 ok\r\n250 what is this\r\n550 5.7.1 the message of c\r\n250 ok\r\n250 ok\r\n"`,
+			want: append(pq, "c dot: 250 what is this", "d "+broke("RCPT accepted after MAIL was refused")), over: at("rcpt", broke("RCPT accepted after MAIL was refused"))},
+		{name: "a message taken for nobody", to: []string{"p", "q", "c"}, astray: true, script: proven + whole + `
 			S"250 ok\r\n550 5.1.1 no\r\n250 2.0.0 taken\r\n"`,
-			want: []string{"a " + broke("a message taken for nobody")}, over: broke("a message taken for nobody")},
-		{name: "354 is no answer", to: []string{"a"}, astray: true, script: chunking + whole + `
-			S"250 ok\r\n250 ok\r\n354 go\r\n"`, want: []string{"a " + broke("354 to BDAT")}, over: broke("354 to BDAT")},
+			want: append(pq, "c "+broke("a message taken for nobody")), over: broke("a message taken for nobody")},
+		{name: "354 is no answer", to: []string{"p", "q", "c"}, astray: true, script: proven + whole + `
+			S"250 ok\r\n250 ok\r\n354 go\r\n"`, want: append(pq, "c "+broke("354 to BDAT")), over: broke("354 to BDAT")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -371,6 +413,10 @@ func (p *chunker) serve(conn net.Conn) {
 			for line != ".\r\n" && err == nil {
 				line, err = in.ReadString('\n')
 			}
+			if err != nil {
+				return
+			}
+			p.taken = append(p.taken, to)
 			ok = say("250 2.0.0 %s", to)
 		case "QUIT":
 			say("221 bye")

@@ -16,10 +16,11 @@ import (
 // One goroutine may read while another writes.
 type wire struct {
 	net.Conn
-	block   time.Duration             // patience for one piece
-	until   atomic.Pointer[time.Time] // when patience ends altogether; nil: not at all
+	block   time.Duration // patience for one piece
 	looking bool
-	deaf    atomic.Int64 // the peer takes nothing more: patience for its last words
+	begun   time.Time
+	until   atomic.Int64 // nanoseconds after begun: when patience ends altogether; 0: not at all
+	deaf    atomic.Int64 // nanoseconds: the peer takes nothing more, and its last words may take so long
 
 	// For a look at a socket; made once, used by one goroutine.
 	socket syscall.RawConn
@@ -33,7 +34,7 @@ type wire struct {
 const piece = 64 << 10
 
 func newWire(c net.Conn, block time.Duration) *wire {
-	w := &wire{Conn: c, block: block}
+	w := &wire{Conn: c, block: block, begun: time.Now()}
 	if s, ok := c.(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
 			w.socket = raw
@@ -56,8 +57,10 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) Write(p []byte) (n int, err error) {
 	for {
 		by := time.Now().Add(w.block)
-		if until := w.until.Load(); until != nil && until.Before(by) {
-			by = *until
+		if until := w.until.Load(); until > 0 {
+			if end := w.begun.Add(time.Duration(until)); end.Before(by) {
+				by = end
+			}
 		}
 		if err := w.SetWriteDeadline(by); err != nil {
 			return n, err
@@ -70,12 +73,13 @@ func (w *wire) Write(p []byte) (n int, err error) {
 	}
 }
 
-// hurry ends the patience of a whole message of so many octets; that of no
-// message is endless.
+// hurry limits the time for a whole message of so many octets.
 func (w *wire) hurry(octets int64) {
-	until := time.Now().Add(w.block + time.Duration(octets/slowest)*time.Second)
-	w.until.Store(&until)
+	w.until.Store(int64(time.Since(w.begun) + w.block + time.Duration(octets/slowest)*time.Second))
 }
+
+// relax takes that limit back.
+func (w *wire) relax() { w.until.Store(0) }
 
 // slowest is how slowly a peer may take a message, in octets per second.
 const slowest = 2 << 10
