@@ -44,6 +44,6 @@ bench:
 bench-backlog: build
 	go run ./integration/backlogbench -bin ./bin/homing $(ARGS)
 
-# The relay job beside Debian's Postfix; only the ratios count.
+# The relay job beside Debian's Postfix, near and over 50 ms of round trip; only the ratios count.
 bench-peers: build
 	go run ./integration/relaybench -bin ./bin/homing $(ARGS)

@@ -91,8 +91,8 @@ func dialTCP(ctx context.Context, source netip.Addr, to netip.AddrPort) (net.Con
 // After TLS failed where it is opportunistic, it connects once more, without.
 func (d *Delivery) open(ctx context.Context, o *Options, h hop, c net.Conn, noPipelining bool) (*session, *queue.Result) {
 	lesson := d.health.about(h.at)
-	noPipelining = noPipelining || lesson.noPipelining()
-	s, failed := d.connect(ctx, o, h, c, lesson.noTLS, noPipelining)
+	not := without{lesson.noTLS, noPipelining || lesson.noPipelining()}
+	s, failed := d.connect(ctx, o, h, c, not)
 	if failed == nil || !failed.noTLS || h.mode != Opportunistic || ctx.Err() != nil {
 		return s, failed.result()
 	}
@@ -100,7 +100,8 @@ func (d *Delivery) open(ctx context.Context, o *Options, h hop, c net.Conn, noPi
 	if why != nil {
 		return nil, why
 	}
-	s, failed = d.connect(ctx, o, h, again, true, noPipelining)
+	not.tls = true
+	s, failed = d.connect(ctx, o, h, again, not)
 	if failed == nil {
 		d.health.learn(h.at, tlsFailed)
 	}
@@ -120,12 +121,15 @@ func (f *failure) result() *queue.Result {
 	return &f.Result
 }
 
-func (d *Delivery) connect(ctx context.Context, o *Options, h hop, c net.Conn, noTLS, noPipelining bool) (*session, *failure) {
+// without says what a dialogue does without although the peer may offer it.
+type without struct{ tls, pipelining bool }
+
+func (d *Delivery) connect(ctx context.Context, o *Options, h hop, c net.Conn, not without) (*session, *failure) {
 	d.Metrics.connections.Inc()
 	s := &session{hop: h, host: h.mta(), gauge: d.Metrics.connections.Dec, Client: smtpclient.New(c, smtpclient.Options{
-		Name: o.Hostname, Peer: h.String(), NoPipelining: noPipelining, Timeouts: o.Timeouts.Timeouts})}
+		Name: o.Hostname, Peer: h.String(), NoPipelining: not.pipelining, Timeouts: o.Timeouts.Timeouts})}
 	s.stop = context.AfterFunc(ctx, s.Cut)
-	if f := d.greet(s, noTLS); f != nil {
+	if f := d.greet(s, not.tls); f != nil {
 		s.quit()
 		f.RemoteMTA, f.TLS = s.host, s.TLS()
 		return nil, f
