@@ -195,9 +195,11 @@ type VERP struct {
 	Keys     []VERPKey `toml:"-"`
 }
 
-// DNS says whom to ask. A zero Server is the system's resolver.
+// DNS says whom to ask, and whether to believe what it says of DNSSEC. A zero
+// Server is the system's resolver.
 type DNS struct {
-	Server Address `toml:"server"`
+	Server  Address `toml:"server"`
+	TrustAD bool    `toml:"trust_ad"`
 }
 
 // Check is the self-check. Nil Blocklists are the shipped list; an empty list

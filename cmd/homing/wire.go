@@ -131,7 +131,7 @@ func (h *house) policy(cfg *config.Config) (*server.Policy, error) {
 }
 
 func dnsOptions(cfg *config.Config) dnsx.Options {
-	var o dnsx.Options
+	o := dnsx.Options{TrustAD: cfg.DNS.TrustAD}
 	if !cfg.DNS.Server.IsZero() {
 		o.Servers = []string{cfg.DNS.Server.Address}
 	}

@@ -24,6 +24,10 @@ type Options struct {
 	Timeout time.Duration // of one try; 0: 3 s
 	Tries   int           // in all, servers taking turns; 0: 3
 	Answers int           // how many are kept; 0: 50,000, about 20 MB
+	// TrustAD says that nobody can change answers on the way from the
+	// servers, so that their AD bit counts (RFC 7672 section 2.2). It always
+	// counts from a server at a loopback address, and else never.
+	TrustAD bool
 	Now     func() time.Time
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	// Observe, where set, is told of each question that went to a server:

@@ -506,3 +506,33 @@ func BenchmarkMXFromAServer(b *testing.B) {
 		}
 	}
 }
+
+func TestTheADBitCountsOnlyFromAResolverThatIsTrusted(t *testing.T) {
+	z := &dnstest.Zone{MXs: mx, Hosts: host, Signed: map[string]bool{"example.net": true, "mx.example.net": true}}
+	s := serve(t, z)
+	tests := []struct {
+		name, server string
+		trust        bool
+		want         bool
+	}{
+		{"at a loopback address", "127.0.0.1:53", false, true},
+		{"at the loopback address of IPv6", "[::1]:53", false, true},
+		{"elsewhere", "192.0.2.53:53", false, false},
+		{"elsewhere, and trusted", "192.0.2.53:53", true, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := client(t, dnsx.Options{Servers: []string{tt.server}, TrustAD: tt.trust,
+				Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+					return (&net.Dialer{}).DialContext(ctx, network, s.Addr)
+				}})
+			records, err := c.MX(t.Context(), "example.net")
+			if err != nil || len(records) != 1 || records[0].Authentic != tt.want {
+				t.Errorf("MX = %v, %v, want one that is authentic: %v", records, err, tt.want)
+			}
+			if got, err := c.Authentic(t.Context(), "mx.example.net"); err != nil || got != tt.want {
+				t.Errorf("Authentic = %v, %v, want %v", got, err, tt.want)
+			}
+		})
+	}
+}

@@ -52,7 +52,7 @@ type Resolver interface {
 type MX struct {
 	Host       string
 	Preference uint16 // lower is better
-	Authentic  bool   // the AD bit: the resolver has validated the answer
+	Authentic  bool   // the AD bit, from a resolver that is trusted: it has validated the answer
 }
 
 // NullMX reports whether the domain says with its records that it accepts no
@@ -63,7 +63,7 @@ func NullMX(records []MX) bool { return len(records) == 1 && records[0].Host == 
 type TLSA struct {
 	Usage, Selector, Matching uint8
 	Data                      []byte
-	Authentic                 bool // the AD bit, worth as much as the way to the resolver
+	Authentic                 bool // the AD bit, from a resolver that is trusted
 }
 
 // maxNameOctets is the longest name in its text form (RFC 1035 section 2.3.4).

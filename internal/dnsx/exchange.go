@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -35,6 +36,7 @@ func (c *Client) ask(ctx context.Context, k key) (*dns.Msg, error) {
 		if err == nil {
 			if err = usable(m); err == nil {
 				c.best.Store(uint32(i))
+				m.AuthenticatedData = m.AuthenticatedData && (c.o.TrustAD || near(servers[i]))
 				return m, nil
 			}
 			said[i] = err
@@ -45,6 +47,12 @@ func (c *Client) ask(ctx context.Context, k key) (*dns.Msg, error) {
 		}
 	}
 	return nil, last
+}
+
+// near reports whether a server is on this machine.
+func near(server string) bool {
+	at, err := netip.ParseAddrPort(server)
+	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 
 // usable says why a response is no answer. A server that neither recurses nor
