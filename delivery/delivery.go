@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"homing/delivery/mtasts"
 	"homing/internal/dnsx"
 	"homing/internal/message"
 	"homing/internal/smtpclient"
@@ -38,6 +39,14 @@ type Queue interface {
 type Resolver interface {
 	MX(ctx context.Context, name string) ([]dnsx.MX, error)
 	Addrs(ctx context.Context, name string) ([]netip.Addr, error)
+	TLSA(ctx context.Context, name string) ([]dnsx.TLSA, error)
+	Authentic(ctx context.Context, name string) (bool, error)
+}
+
+// An STS gives the MTA-STS policy that holds for a domain. *mtasts.Cache is
+// one.
+type STS interface {
+	Find(ctx context.Context, domain string) mtasts.Found
 }
 
 // A Dialer opens a TCP connection. The zero source lets the kernel choose.
@@ -98,12 +107,13 @@ func (o Options) withDefaults() Options {
 type Config struct {
 	Queue    Queue
 	Resolver Resolver
+	STS      STS   // nil: no domain has a policy
 	Local    Local // nil: no mail is for ourselves
 	Notes    Notes // nil: what was learnt of listed sites ends with the process
 	Log      *slog.Logger
 	Metrics  *Metrics       // nil: not counted anywhere
 	Dial     Dialer         // nil: the network
-	Roots    *x509.CertPool // whom a smarthost's certificate must come from; nil: the system's
+	Roots    *x509.CertPool // whom certificates must come from; nil: the system's
 	Grace    time.Duration  // for transactions in flight at shutdown; 0: 20 s
 	Options  Options
 }

@@ -79,7 +79,7 @@ func TestHosts(t *testing.T) {
 			S: 220 go
 			tls
 			C: EHLO mail.example.org
-			S: 250 mx` + accept + bye, want: "dot: 250 2.0.0 queued by " + mx1 + " over TLS1.3"},
+			S: 250 mx` + accept + bye, want: "dot: 250 2.0.0 queued by " + mx1 + " over TLS1.3 none"},
 		{name: "TLS refused: without", first: hello250("STARTTLS") + `
 			C: STARTTLS
 			S: 454 4.7.0 no certificate today` + accept + bye, want: "dot: 250 2.0.0 queued by " + mx1},
@@ -316,13 +316,13 @@ func TestSmarthost(t *testing.T) {
 		want   string
 	}{
 		{"AUTH inside TLS", delivery.Smarthost{Port: 587, Username: "u", Password: "p", TLS: delivery.Require},
-			secured + "C: AUTH PLAIN AHUAcA==\nS: 235 ok\n" + accept + bye, "dot: 250 2.0.0 queued" + by + " over TLS1.3"},
-		{"TLS first on port 465", delivery.Smarthost{Port: 465, TLS: delivery.Require}, "tls\n" + hello + accept + bye, "dot: 250 2.0.0 queued" + by + " over TLS1.3"},
+			secured + "C: AUTH PLAIN AHUAcA==\nS: 235 ok\n" + accept + bye, "dot: 250 2.0.0 queued" + by + " over TLS1.3 pkix"},
+		{"TLS first on port 465", delivery.Smarthost{Port: 465, TLS: delivery.Require}, "tls\n" + hello + accept + bye, "dot: 250 2.0.0 queued" + by + " over TLS1.3 pkix"},
 		{"no TLS where none is wanted", delivery.Smarthost{Port: 25, Username: "u", Password: "p", TLS: delivery.None},
 			hello250("AUTH PLAIN") + "C: AUTH PLAIN AHUAcA==\nS: 235 ok\n" + accept + bye, "dot: 250 2.0.0 queued" + by},
 		{"opportunistic", delivery.Smarthost{Port: 25}, hello + accept + bye, "dot: 250 2.0.0 queued" + by},
 		{"a wrong password bounces nothing", delivery.Smarthost{Port: 587, Username: "u", Password: "p", TLS: delivery.Require},
-			secured + "C: AUTH PLAIN\nS: 535 5.7.8 wrong\n" + bye, "auth: we say 451 4.7.8 the smarthost cannot be used: 535 5.7.8 wrong" + by + " over TLS1.3"},
+			secured + "C: AUTH PLAIN\nS: 535 5.7.8 wrong\n" + bye, "auth: we say 451 4.7.8 the smarthost cannot be used: 535 5.7.8 wrong" + by + " over TLS1.3 pkix"},
 		{"TLS required and not offered", delivery.Smarthost{Port: 587, Username: "u", Password: "p", TLS: delivery.Require},
 			hello250("AUTH PLAIN") + bye, "starttls: we say 451 4.7.4 smtp.provider.example[127.0.0.9]:587 does not offer the TLS that we require" + by},
 		{"TLS required and refused", delivery.Smarthost{Port: 587, TLS: delivery.Require},

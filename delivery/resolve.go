@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"homing/delivery/mtasts"
 	"homing/internal/dnsx"
 	"homing/internal/reply"
 	"homing/queue"
@@ -27,6 +28,7 @@ type hop struct {
 	at     netip.AddrPort
 	source string // which of the pairs of sources it is reached from
 	policy
+	terms *terms // what the policy comes from; nil: the operator
 }
 
 // mta names a hop for people and for RFC 3464: "mx.example.net[198.51.100.7]".
@@ -42,11 +44,13 @@ type route struct {
 	o      *Options
 	port   uint16
 	policy policy
-	groups [][]string    // host names, best group first
-	fixed  []hop         // instead of groups, for an address literal
-	direct bool          // what the operator named: need not be public
-	bare   bool          // there is no MX record: the domain is its own host
-	loop   bool          // we are one of the hosts
+	groups [][]string // host names, best group first
+	fixed  []hop      // instead of groups, for an address literal
+	direct bool       // what the operator named: need not be public
+	bare   bool       // there is no MX record: the domain is its own host
+	loop   bool       // we are one of the hosts
+	signed bool       // the DNS proves that these are the hosts
+	sts    mtasts.Found
 	why    *queue.Result // why there are no (more) hops
 }
 
@@ -77,13 +81,15 @@ func routeTo(ctx context.Context, dns Resolver, o *Options, domain string) (*rou
 	mxs, err := dns.MX(ctx, domain)
 	switch {
 	case errors.Is(err, dnsx.ErrNoData):
-		r.groups, r.bare = [][]string{{domain}}, true
+		// That there is no MX was proved where the address is.
+		r.groups, r.bare, r.signed = [][]string{{domain}}, true, true
 		return r, nil
 	case err != nil:
 		return nil, unresolved(domain, err, reply.Enhanced{5, 1, 2}, "Host or domain name not found: %s")
 	case dnsx.NullMX(mxs):
 		return nil, ours(reply.Resolve, 556, reply.Enhanced{5, 1, 10}, "%s does not accept mail (null MX)", domain)
 	}
+	r.signed = !slices.ContainsFunc(mxs, func(mx dnsx.MX) bool { return !mx.Authentic })
 	r.groups = preference(mxs)
 	return r, nil
 }
@@ -161,7 +167,7 @@ func (r *route) hops(ctx context.Context, hosts []string) []hop {
 		} else if errs[i] != nil {
 			r.note(unresolved(host, errs[i], reply.Enhanced{5, 4, 4}, "Host or domain name not found: the MX %s has no address"))
 		}
-		out = append(out, r.usable(host, addrs[i])...)
+		out = append(out, r.onTerms(ctx, host, r.usable(host, addrs[i]))...)
 	}
 	if r.loop {
 		// No host of this preference or a worse one may be used, or the

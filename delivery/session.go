@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 
+	"homing/event"
 	"homing/internal/reply"
 	"homing/internal/smtpclient"
 	"homing/queue"
@@ -33,6 +35,7 @@ type policy struct {
 	implicit bool // TLS before the greeting (RFC 8314)
 	user     string
 	password string
+	proof    proof
 }
 
 // A session is an open dialogue with a hop.
@@ -40,6 +43,7 @@ type session struct {
 	*smtpclient.Client
 	hop
 	host  string      // who says what we hear: mta of hop
+	shown event.TLS   // how it is secured
 	stop  func() bool // of cutting it when work ends
 	gauge func()
 	stray func(error) // hears how a dialogue with whole transactions went wrong; nil: nobody
@@ -129,11 +133,14 @@ func (d *Delivery) connect(ctx context.Context, o *Options, h hop, c net.Conn, n
 	s := &session{hop: h, host: h.mta(), gauge: d.Metrics.connections.Dec, Client: smtpclient.New(c, smtpclient.Options{
 		Name: o.Hostname, Peer: h.String(), NoPipelining: not.pipelining, Timeouts: o.Timeouts.Timeouts})}
 	s.stop = context.AfterFunc(ctx, s.Cut)
-	if f := d.greet(s, not.tls); f != nil {
+	f := d.greet(s, not.tls)
+	s.shown = d.secured(s)
+	if f != nil {
 		s.quit()
-		f.RemoteMTA, f.TLS = s.host, s.TLS()
+		f.RemoteMTA, f.TLS = s.host, s.shown
 		return nil, f
 	}
+	d.Metrics.sessions.WithLabelValues(cmp.Or(s.shown.Verified, "plain")).Inc()
 	return s, nil
 }
 
@@ -178,7 +185,7 @@ func (d *Delivery) greet(s *session, noTLS bool) *failure {
 	if s.user == "" {
 		return nil
 	}
-	if s.TLS() == "" && s.mode != None {
+	if s.TLS() == nil && s.mode != None {
 		return &failure{Result: *ours(reply.AUTH, 454, reply.Enhanced{4, 7, 0}, "%s offers no TLS, and without it the password is not sent", s.hop)}
 	}
 	if failed := s.Auth(s.user, s.password); failed != nil {
@@ -191,16 +198,16 @@ func (d *Delivery) greet(s *session, noTLS bool) *failure {
 func (d *Delivery) secure(s *session, noTLS bool) *failure {
 	required := s.mode == Require
 	switch {
-	case s.TLS() != "" || s.mode == None || noTLS && !required:
+	case s.TLS() != nil || s.mode == None || noTLS && !required:
 		return nil
 	case s.Offers("STARTTLS"):
 		failed := s.StartTLS(d.tls(s.hop))
 		if failed == nil || !failed.Ours && !required && !s.Over() {
 			return nil // refused, and it goes on without
 		}
-		return from(failed, true)
+		return s.owed(from(failed, true))
 	case required:
-		return &failure{Result: *ours(reply.STARTTLS, 451, reply.Enhanced{4, 7, 4}, "%s does not offer the TLS that we require", s.hop)}
+		return s.owed(&failure{Result: *ours(reply.STARTTLS, 451, reply.Enhanced{4, 7, 4}, "%s does not offer the TLS that we require", s.hop)})
 	}
 	return nil
 }
@@ -208,6 +215,9 @@ func (d *Delivery) secure(s *session, noTLS bool) *failure {
 // tls is how TLS with a hop is begun.
 func (d *Delivery) tls(h hop) *tls.Config {
 	c := &tls.Config{ServerName: h.name, DynamicRecordSizingDisabled: true}
+	if h.proof.by != "" {
+		return d.proving(h, c)
+	}
 	if h.mode == Require {
 		c.RootCAs, c.MinVersion = d.Roots, tls.VersionTLS12
 		return c

@@ -171,7 +171,7 @@ func (w *worker) resolve() (failed *queue.Result) {
 		w.route = s.route(w.Resolver, w.o)
 		return nil
 	}
-	w.route, failed = routeTo(w.begin, w.Resolver, w.o, w.job.Domain)
+	w.route, failed = w.routeWithPolicy(w.job.Domain)
 	return failed
 }
 

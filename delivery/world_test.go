@@ -269,8 +269,8 @@ func say(r queue.Result) string {
 	if r.RemoteMTA != "" {
 		b.WriteString(" by " + r.RemoteMTA)
 	}
-	if r.TLS != "" {
-		b.WriteString(" over " + r.TLS)
+	if r.TLS != (event.TLS{}) {
+		b.WriteString(" over " + r.TLS.Version + " " + r.TLS.Verified)
 	}
 	return b.String()
 }

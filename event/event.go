@@ -107,7 +107,23 @@ type Outcome struct {
 	RemoteMTA  string `json:"remote_mta,omitempty"` // "mx.example.net[198.51.100.7]"
 	Rule       string `json:"rule,omitempty"`
 	Matched    string `json:"matched,omitempty"`
+	TLS        TLS    `json:"tls,omitzero"` // of the connection over which it was said; zero: none
 }
+
+// TLS is how a connection was secured.
+type TLS struct {
+	Version  string `json:"version"`  // "TLS1.3"
+	Cipher   string `json:"cipher"`   // "TLS_AES_128_GCM_SHA256"
+	Verified string `json:"verified"` // what the other side has proved who it is by: one of the words below
+}
+
+// What a host has proved who it is by.
+const (
+	VerifiedDANE   = "dane"    // a TLSA record that DNSSEC signs (RFC 7672)
+	VerifiedMTASTS = "mta-sts" // a certificate that a policy of its domain asks for (RFC 8461)
+	VerifiedPKIX   = "pkix"    // a certificate for its name, which nobody had asked for
+	VerifiedNone   = "none"    // nothing
+)
 
 // Longest texts of an Outcome, in octets.
 const (

@@ -22,7 +22,7 @@ type Result struct {
 	Smarthost bool   // it was said by, or of, our smarthost, not the recipient's mail host
 	DSN       bool   // the next hop was asked for reports (RFC 3461), and will send them
 	RemoteMTA string // "mx.example.net[198.51.100.7]"
-	TLS       string // "TLS1.3"; "" without
+	TLS       event.TLS
 	Cause     error  // for the log
 	Took      time.Duration
 }
@@ -86,7 +86,7 @@ func (q *Queue) weigh(it Item, r Result) finding {
 	f.early = r.early()
 	f.offline = r.Ours && !q.reach.others(it.Recipient.Key.Domain, f.now)
 	f.outcome = event.Outcome{Stage: string(r.Stage), Code: r.Reply.Code, Status: r.Reply.Enhanced.String(),
-		Diagnostic: r.Reply.String(), RemoteMTA: r.RemoteMTA}
+		Diagnostic: r.Reply.String(), RemoteMTA: r.RemoteMTA, TLS: r.TLS}
 	if f.positive {
 		f.outcome = f.outcome.Tidy()
 		return f

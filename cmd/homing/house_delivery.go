@@ -1,18 +1,28 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"net/netip"
 
 	"homing/config"
 	"homing/delivery"
+	"homing/delivery/mtasts"
 	"homing/internal/dnsx"
 )
 
-func (h *house) newDelivery(dns *dnsx.Client) *delivery.Delivery {
-	return delivery.New(delivery.Config{
-		Queue: h.queue, Resolver: dns, Local: h.server.Inbound, Notes: h.store, Log: h.log, Metrics: delivery.NewMetrics(h.metrics), Options: deliveryOptions(h.cfg),
+// sendOut makes what takes mail to other servers.
+func (h *house) sendOut(ctx context.Context, dns *dnsx.Client) (err error) {
+	options := deliveryOptions(h.cfg)
+	h.policies, err = mtasts.New(ctx, mtasts.Config{Resolver: dns, Notes: h.store, Log: h.log, Metrics: mtasts.NewMetrics(h.metrics), Allowed: options.Allows})
+	if err != nil {
+		return fmt.Errorf("reading the MTA-STS policies: %w", err)
+	}
+	h.delivery = delivery.New(delivery.Config{
+		Queue: h.queue, Resolver: dns, STS: h.policies, Local: h.server.Inbound, Notes: h.store, Log: h.log, Metrics: delivery.NewMetrics(h.metrics), Options: options,
 	})
+	return nil
 }
 
 // deliveryOptions turns the configuration into how mail leaves.

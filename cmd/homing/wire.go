@@ -14,6 +14,7 @@ import (
 	"homing/bounce"
 	"homing/config"
 	"homing/delivery"
+	"homing/delivery/mtasts"
 	"homing/event"
 	"homing/internal/certs"
 	"homing/internal/dnsx"
@@ -39,6 +40,7 @@ type house struct {
 	server    *server.Server
 	teller    *event.Teller
 	delivery  *delivery.Delivery
+	policies  *mtasts.Cache
 	rules     *bounce.Live
 	reader    *bounce.Reader
 	smtpd     *smtpd.Metrics
@@ -110,7 +112,9 @@ func (h *house) furnish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.delivery = h.newDelivery(dns)
+	if err := h.sendOut(ctx, dns); err != nil {
+		return err
+	}
 	h.teller = event.NewTeller(event.Config{
 		Log: h.store, Wants: h.server.Wants, Logger: h.log, Metrics: event.NewMetrics(h.metrics),
 		Report: func(ctx context.Context, e event.Event) error { return h.queue.Tell(ctx, nil, e) },

@@ -115,6 +115,12 @@ func Verify(records []dnsx.TLSA, chain []*x509.Certificate, names []string, now 
 	return why
 }
 
+// Names reports whether the names count for which a certificate is, because
+// one of the records is of usage 2.
+func Names(records []dnsx.TLSA) bool {
+	return slices.ContainsFunc(records, func(r dnsx.TLSA) bool { return r.Usage == trustAnchor })
+}
+
 // matches reports whether a record is of a certificate.
 func matches(r dnsx.TLSA, c *x509.Certificate) bool {
 	data := c.Raw

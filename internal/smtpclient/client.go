@@ -79,7 +79,7 @@ type Client struct {
 	out    *bufio.Writer
 	to     io.Writer // below out: the wire, or TLS
 	offers offers
-	secure string // "TLS1.3"
+	secure *tls.Conn // nil: no TLS
 	begun  int    // transactions that had a reply to MAIL
 	over   bool   // nothing more can be asked
 	doubt  bool   // the end may have come from pipelining
@@ -102,8 +102,14 @@ func New(c net.Conn, o Options) *Client {
 // Peer is what Options called the peer.
 func (c *Client) Peer() string { return c.o.Peer }
 
-// TLS names the version of TLS in use, such as "TLS1.3"; "" without TLS.
-func (c *Client) TLS() string { return c.secure }
+// TLS is the state of TLS; nil without.
+func (c *Client) TLS() *tls.ConnectionState {
+	if c.secure == nil {
+		return nil
+	}
+	s := c.secure.ConnectionState()
+	return &s
+}
 
 // Over reports whether the dialogue has ended: nothing more can be sent.
 func (c *Client) Over() bool { return c.over }
@@ -198,7 +204,7 @@ func (c *Client) Handshake(cfg *tls.Config) *Outcome {
 		return &Outcome{Stage: reply.STARTTLS, Ours: true, Cause: err,
 			Reply: reply.Reply{Code: 454, Enhanced: reply.Enhanced{4, 7, 5}, Text: why}}
 	}
-	c.secure = strings.ReplaceAll(tls.VersionName(t.ConnectionState().Version), " ", "")
+	c.secure = t
 	c.in.Reset(t)
 	c.out.Reset(t)
 	c.to = t

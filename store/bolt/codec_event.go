@@ -181,7 +181,7 @@ func putOutcome(f *fields, n protowire.Number, o event.Outcome) {
 	if o == (event.Outcome{}) {
 		return
 	}
-	part := make(fields, 0, 128)
+	part := make(fields, 0, 160)
 	part.text(1, o.Stage)
 	part.text(2, o.Class)
 	part.text(3, o.Reason)
@@ -192,6 +192,9 @@ func putOutcome(f *fields, n protowire.Number, o event.Outcome) {
 	part.text(8, o.RemoteMTA)
 	part.text(9, o.Rule)
 	part.text(10, o.Matched)
+	part.text(11, o.TLS.Version)
+	part.text(12, o.TLS.Cipher)
+	part.text(13, o.TLS.Verified)
 	f.sub(n, part)
 }
 
@@ -219,6 +222,12 @@ func decodeOutcome(b []byte) (event.Outcome, error) {
 			o.Rule = f.text()
 		case 10:
 			o.Matched = f.text()
+		case 11:
+			o.TLS.Version = f.text()
+		case 12:
+			o.TLS.Cipher = f.text()
+		case 13:
+			o.TLS.Verified = f.text()
 		}
 		return nil
 	})

@@ -39,7 +39,8 @@ var applyTests = []named{
 		l := h.lease(m.recipients[0].Key, 1)[0]
 		record := h.holdOf("ann@example.net")
 		last := event.Outcome{Stage: "rcpt", Class: "hard", Reason: "user_unknown", CiviCRM: "Invalid", Code: 550, Status: "5.1.1",
-			Diagnostic: "550 no", RemoteMTA: "mx.example.net[198.51.100.7]", Rule: "r", Matched: "m"}
+			Diagnostic: "550 no", RemoteMTA: "mx.example.net[198.51.100.7]", Rule: "r", Matched: "m",
+			TLS: event.TLS{Version: "TLS1.3", Cipher: "TLS_AES_128_GCM_SHA256", Verified: event.VerifiedDANE}}
 		want := h.recipient(id)
 		c := h.settle(l, store.Bounced, event.Bounced)
 		move := c.Decide
