@@ -26,6 +26,8 @@ type proof struct {
 	host   string
 	domain string // whose mail it takes, where that name counts too
 	tlsa   string // the records
+
+	required bool // it must also offer REQUIRETLS
 }
 
 // Terms are what holds for a host, and where that comes from.
@@ -64,7 +66,7 @@ func (w *worker) routeWithPolicy(domain string) (*route, *queue.Result) {
 // onTerms gives the hops to a host with the policy that is due to it; none
 // where it may not be used.
 func (r *route) onTerms(ctx context.Context, host string, hops []hop) []hop {
-	if r.direct || len(hops) == 0 {
+	if r.direct && r.needs != requireTLS || len(hops) == 0 {
 		return hops
 	}
 	t, why := r.termsOf(ctx, host)
@@ -83,6 +85,9 @@ func (r *route) onTerms(ctx context.Context, host string, hops []hop) []hop {
 // temporary, because it is nobody's fault who gets mail there.
 func (r *route) termsOf(ctx context.Context, host string) (*terms, *queue.Result) {
 	t := &terms{domain: r.domain, policy: r.policy}
+	if r.needs == tlsOptional {
+		return t, nil
+	}
 	records, err := r.tlsa(ctx, host)
 	switch {
 	case err != nil:
@@ -96,6 +101,9 @@ func (r *route) termsOf(ctx context.Context, host string) (*terms, *queue.Result
 	case r.sts.Mode == mtasts.Enforce:
 		t.policy.mode, t.policy.proof = Require, proof{by: event.VerifiedMTASTS, host: host}
 	}
+	if r.needs == requireTLS {
+		return t, r.require(t, host)
+	}
 	return t, nil
 }
 
@@ -103,7 +111,7 @@ func (r *route) termsOf(ctx context.Context, host string) (*terms, *queue.Result
 // of the host on (RFC 7672 section 2.2). An error means that there may be
 // some: without them the host must not be used.
 func (r *route) tlsa(ctx context.Context, host string) ([]dnsx.TLSA, error) {
-	if !r.signed {
+	if !r.signed || r.direct {
 		return nil, nil
 	}
 	signed, err := r.dns.Authentic(ctx, host)
@@ -145,7 +153,7 @@ func (d *Delivery) proving(h hop, c *tls.Config) *tls.Config {
 		switch h.proof.by {
 		case event.VerifiedDANE:
 			return dane.Verify(h.terms.records, s.PeerCertificates, []string{h.proof.host, h.terms.domain}, time.Now())
-		case event.VerifiedMTASTS:
+		case event.VerifiedMTASTS, event.VerifiedPKIX:
 			return d.pkix(s, h.proof.host)
 		}
 		return nil
@@ -197,8 +205,11 @@ func (s *session) owed(f *failure) *failure {
 		text = fmt.Sprintf("%s refuses to begin TLS: %s", s.hop, f.Reply)
 	}
 	asks := "TLSA records of the host ask"
-	if s.proof.by == event.VerifiedMTASTS {
+	switch s.proof.by {
+	case event.VerifiedMTASTS:
 		asks = "the MTA-STS policy of " + s.terms.domain + " asks"
+	case event.VerifiedPKIX:
+		asks = "the message asks"
 	}
 	out := ours(reply.STARTTLS, 451, reply.Enhanced{4, 7, 5}, "%s (%s for TLS)", text, asks)
 	out.Cause = f.Cause

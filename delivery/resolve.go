@@ -51,6 +51,7 @@ type route struct {
 	loop   bool       // we are one of the hosts
 	signed bool       // the DNS proves that these are the hosts
 	sts    mtasts.Found
+	needs  needs
 	why    *queue.Result // why there are no (more) hops
 }
 
@@ -135,7 +136,9 @@ func preference(mxs []dnsx.MX) [][]string {
 func (r *route) next(ctx context.Context) []hop {
 	if hops := r.fixed; len(hops) > 0 {
 		r.fixed = nil
-		return hops
+		if hops = r.onTerms(ctx, hops[0].name, hops); len(hops) > 0 {
+			return hops
+		}
 	}
 	for len(r.groups) > 0 {
 		group := r.groups[0]

@@ -182,6 +182,9 @@ func (d *Delivery) greet(s *session, noTLS bool) *failure {
 	if f := d.secure(s, noTLS); f != nil {
 		return f
 	}
+	if s.proof.required && !s.Offers("REQUIRETLS") {
+		return &failure{Result: *noRequireTLS("%s does not offer REQUIRETLS, which the message needs", s.hop)}
+	}
 	if s.user == "" {
 		return nil
 	}

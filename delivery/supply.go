@@ -16,6 +16,7 @@ type supply struct {
 	left    []*parcel         // of these, the ones to send over another connection
 	more    chan []queue.Item // set while further items are asked for
 	dry     bool              // there are no further items
+	aside   []queue.Item      // claimed, and for connections of another kind
 }
 
 // A parcel is an item on its way through a dialogue.
@@ -158,7 +159,7 @@ func (w *worker) fetch(wait bool) bool {
 		}
 	}
 	s.more, s.dry = nil, len(items) == 0
-	s.waiting = items
+	w.take(items)
 	return !s.dry
 }
 
@@ -173,6 +174,7 @@ func (w *worker) parcel(it queue.Item, body message.Body) *smtpclient.Transactio
 		UTF8:       m.UTF8,
 		EnvelopeID: m.EnvelopeID,
 		Return:     m.ReturnContent,
+		RequireTLS: m.RequireTLS,
 	}}
 	p.Done = func(o []smtpclient.Outcome) {
 		w.answered = w.answered || !o[0].Ours && o[0].Reply.Code != 421

@@ -22,6 +22,7 @@ type worker struct {
 	job    *queue.Job
 	began  time.Time
 	supply supply
+	needs  needs // of the items in supply; others are put aside
 
 	route    *route
 	hops     []hop         // that are left to try; the first one worked last
@@ -40,8 +41,10 @@ type worker struct {
 // do takes a job to its end.
 func (d *Delivery) do(t times, j *queue.Job) {
 	w := &worker{Delivery: d, times: t, o: d.options.Load(), job: j, began: time.Now(),
-		supply: supply{waiting: j.Items}, room: make(chan struct{}, maxSettling)}
-	w.run()
+		room: make(chan struct{}, maxSettling)}
+	w.take(j.Items)
+	for w.run(); w.takeTurns(); w.run() {
+	}
 	w.putDown()
 	w.settling.Wait()
 	d.Queue.Finish(j)
@@ -169,10 +172,11 @@ func (w *worker) unlessStopped(r *queue.Result) *queue.Result {
 func (w *worker) resolve() (failed *queue.Result) {
 	if s := w.o.Smarthost; s != nil {
 		w.route = s.route(w.Resolver, w.o)
-		return nil
+	} else if w.route, failed = w.routeWithPolicy(w.job.Domain); failed != nil {
+		return failed
 	}
-	w.route, failed = w.routeWithPolicy(w.job.Domain)
-	return failed
+	w.route.needs = w.needs
+	return nil
 }
 
 // blame notes why a host cannot be used. The last one tried decides, but what

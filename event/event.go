@@ -79,6 +79,9 @@ type Event struct {
 	// EnvelopeID and OriginalRecipient are ENVID and ORCPT of RFC 3461,
 	// decoded; ReturnContent is RET: "", "FULL" or "HDRS".
 	EnvelopeID, OriginalRecipient, ReturnContent string `json:"-"`
+	// RequireTLS is REQUIRETLS of the message: a report about it asks for it
+	// too (RFC 8689 section 5).
+	RequireTLS bool `json:"-"`
 	// Basis is there where something was said about a delivery that did not
 	// succeed. Nil also for facts of versions that kept none.
 	Basis *Basis `json:"-"`

@@ -23,7 +23,7 @@ type Result struct {
 	DSN       bool   // the next hop was asked for reports (RFC 3461), and will send them
 	RemoteMTA string // "mx.example.net[198.51.100.7]"
 	TLS       event.TLS
-	Cause     error  // for the log
+	Cause     error // for the log
 	Took      time.Duration
 }
 
@@ -118,6 +118,8 @@ func (r Result) verdict(table Classifier) bounce.Verdict {
 	said := bounce.Evidence{Code: r.Reply.Code, Status: r.Reply.Enhanced.String()}
 	if !r.Ours {
 		said.Stage, said.Text, said.RemoteMTA = r.Stage, r.Reply.Text, r.RemoteMTA
+	} else if r.Reply.Enhanced == statusRequireTLS {
+		said.Text = "REQUIRETLS"
 	}
 	v := table.Classify(said)
 	if v.Class == bounce.Soft && r.aboutUs(v.Reason) {
@@ -125,6 +127,10 @@ func (r Result) verdict(table Classifier) bounce.Verdict {
 	}
 	return v
 }
+
+// statusRequireTLS is what RFC 8689 section 4.3 means by it, where we say it:
+// others say it of signatures.
+var statusRequireTLS = reply.Enhanced{5, 7, 30}
 
 // Subjects of enhanced status codes (RFC 3463 section 3).
 const (

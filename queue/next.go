@@ -227,6 +227,6 @@ func fact(t event.Type, m store.Message, r store.Recipient, now time.Time) event
 		Sender: m.Sender, From: m.From, ReturnPath: r.ReturnPath, Domain: m.Domain,
 		Application: m.Application, Campaign: m.Campaign, Attempt: r.Attempt,
 		Original: r.Body, Notify: r.Notify, OriginalRecipient: r.Original,
-		EnvelopeID: m.EnvelopeID, ReturnContent: m.ReturnContent,
+		EnvelopeID: m.EnvelopeID, ReturnContent: m.ReturnContent, RequireTLS: m.RequireTLS,
 	}
 }

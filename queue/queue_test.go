@@ -239,6 +239,8 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		{"a full mailbox for now is tried again", "452 4.2.2 mailbox full", store.Waiting, "accepted deferred:soft"},
 		{"greylisting is tried again", "450 4.7.1 greylisted, try again", store.Waiting, "accepted deferred:none"},
 		{"nobody there is tried again", "!451 4.4.1 connection refused", store.Waiting, "accepted deferred:soft"},
+		{"a host that cannot do the TLS that its domain asks for is tried again", "!451 4.7.5 mx does not offer TLS", store.Waiting, "accepted deferred:sender"},
+		{"a host without REQUIRETLS bounces and holds nobody", "!550 5.7.30 mx does not offer REQUIRETLS", store.Bounced, "accepted bounced:sender"},
 		{"what nobody understands is tried again", "!0 0.0.0 gibberish", store.Waiting, "accepted deferred:soft"},
 	}
 	for _, tt := range tests {

@@ -203,13 +203,24 @@ func (m *outMessage) sign() ([][]byte, error) {
 // describe is what the queue keeps of the message beside its octets.
 func (m *outMessage) describe(tx outTransaction) store.Message {
 	h := m.header
-	return store.Message{
+	about := store.Message{
 		Application: tx.application.Name, Domain: m.as.Name, Sender: tx.from, From: m.from,
 		Campaign: campaign(tx, h), HeaderID: clip(h.Get("Message-ID"), 250), Subject: clip(decoded(h.Get("Subject")), 200),
 		Bulk:     len(tx.recipients) > 1 || isList(h),
 		EightBit: m.eightBit, UTF8: m.utf8,
 		EnvelopeID: tx.options.EnvelopeID, ReturnContent: tx.options.Return,
+		RequireTLS: tx.options.RequireTLS, TLSOptional: !tx.options.RequireTLS && tlsOptional(h),
 	}
+	if about.RequireTLS {
+		about.ReturnContent = "HDRS" // RFC 8689 section 5
+	}
+	return about
+}
+
+// tlsOptional reports whether a message asks to be sent whatever TLS the
+// recipient's domain asks for (RFC 8689 section 3).
+func tlsOptional(h *message.Header) bool {
+	return h.Count("TLS-Required") == 1 && strings.EqualFold(strings.TrimSpace(h.Get("TLS-Required")), "No")
 }
 
 func ascii(s string) bool {

@@ -49,6 +49,8 @@ type inSession struct {
 	who   *peer // once it was asked for
 	from  string
 	to    []destination
+
+	requireTLS bool // REQUIRETLS: what is sent on needs it as well
 }
 
 func (s *inSession) Hello(_ context.Context, name string) error {
@@ -59,11 +61,11 @@ func (s *inSession) Hello(_ context.Context, name string) error {
 // Auth is never offered here.
 func (s *inSession) Auth(context.Context, string, string) error { return errBadPassword }
 
-func (s *inSession) Mail(_ context.Context, from string, _ smtpd.MailOptions) error {
+func (s *inSession) Mail(_ context.Context, from string, o smtpd.MailOptions) error {
 	if err := s.store.Room(); err != nil {
 		return ofStore(err)
 	}
-	s.from = from
+	s.from, s.requireTLS = from, o.RequireTLS
 	return nil
 }
 
@@ -89,7 +91,7 @@ func (s *inSession) Data(ctx context.Context, c *smtpd.Content) []error {
 		return []error{ofStore(err)}
 	}
 	defer letter.raw.Discard()
-	letter.from = s.from
+	letter.from, letter.requireTLS = s.from, s.requireTLS
 	if !s.each { // who hands mail in over LMTP has it from somebody else
 		letter.peer = s.peer
 	}
@@ -127,7 +129,7 @@ func together(answers []error) error {
 	return answers[0]
 }
 
-func (s *inSession) Reset() { s.from, s.to = "", nil }
+func (s *inSession) Reset() { s.from, s.to, s.requireTLS = "", nil, false }
 func (s *inSession) Close() {}
 
 // trace is what this hop adds.
@@ -151,6 +153,8 @@ type letter struct {
 	report bounce.Report
 	from   string                         // envelope
 	peer   func(ctx context.Context) peer // who handed it in; nil: nobody whom the DNS knows
+
+	requireTLS bool
 }
 
 // keep stores mail as it comes in, and reads what it says.

@@ -33,7 +33,7 @@ func (in *Inbound) forward(ctx context.Context, l *letter, was string, p *Policy
 	}
 	defer body.Discard()
 	_, err = in.queue.Submit(ctx, queue.Submission{
-		Message:    store.Message{From: l.from, EightBit: scan.EightBit() || !ascii(was)},
+		Message:    store.Message{From: l.from, EightBit: scan.EightBit() || !ascii(was), RequireTLS: l.requireTLS},
 		Body:       body,
 		Heads:      [][]byte{mark},
 		Recipients: []queue.Recipient{{Address: p.Postmaster, Notify: "NEVER"}},

@@ -131,6 +131,8 @@ type Message struct {
 	UTF8          bool   // header or envelope needs SMTPUTF8
 	EnvelopeID    string // ENVID (RFC 3461 section 4.4), decoded
 	ReturnContent string // RET: "", "FULL" or "HDRS"
+	RequireTLS    bool   // REQUIRETLS (RFC 8689): only over TLS, to hosts that have proved who they are
+	TLSOptional   bool   // "TLS-Required: No" (RFC 8689 section 3): whatever policies of the recipient's domain ask for
 }
 
 // A Recipient is one recipient of one message: the item of the queue.

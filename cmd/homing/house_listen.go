@@ -124,7 +124,7 @@ const (
 
 func (h *house) mxOptions() smtpd.Options {
 	return smtpd.Options{
-		Hostname: h.cfg.Hostname, Kind: smtpd.SMTP, TLS: h.tls(), SMTPUTF8: true, Chunking: true, AdvertiseSize: true,
+		Hostname: h.cfg.Hostname, Kind: smtpd.SMTP, TLS: h.tls(), SMTPUTF8: true, Chunking: true, RequireTLS: true, AdvertiseSize: true,
 		MaxMessage: int64(h.cfg.Limits.MessageIn), MaxRecipients: h.cfg.Limits.Recipients,
 		MaxConnections: maxConnections, MaxPerAddress: h.cfg.Limits.ConnectionsPerAddress, Log: h.log, Metrics: h.smtpd,
 	}
@@ -135,7 +135,7 @@ func (h *house) mxOptions() smtpd.Options {
 func (h *house) submissionOptions(logins *smtpd.AuthLimiter, safe bool) smtpd.Options {
 	return smtpd.Options{
 		Hostname: h.cfg.Hostname, Kind: smtpd.Submission, TLS: h.tls(), Auth: true, AllowInsecureAuth: safe, AuthLimiter: logins,
-		SMTPUTF8: true, DSN: true, Chunking: true, MaxMessage: int64(h.cfg.Limits.MessageOut), MaxRecipients: h.cfg.Limits.Recipients,
+		SMTPUTF8: true, DSN: true, Chunking: true, RequireTLS: true, MaxMessage: int64(h.cfg.Limits.MessageOut), MaxRecipients: h.cfg.Limits.Recipients,
 		MaxConnections: maxConnections, Log: h.log, Metrics: h.smtpd,
 	}
 }

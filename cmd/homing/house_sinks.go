@@ -60,7 +60,7 @@ func (h *house) report(ctx context.Context, m dsn.Mail) error {
 		return err
 	}
 	_, err = h.queue.Submit(ctx, queue.Submission{
-		Key: m.Key, Message: store.Message{EightBit: m.EightBit, UTF8: m.UTF8}, Body: body, Heads: [][]byte{nil},
+		Key: m.Key, Message: store.Message{EightBit: m.EightBit, UTF8: m.UTF8, RequireTLS: m.RequireTLS}, Body: body, Heads: [][]byte{nil},
 		Recipients: []queue.Recipient{{Address: m.To, Notify: "NEVER"}},
 		Capture:    h.server.Policy().Mode == server.Capture,
 		ReturnPath: func(event.DeliveryID, string) string { return "" },

@@ -29,6 +29,8 @@ type Mail struct {
 	Message  []byte // CR LF line ends
 	EightBit bool   // needs 8BITMIME
 	UTF8     bool   // needs SMTPUTF8
+
+	RequireTLS bool // it is about a message that required TLS (RFC 8689 section 5)
 }
 
 // Config is what a Sink is made of.
@@ -114,7 +116,7 @@ func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 	if err != nil {
 		return err
 	}
-	m := Mail{Key: r.MessageID, To: e.Sender, Message: msg}
+	m := Mail{Key: r.MessageID, To: e.Sender, Message: msg, RequireTLS: e.RequireTLS}
 	m.UTF8 = !isASCII(e.Sender)
 	m.EightBit = m.UTF8 || !isASCII(string(msg))
 	if err := s.c.Submit(ctx, m); err != nil {

@@ -328,3 +328,13 @@ func btoi(b bool) int {
 	}
 	return 0
 }
+
+func TestAReportAboutMailThatRequiresTLSRequiresItToo(t *testing.T) {
+	for _, required := range []bool{false, true} {
+		e := fact(event.Bounced)
+		e.RequireTLS = required
+		if m := tell(t, e); m.RequireTLS != required {
+			t.Errorf("RequireTLS %v about mail with %v", m.RequireTLS, required)
+		}
+	}
+}

@@ -80,12 +80,12 @@ type Client struct {
 	to     io.Writer // below out: the wire, or TLS
 	offers offers
 	secure *tls.Conn // nil: no TLS
-	begun  int    // transactions that had a reply to MAIL
-	over   bool   // nothing more can be asked
-	doubt  bool   // the end may have come from pipelining
-	wholes int    // transactions that were sent whole
-	sound  bool   // it was proven that their answers can be told apart
-	astray error  // how the dialogue ended, if sending them so may be the cause
+	begun  int       // transactions that had a reply to MAIL
+	over   bool      // nothing more can be asked
+	doubt  bool      // the end may have come from pipelining
+	wholes int       // transactions that were sent whole
+	sound  bool      // it was proven that their answers can be told apart
+	astray error     // how the dialogue ended, if sending them so may be the cause
 }
 
 // bufferOut holds an ordinary message with the commands around it, so that

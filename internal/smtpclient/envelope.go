@@ -21,6 +21,7 @@ type Transaction struct {
 	UTF8       bool   // header or addresses need SMTPUTF8 (RFC 6531)
 	EnvelopeID string // ENVID (RFC 3461 section 4.4), decoded
 	Return     string // RET: "", "FULL" or "HDRS"
+	RequireTLS bool   // REQUIRETLS (RFC 8689), to a peer that offers it over TLS
 
 	// Done hears once what became of each recipient, in the order of To. It
 	// must not wait: the dialogue stands still meanwhile.
@@ -53,6 +54,8 @@ func (c *Client) unfit(t *Transaction) *Outcome {
 		return refuse(reply.MAIL, 553, reply.Enhanced{5, 6, 7}, "the message needs SMTPUTF8, which %s does not offer", c.o.Peer)
 	case t.EightBit && !c.offers.has("8BITMIME"):
 		return refuse(reply.MAIL, 554, reply.Enhanced{5, 6, 3}, "the message needs 8BITMIME, which %s does not offer", c.o.Peer)
+	case t.RequireTLS && (c.secure == nil || !c.offers.has("REQUIRETLS")):
+		return refuse(reply.MAIL, 550, reply.Enhanced{5, 7, 30}, "the message needs REQUIRETLS, which %s does not offer", c.o.Peer)
 	case c.offers.size > 0 && size > c.offers.size:
 		return refuse(reply.MAIL, 552, reply.Enhanced{5, 3, 4}, "message size %d exceeds the %d octets that %s takes", size, c.offers.size, c.o.Peer)
 	}
@@ -81,6 +84,9 @@ func (c *Client) putMail(t *Transaction) {
 	}
 	if t.needsUTF8() {
 		c.out.WriteString(" SMTPUTF8")
+	}
+	if t.RequireTLS {
+		c.out.WriteString(" REQUIRETLS")
 	}
 	if c.offers.has("DSN") {
 		if t.Return == "FULL" || t.Return == "HDRS" {

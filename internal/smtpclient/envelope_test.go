@@ -36,6 +36,8 @@ func TestParameters(t *testing.T) {
 		{"no 8BITMIME", "HELP", eight, "", "", "mail: we say 554 5.6.3 the message needs 8BITMIME, which mx.example.net[198.51.100.7]:25 does not offer"},
 		{"SMTPUTF8", "SMTPUTF8", utf8, "MAIL FROM:<r@example.org> SMTPUTF8\r\n", "RCPT TO:<żółw@example.net>\r\n", ""},
 		{"no SMTPUTF8", "HELP", utf8, "", "", "mail: we say 553 5.6.7 the message needs SMTPUTF8, which mx.example.net[198.51.100.7]:25 does not offer"},
+		{"REQUIRETLS without TLS", "REQUIRETLS", smtpclient.Transaction{Body: text("x\r\n"), RequireTLS: true, To: big.To}, "", "",
+			"mail: we say 550 5.7.30 the message needs REQUIRETLS, which mx.example.net[198.51.100.7]:25 does not offer"},
 		{"a domain travels in A-labels", "HELP", idn, "MAIL FROM:<>\r\n", "RCPT TO:<ann@xn--bcher-kva.example>\r\n", ""},
 		{"an address that would be a command", "HELP", odd, "", "", "rcpt: we say 553 5.1.3 the address cannot be said in SMTP"},
 	}

@@ -43,6 +43,7 @@ func encodeEvent(e *event.Event) []byte {
 	f.text(21, e.EnvelopeID)
 	f.text(22, e.OriginalRecipient)
 	f.text(23, e.ReturnContent)
+	f.flag(25, e.RequireTLS)
 	if e.Basis != nil {
 		var part fields
 		part.time(1, e.Basis.Accepted)
@@ -130,6 +131,8 @@ func decodeEventPrivate(e *event.Event, f field) (err error) {
 		e.ReturnContent = f.text()
 	case 24:
 		e.Basis, err = decodeBasis(f.b)
+	case 25:
+		e.RequireTLS = f.flag()
 	}
 	return err
 }

@@ -38,6 +38,8 @@ func (m *messageRow) encode() []byte {
 	f.flag(11, m.UTF8)
 	f.text(12, m.EnvelopeID)
 	f.text(13, m.ReturnContent)
+	f.flag(14, m.RequireTLS)
+	f.flag(15, m.TLSOptional)
 	f.text(20, m.key)
 	f.num(21, m.body)
 	if len(m.deliveries) > 0 {
@@ -78,6 +80,10 @@ func decodeMessage(id event.MessageID, row []byte) (messageRow, error) {
 			m.EnvelopeID = f.text()
 		case 13:
 			m.ReturnContent = f.text()
+		case 14:
+			m.RequireTLS = f.flag()
+		case 15:
+			m.TLSOptional = f.flag()
 		case 20:
 			m.key = f.text()
 		case 21:

@@ -31,7 +31,7 @@ func fullRecipient() store.Recipient {
 func fullMessage() messageRow {
 	return messageRow{Message: store.Message{
 		ID: 8, Accepted: moment, Application: "crm", Domain: "example.org", Sender: "s", From: "f", Campaign: "c", HeaderID: "<1@x>",
-		Subject: "Subject", Bulk: true, EightBit: true, UTF8: true, EnvelopeID: "env", ReturnContent: "FULL",
+		Subject: "Subject", Bulk: true, EightBit: true, UTF8: true, EnvelopeID: "env", ReturnContent: "FULL", RequireTLS: true, TLSOptional: true,
 	}, key: "k", body: 7, deliveries: deliveryListOf([]event.DeliveryID{9, 10, 11, 5, 1 << 55}), left: 4}
 }
 
