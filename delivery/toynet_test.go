@@ -95,7 +95,10 @@ func throughToyInternet(t *testing.T, window int, otherwise map[string]string) {
 		for _, to := range []string{"ann@" + domain, "bob@" + domain} {
 			givenBack := got[to] == "" && strings.HasPrefix(to, "bob") && strings.Contains(prefix, "we say 451")
 			plainly := strings.HasPrefix(to, "bob") && otherwise[domain] != "" // after what became of the first
-			if !strings.HasPrefix(got[to], prefix) && !givenBack && !plainly {
+			// Whoever closes after 354 is noticed while the message is written, or
+			// when it has been.
+			unnoticed := domain == "closedata.test" && strings.HasPrefix(got[to], "dot: we say 451 4.4.2")
+			if !strings.HasPrefix(got[to], prefix) && !givenBack && !plainly && !unnoticed {
 				t.Errorf("%s\ngot  %q\nwant %q", to, got[to], prefix)
 			}
 			delivered := strings.HasPrefix(got[to], "dot: 250")
