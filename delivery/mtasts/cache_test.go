@@ -60,6 +60,8 @@ func newWorld(t *testing.T) *world {
 
 // says lets the policy host answer with a policy.
 func (w *world) says(mode string, age time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.answer = func(rw http.ResponseWriter, r *http.Request) {
 		if r.Host != policyHost || r.URL.Path != "/.well-known/mta-sts.txt" || r.Method != http.MethodGet {
 			w.t.Errorf("asked for %s %s%s", r.Method, r.Host, r.URL.Path)
@@ -158,6 +160,8 @@ func (w *world) find(c *mtasts.Cache, want string, asked int) {
 	w.t.Helper()
 	got := show(c.Find(w.t.Context(), domain))
 	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if !strings.HasPrefix(got, want) || want == "nothing" && got != want || w.asked != asked {
 		w.t.Errorf("Find = %q and the host was asked %d times, want %q and %d", got, w.asked, want, asked)
 	}
