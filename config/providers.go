@@ -49,6 +49,23 @@ func shipped() ([]Provider, Problems) {
 	return c.Delivery.Providers, f.sorted()
 }
 
+// Origin says where the limits of a provider stand, for people.
+func (p Provider) Origin() string {
+	all, _ := shipped()
+	i := slices.IndexFunc(all, func(s Provider) bool { return s.Name == p.Name })
+	if i < 0 {
+		return "the configuration ([[delivery.provider]])"
+	}
+	s := all[i]
+	if s.Connections == 0 {
+		s.Connections = p.Connections // of the default, whosever that is
+	}
+	if !reflect.DeepEqual(s, p) {
+		return "what ships with Homing, changed by the configuration ([[delivery.provider]])"
+	}
+	return "what ships with Homing"
+}
+
 // mostConnections is how many dialogues with one receiver make sense.
 const mostConnections = 1000
 

@@ -90,11 +90,7 @@ func (w *worker) locate() bool {
 		return true
 	}
 	w.located = true
-	var hosts []queue.Host
-	for _, h := range slices.Concat(w.tired, w.hops) {
-		hosts = append(hosts, queue.Host{Name: h.name, Address: h.at.Addr()})
-	}
-	may := w.Queue.Locate(w.job, hosts)
+	may := w.Queue.Locate(w.job, hostsOf(slices.Concat(w.tired, w.hops)))
 	if may < len(w.job.Items) {
 		w.supply.limit(may)
 	}

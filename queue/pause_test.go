@@ -86,6 +86,7 @@ func TestAPauseThatCannotBeNotedIsNotInForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		forgetting(t, dir, nil, func(w *world, f *forgetful) {
 			w.submit("ann@example.net")
+			synctest.Wait() // until it is known that nothing is paused
 			f.fails(store.ErrFull)
 			for _, p := range []queue.Filter{{Domain: "example.net"}, {Sender: "civi+b.1.2.0123456789abcdef@bounce.example.org"}} {
 				if _, err := w.queue.Pause(w.ctx, order(p)); !errors.Is(err, store.ErrFull) {

@@ -29,6 +29,7 @@ type Options struct {
 	Rules     hold.Rules
 	Limits    shape.Limits // Rules are those of Providers, and need not be given
 	Providers []Provider   // sites that have limits of their own
+	Origin    string       // where the limits of the others stand, for people
 	Warmup    Warmup
 	Breaker   bool // campaigns that go wrong are paused
 	Retention Retention

@@ -19,6 +19,7 @@ type Provider struct {
 	Networks []netip.Prefix // addresses of mail hosts
 	Domains  []string       // of recipients, whatever their mail hosts
 	Rule     shape.Rule
+	Origin   string // where that stands, for people
 }
 
 // A Host is a mail host of a domain.
@@ -52,44 +53,86 @@ func (p *places) use(providers []Provider) {
 func (p *places) site(domain string, hosts []Host) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.providers {
-		if p.providers[i].serves(domain, hosts) {
-			return p.providers[i].Name
-		}
-	}
-	if len(hosts) == 0 {
-		return ""
-	}
-	name := organisation(slices.MinFunc(hosts, func(a, b Host) int { return strings.Compare(a.Name, b.Name) }).Name)
-	for _, h := range hosts {
-		if known, ok := p.at[h.Address]; ok {
-			name = known
-			break
-		}
+	found := p.judge(domain, hosts)
+	if found.by != byOrganisation && found.by != byAddress {
+		return found.site
 	}
 	if len(p.at) > maxPlaces {
 		clear(p.at)
 	}
 	for _, h := range hosts {
 		if h.Address.IsValid() {
-			p.at[h.Address] = name
+			p.at[h.Address] = found.site
 		}
 	}
-	return name
+	return found.site
 }
 
-// serves reports whether a domain with these mail hosts is the provider's.
-func (p *Provider) serves(domain string, hosts []Host) bool {
-	if slices.Contains(p.Domains, domain) {
-		return true
-	}
-	for _, h := range hosts {
-		if slices.ContainsFunc(p.Networks, func(n netip.Prefix) bool { return n.Contains(h.Address.Unmap()) }) ||
-			slices.ContainsFunc(p.MX, func(pattern string) bool { return below(h.Name, pattern) }) {
-			return true
+// look is site without an effect, and says why that is the site.
+func (p *places) look(domain string, hosts []Host) place {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.judge(domain, hosts)
+}
+
+// A place is a site, and why mail goes there.
+type place struct {
+	site string // "": nobody knows
+	by   cause
+	host Host // by which, where it is one of these
+}
+
+// A cause is why mail goes to a site, for programs.
+type cause string
+
+const (
+	byDomain       cause = "domain"       // a provider names the domain
+	byHost         cause = "host"         // a provider names the mail host
+	byNetwork      cause = "network"      // a provider names its address
+	byAddress      cause = "address"      // another site has a mail host at the same address
+	byOrganisation cause = "organisation" // whose name the mail host has
+	bySmarthost    cause = "smarthost"    // all mail goes there
+	byPast         cause = "past"         // it was found when mail went there
+	byNothing      cause = "nothing"      // nobody knows yet
+)
+
+// judge finds the site of a domain. The caller holds mu.
+func (p *places) judge(domain string, hosts []Host) place {
+	for i := range p.providers {
+		if host, by := p.providers[i].serves(domain, hosts); by != "" {
+			return place{p.providers[i].Name, by, host}
 		}
 	}
-	return false
+	if len(hosts) == 0 {
+		return place{by: byNothing}
+	}
+	first := slices.MinFunc(hosts, func(a, b Host) int { return strings.Compare(a.Name, b.Name) })
+	name := organisation(first.Name)
+	for _, h := range hosts {
+		if known, ok := p.at[h.Address]; ok && known != name {
+			return place{known, byAddress, h}
+		} else if ok {
+			break
+		}
+	}
+	return place{name, byOrganisation, first}
+}
+
+// serves gives why a domain with these mail hosts is the provider's; "": it is
+// not.
+func (p *Provider) serves(domain string, hosts []Host) (Host, cause) {
+	if slices.Contains(p.Domains, domain) {
+		return Host{}, byDomain
+	}
+	for _, h := range hosts {
+		switch {
+		case slices.ContainsFunc(p.Networks, func(n netip.Prefix) bool { return n.Contains(h.Address.Unmap()) }):
+			return h, byNetwork
+		case slices.ContainsFunc(p.MX, func(pattern string) bool { return below(h.Name, pattern) }):
+			return h, byHost
+		}
+	}
+	return Host{}, ""
 }
 
 // below reports whether a host name matches a pattern.

@@ -156,6 +156,7 @@ func (h *house) web() *web.Web {
 	return &web.Web{
 		Store: h.store, Queue: h.queue, Reader: h.reader, Rules: h.rules.Table, Log: h.log, Now: time.Now,
 		Ready: h.isReady, Status: h.status, Reload: func(context.Context) error { return h.reload() },
+		Hosts:   h.delivery.Hosts,
 		Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
 		Knows: func(application string) bool {
 			return slices.ContainsFunc(h.server.Policy().Applications, func(a *server.Application) bool { return a.Name == application })

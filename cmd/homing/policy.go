@@ -123,14 +123,14 @@ const (
 )
 
 // providersOf turns the providers of the configuration into sites, and gives
-// the connections of those that have no entry.
-func providersOf(all []config.Provider) (sites []queue.Provider, rest int) {
+// what counts for those that have no entry.
+func providersOf(all []config.Provider) (sites []queue.Provider, rest config.Provider) {
 	for _, p := range all {
 		if p.Name == config.DefaultProvider {
-			rest = p.Connections
+			rest = p
 			continue
 		}
-		sites = append(sites, queue.Provider{Name: p.Name, MX: p.MX, Networks: p.Networks, Domains: p.Domains,
+		sites = append(sites, queue.Provider{Name: p.Name, MX: p.MX, Networks: p.Networks, Domains: p.Domains, Origin: p.Origin(),
 			Rule: shape.Rule{Connections: p.Connections, PerConnection: p.MessagesPerConnection, Rate: shape.Rate(p.Rate)}})
 	}
 	return sites, rest
@@ -145,11 +145,11 @@ func queueOptions(cfg *config.Config) queue.Options {
 	o := queue.Options{
 		Retry: cfg.Delivery.Retry, Lifetime: cfg.Delivery.Lifetime,
 		Rules: hold.Rules{Share: cfg.Hold.Share, Thresholds: cfg.Hold.Thresholds},
-		Limits: shape.Limits{Total: slotsTotal, PerSite: rest, Batch: slotBatch, Patience: slotPatience, Stalled: slotsStalled,
+		Limits: shape.Limits{Total: slotsTotal, PerSite: rest.Connections, Batch: slotBatch, Patience: slotPatience, Stalled: slotsStalled,
 			Sources: delivery.Pairs(cfg.Delivery.SourceAddresses)},
-		Providers: providers,
-		Breaker:   cfg.Delivery.Breaker == config.BreakerAuto,
-		Warmup:    queue.Warmup{On: cfg.Delivery.Warmup == config.WarmupAuto, Warm: delivery.Pairs(cfg.Delivery.WarmAddresses)},
+		Providers: providers, Origin: rest.Origin(),
+		Breaker: cfg.Delivery.Breaker == config.BreakerAuto,
+		Warmup:  queue.Warmup{On: cfg.Delivery.Warmup == config.WarmupAuto, Warm: delivery.Pairs(cfg.Delivery.WarmAddresses)},
 		Retention: queue.Retention{Events: cfg.Retention.Events, Bounces: cfg.Retention.Bounces,
 			Captured: cfg.Retention.Captured, Index: cfg.Retention.Index},
 	}
@@ -161,7 +161,7 @@ func queueOptions(cfg *config.Config) queue.Options {
 	}
 	if s := cfg.Delivery.Smarthost; s != nil {
 		o.Limits.Site = smarthostSite
-		o.Providers = append(o.Providers, queue.Provider{Name: smarthostSite, Rule: shape.Rule{Connections: rest, Rate: shape.Rate{Count: s.MaxPerHour, Per: time.Hour}}})
+		o.Providers = append(o.Providers, queue.Provider{Name: smarthostSite, Origin: rest.Origin(), Rule: shape.Rule{Connections: rest.Connections, Rate: shape.Rate{Count: s.MaxPerHour, Per: time.Hour}}})
 	}
 	return o
 }

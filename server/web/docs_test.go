@@ -51,7 +51,7 @@ func TestTheReferenceHasEveryField(t *testing.T) {
 	text := reference(t)
 	fields := map[string]bool{}
 	for _, typ := range []reflect.Type{reflect.TypeFor[Status](), reflect.TypeFor[Recipients](), reflect.TypeFor[Holds](), reflect.TypeFor[AddHold](), reflect.TypeFor[Problem](),
-		reflect.TypeFor[Order](), reflect.TypeFor[Tally](), reflect.TypeFor[Pauses](),
+		reflect.TypeFor[Order](), reflect.TypeFor[Tally](), reflect.TypeFor[Pauses](), reflect.TypeFor[Explanation](),
 		reflect.TypeFor[queue.Replay](), reflect.TypeFor[bounce.UnknownList]()} {
 		fieldsOf(typ, fields)
 	}
@@ -76,7 +76,10 @@ func fieldsOf(t reflect.Type, into map[string]bool) {
 	}
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
+		if f.Tag.Get("json") == "-" {
+			continue
+		}
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
 			into[name] = true
 		}
 		fieldsOf(f.Type, into)

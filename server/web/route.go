@@ -34,6 +34,7 @@ func (w *Web) routes() []route {
 		{http.MethodGet, "/api/v1/status", known, w.status},
 		{http.MethodGet, "/api/v1/queue", known, w.listQueue},
 		{http.MethodGet, "/api/v1/queue/pauses", known, w.listPauses},
+		{http.MethodGet, "/api/v1/queue/explain", known, w.explainQueue},
 		{http.MethodPost, "/api/v1/queue/retry", known, w.order(Queue.Retry)},
 		{http.MethodPost, "/api/v1/queue/pause", known, w.order(Queue.Pause)},
 		{http.MethodPost, "/api/v1/queue/resume", known, w.order(Queue.Resume)},

@@ -29,7 +29,8 @@ type Web struct {
 	Ready   func() error                // nil: everything that listens does so
 	Reload  func(context.Context) error // reads the configuration again
 	Status  func(context.Context) (Status, error)
-	Knows   func(application string) bool // whether there is one of that name
+	Hosts   func(ctx context.Context, domain string) ([]queue.Host, error) // the best mail hosts of a domain
+	Knows   func(application string) bool                                  // whether there is one of that name
 	Log     *slog.Logger
 	Now     func() time.Time
 
@@ -55,6 +56,7 @@ type Queue interface {
 	Pauses(ctx context.Context) (all []queue.Pause, aside int, err error)
 	Paused(r store.Row) (queue.Pause, bool)
 	Provider(domain string) string
+	Explain(domain string, hosts []queue.Host) queue.Explanation
 	Replay(ctx context.Context, now, then bounce.Rules) (queue.Replay, error)
 	Unknown(ctx context.Context, since time.Time, rules bounce.Rules) (bounce.UnknownList, error)
 	AddHold(ctx context.Context, address, application string, h hold.Hold) error

@@ -32,6 +32,7 @@ func (f failing) Release(context.Context, string, string) (bool, error)    { ret
 func (f failing) Replay(context.Context, bounce.Rules, bounce.Rules) (queue.Replay, error) {
 	return queue.Replay{}, f.err
 }
+func (f failing) Explain(string, []queue.Host) queue.Explanation { return queue.Explanation{} }
 func (f failing) Unknown(context.Context, time.Time, bounce.Rules) (bounce.UnknownList, error) {
 	return bounce.UnknownList{}, f.err
 }

@@ -1,0 +1,75 @@
+package shape
+
+import (
+	"time"
+
+	"homing/store"
+)
+
+// A View is what is known of a domain and of the site where its mail goes.
+type View struct {
+	Site    Site
+	Domain  []Held // the work for the domain, in no order
+	Here    Waits  // the same, counted
+	Waits   Waits  // all that waits at the site
+	Crowded bool   // somebody waits for a slot while all are taken
+}
+
+// A Held is work, and whether it is paused.
+type Held struct {
+	store.Work
+	Paused bool
+}
+
+// Waits counts recipients that wait or are on their way.
+type Waits struct {
+	First  int // in lane 0
+	Bulk   int
+	Paused int // of both
+}
+
+func (w *Waits) add(e *entry) {
+	n := e.work.Waiting + e.work.Leased
+	if e.lane() == 0 {
+		w.First += n
+	} else {
+		w.Bulk += n
+	}
+	if e.paused {
+		w.Paused += n
+	}
+}
+
+// Look tells of a domain, as if its mail went to the site of that name; with ""
+// of the one where it waits.
+func (s *Shaper) Look(domain, name string, now time.Time) View {
+	if name == "" {
+		name = s.At(domain)
+	}
+	v := View{Crowded: s.Crowded()}
+	d := s.domains[domain]
+	for _, other := range s.domains {
+		if other.at != name && other != d {
+			continue
+		}
+		for e := range other.keys {
+			v.Waits.add(e)
+		}
+	}
+	if d != nil {
+		for e := range d.keys {
+			v.Domain = append(v.Domain, Held{e.work, e.paused})
+			v.Here.add(e)
+		}
+	}
+	at := s.site(name)
+	v.Site = s.describe(at, v.Waits.First+v.Waits.Bulk, now)
+	s.settle(at, now)
+	return v
+}
+
+// Knows reports whether somebody has said where the mail of a domain goes.
+func (s *Shaper) Knows(domain string) bool {
+	d := s.domains[domain]
+	return s.limits.Site != "" || d != nil && d.at != domain
+}

@@ -1,0 +1,45 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"homing/queue"
+)
+
+// hosted looks up a zone of one domain.
+func hosted(_ context.Context, domain string) ([]queue.Host, error) {
+	if domain != "one.test" {
+		return nil, errors.New("Host or domain name not found: " + domain)
+	}
+	return []queue.Host{{Name: "mx.host.test", Address: netip.MustParseAddr("192.0.2.1")}}, nil
+}
+
+func TestAnExplanationInJSON(t *testing.T) {
+	w := open(t, func(w *Web) { w.Hosts = hosted })
+	w.give("pause", `{"domain":"one.test","by":"olga","why":"they move"}`)
+	wantJSON(t, do(t, w.url, request{path: "/api/v1/queue/explain?domain=ONE.test"}).body, `{"domain":"one.test","site":"host.test","cause":"organisation",
+		"host":"mx.host.test","address":"192.0.2.1","limits":{"connections":1,"origin":""},
+		"ways":[{"source":"","active":0,"connections":1,"bound":"","sent_today":0}],"state":"nothing","busy":0,
+		"here":{"first":0,"bulk":0,"paused":0},"there":{"first":0,"bulk":0,"paused":0},
+		"pauses":[{"domain":"one.test","since":"TIME","by":"olga","why":"they move","standing":true}]}`)
+	wantJSON(t, do(t, w.url, request{path: "/api/v1/queue/explain?domain=two.test"}).body, `{"domain":"two.test","site":"two.test","cause":"nothing",
+		"limits":{"connections":1,"origin":""},"ways":[{"source":"","active":0,"connections":1,"bound":"","sent_today":0}],"state":"nothing","busy":0,
+		"here":{"first":0,"bulk":0,"paused":0},"there":{"first":0,"bulk":0,"paused":0},"pauses":[],"lookup":"Host or domain name not found: two.test"}`)
+}
+
+func TestAnExplanationNeedsADomain(t *testing.T) {
+	w := open(t, func(w *Web) { w.Hosts = hosted })
+	for path, want := range map[string]string{
+		"":                                     "domain: want the domain of recipients, like example.net",
+		"?domain=":                             "domain: want the domain of recipients, like example.net",
+		"?domain=a.test&site=big":              `there is no parameter "site" here`,
+		"?domain=" + strings.Repeat("x", 1001): "domain: want the domain of recipients, like example.net",
+	} {
+		wantProblem(t, do(t, w.url, request{path: "/api/v1/queue/explain" + path}), http.StatusBadRequest, want)
+	}
+}
