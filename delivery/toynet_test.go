@@ -81,7 +81,7 @@ func throughToyInternet(t *testing.T, window int, otherwise map[string]string) {
 		c.Options.WindowSites = slices.Collect(maps.Keys(want))
 	}
 	c.Options.Timeouts = delivery.Timeouts{Connect: soon, Idle: soon, Timeouts: smtpclient.Timeouts{
-		Greeting: soon, Hello: soon, TLS: 10 * soon, Mail: soon, Rcpt: soon, Data: soon, Block: soon, Dot: soon, Reset: soon, Quit: soon}}
+		Greeting: soon, Hello: 10 * soon, TLS: 10 * soon, Mail: soon, Rcpt: soon, Data: soon, Block: soon, Dot: soon, Reset: soon, Quit: soon}}
 	w.run(c, len(want))
 
 	got := w.outcomes()
