@@ -59,7 +59,7 @@ func (w *worker) takeTurns() bool {
 	}
 	aside := s.aside
 	s.aside = nil
-	w.route, w.hops, w.failed, w.current, w.careful = nil, nil, nil, nil, false
+	w.route, w.hops, w.tired, w.failed, w.current, w.careful = nil, nil, nil, nil, nil, false
 	w.take(aside)
 	return true
 }

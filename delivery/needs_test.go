@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -150,6 +151,37 @@ func TestMessagesOfOneJobGoOverConnectionsThatTheyNeed(t *testing.T) {
 		want := map[string]string{"ann@example.net": failed, "bob@example.net": failed, "cid@example.net": accepted, "dan@example.net": failed, "eve@example.net": accepted}
 		if diff := cmp.Diff(want, w.outcomes()); diff != "" {
 			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestAHostThatRestsIsTriedOnTheTermsOfTheMessage: mail that requires TLS
+// follows ordinary mail in one job, and the best host, which rested, is the
+// last one for it. It has no certificate for its name.
+func TestAHostThatRestsIsTriedOnTheTermsOfTheMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		offering := smtptest.Script("S: 220 mx\nC: EHLO mail.example.org\nS: 250-mx\nS: 250 STARTTLS\n")
+		other, roots, err := smtptest.Certificate("www.example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t)
+		w.tls = other
+		w.mx("example.net", "mx1.example.net", "198.51.100.1", "S: 421 4.3.2 restarting", offering+requiring+acceptRequiring+bye)
+		w.mx("example.net", "mx2.example.net", "198.51.100.2", hello+accept+accept+bye, hello+bye)
+		w.job("example.net", "ann@example.net")
+		go func() {
+			<-time.After(time.Second)
+			items := w.items("bob@example.net", "cid@example.net")
+			items[1].Message.RequireTLS = true
+			w.jobs <- &queue.Job{Domain: "example.net", Items: items}
+		}()
+		c := w.config()
+		c.STS, c.Roots = policies{"example.net": sts(mtasts.Testing, "*.example.net")}, roots
+		w.run(c, 2)
+		want := "starttls: we say 451 4.7.5 TLS with mx1.example.net[198.51.100.1]:25 failed: x509: certificate is valid for www.example.com, not mx1.example.net (the message asks for TLS) by mx1.example.net[198.51.100.1]"
+		if got := w.outcomes()["cid@example.net"]; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	})
 }
