@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -37,6 +38,41 @@ func TestWhatASiteTakesNoMoreOfGoesBack(t *testing.T) {
 			if tt.room == 0 && len(w.dialled) > 0 {
 				t.Errorf("dialled %v", w.dialled)
 			}
+		})
+	}
+}
+
+// TestMailOfAllKindsCountsForASite: what goes over connections of its own goes
+// to the same site.
+func TestMailOfAllKindsCountsForASite(t *testing.T) {
+	tests := []struct {
+		name string
+		room int
+		want string // who of ann, bob, cid and dan is sent to
+	}{
+		{"nobody", 0, "[]"},
+		{"ordinary mail first", 1, "[ann@example.net]"},
+		{"ordinary mail alone", 2, "[ann@example.net cid@example.net]"},
+		{"the other kind as far as there is room", 3, "[ann@example.net bob@example.net cid@example.net]"},
+		{"all", 4, "[ann@example.net bob@example.net cid@example.net dan@example.net]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.room = map[string]int{"example.net": tt.room}
+				w.mx("example.net", "mx.example.net", "198.51.100.1", smtptest.Script(hello+strings.Repeat(accept, tt.room)+bye))
+				items := w.items("ann@example.net", "bob@example.net", "cid@example.net", "dan@example.net")
+				items[1].Message.TLSOptional, items[3].Message.TLSOptional = true, true
+				w.jobs <- &queue.Job{Domain: "example.net", Items: items}
+				w.run(w.config(), 1)
+				if got := fmt.Sprint(slices.Sorted(maps.Keys(w.results))); got != tt.want {
+					t.Errorf("sent to %s, want %s", got, tt.want)
+				}
+				if tt.room == 0 && len(w.dialled) > 0 {
+					t.Errorf("dialled %v", w.dialled)
+				}
+			})
 		})
 	}
 }

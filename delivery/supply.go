@@ -38,9 +38,11 @@ func (s *supply) back(all []*smtpclient.Transaction) {
 	}
 }
 
-// limit drops what was claimed beyond n items, and asks for no more.
+// limit drops what was claimed beyond n items, first what is aside, and asks
+// for no more.
 func (s *supply) limit(n int) {
 	s.waiting, s.dry = s.waiting[:min(n, len(s.waiting))], true
+	s.aside = s.aside[:min(n-len(s.waiting), len(s.aside))]
 }
 
 // again gives the first one of these; nil when there is none.
