@@ -99,6 +99,30 @@ func TestAConnectionCarriesNoMoreThanItsSiteWants(t *testing.T) {
 	}
 }
 
+// TestTheQueueIsToldOfTheBestHostsAlone: where the mail of a domain belongs
+// does not change while its best host rests and another one takes it.
+func TestTheQueueIsToldOfTheBestHostsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.net", "mx.example.net", "198.51.100.1")
+		w.mx("example.net", "backup.example.com", "198.51.100.2", hello+accept+bye)
+		go func() {
+			for _, address := range []string{"ann@example.net", "bob@example.net"} {
+				<-time.After(10 * time.Second)
+				w.job("example.net", address)
+			}
+		}()
+		w.run(w.config(), 2)
+		if got, want := fmt.Sprint(w.dialled), "[198.51.100.1:25 198.51.100.2:25 198.51.100.2:25]"; got != want {
+			t.Errorf("dialled %s, want %s", got, want)
+		}
+		told := slices.DeleteFunc(slices.Clone(w.events), func(e string) bool { return !strings.HasPrefix(e, "locate ") })
+		if got, want := fmt.Sprint(told), "[locate example.net at mx.example.net locate example.net at mx.example.net]"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
 func TestConnectionsFromOneSourceAreNotUsedForAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

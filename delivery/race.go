@@ -31,6 +31,9 @@ func (w *worker) refill() bool {
 			w.hops, w.tired = w.tired, nil
 			break
 		}
+		if w.best == nil {
+			w.best = hops
+		}
 		for _, h := range hops {
 			if w.health.resting(h.at) {
 				w.tired = append(w.tired, h)

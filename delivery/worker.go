@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +24,7 @@ type worker struct {
 	needs  needs // of the items in supply; others are put aside
 
 	route    *route
+	best     []hop         // of the first preference that has any
 	hops     []hop         // that are left to try; the first one worked last
 	tired    []hop         // that rest: to try when no other is left
 	failed   *queue.Result // why the hops before could not be used
@@ -90,7 +90,7 @@ func (w *worker) locate() bool {
 		return true
 	}
 	w.located = true
-	may := w.Queue.Locate(w.job, hostsOf(slices.Concat(w.tired, w.hops)))
+	may := w.Queue.Locate(w.job, hostsOf(w.best))
 	if may < len(w.job.Items) {
 		w.supply.limit(may)
 	}
