@@ -99,6 +99,61 @@ func TestAConnectionCarriesNoMoreThanItsSiteWants(t *testing.T) {
 	}
 }
 
+// TestMessagesInFlightCountAmongThoseOfAConnection is the same where whole
+// transactions are in flight, four at most.
+func TestMessagesInFlightCountAmongThoseOfAConnection(t *testing.T) {
+	two := smtptest.Script(chunking + proof)
+	none := smtptest.Script("\nquiet 1s") // although the window has room
+	tests := []struct {
+		name    string
+		most    int
+		jobs    []string // messages of each, which come a second apart
+		scripts []smtptest.Script
+	}{
+		{"one message has nothing behind it and goes plainly", 1, []string{"ab"}, []smtptest.Script{chunking + ahead + bye, chunking + ahead + bye}},
+		{"two are the proof", 2, []string{"abc"}, []smtptest.Script{two + bye, chunking + ahead + bye}},
+		{"three in flight are the last ones", 5, []string{"abcdefgh"}, []smtptest.Script{two + whole + whole + whole + none + taken(3) + bye, two + whole + taken(1) + bye}},
+		{"one more goes for one that was answered, up to the last one", 7, []string{"abcdefgh"},
+			[]smtptest.Script{two + whole + whole + whole + whole + none + taken(1) + whole + none + taken(4) + bye, chunking + ahead + bye}},
+		{"what goes once more counts where it goes", 4, []string{"abcdefgh"},
+			[]smtptest.Script{two + whole + whole + "\nS\"250 ok\\r\\n250 ok\\r\\n250 2.0.0 queued\\r\\n421 4.3.2 enough\\r\\n\"",
+				two + whole + whole + none + taken(2) + bye, chunking + ahead + bye}},
+		{"a connection that was idle goes on counting", 4, []string{"ab", "cde"}, []smtptest.Script{two + whole + whole + none + taken(2) + bye, chunking + ahead + bye}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.mx("example.net", "mx.example.net", "198.51.100.1", append(slices.Clone(tt.scripts), "close")...)
+				go func() {
+					for i, names := range tt.jobs {
+						<-time.After(time.Duration(i) * time.Second)
+						var items []queue.Item
+						for name := range strings.SplitSeq(names, "") {
+							items = append(items, w.items(name+"@example.net")...)
+						}
+						w.jobs <- &queue.Job{Domain: "example.net", Items: items, PerConnection: tt.most}
+					}
+				}()
+				c := w.config()
+				c.Options.WindowSites, c.Options.Window = []string{"example.net"}, 4
+				w.run(c, len(tt.jobs))
+				if len(w.dialled) != len(tt.scripts) {
+					t.Errorf("dialled %d times, want %d", len(w.dialled), len(tt.scripts))
+				}
+				for a, got := range w.outcomes() {
+					if got != "dot: 250 2.0.0 queued by mx.example.net[198.51.100.1]" {
+						t.Errorf("%s: %s", a, got)
+					}
+				}
+				if want := len(strings.Join(tt.jobs, "")); len(w.results) != want {
+					t.Errorf("%d outcomes, want %d", len(w.results), want)
+				}
+			})
+		})
+	}
+}
+
 // TestTheQueueIsToldOfTheBestHostsAlone: where the mail of a domain belongs
 // does not change while its best host rests and another one takes it.
 func TestTheQueueIsToldOfTheBestHostsAlone(t *testing.T) {

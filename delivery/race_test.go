@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"homing/internal/dnsx"
+	"homing/internal/dnsx/dnstest"
 	"homing/internal/smtptest"
 	"homing/queue"
 )
@@ -142,18 +143,20 @@ func TestConnectionsRace(t *testing.T) {
 	}
 }
 
-// TestEachFamilyHasItsSource: who races sends from an address of the family.
+// TestEachFamilyHasItsSource: who races sends from the address that the pair of
+// the job has in the family.
 func TestEachFamilyHasItsSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &network{world: newWorld(t), begun: time.Now()}
 		n.mxs("example.net", false, []string{"198.51.100.1", "2001:db8::1"})
 		n.hosts["2001:db8::1"] = []smtptest.Script{hello + accept + bye}
-		n.job("example.net", "ann@example.net")
+		n.jobs <- &queue.Job{Domain: "example.net", Items: n.items("ann@example.net"), Source: "203.0.113.2"}
 		c := n.config()
-		c.Options.Sources = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:1::1")}
+		c.Dial = n.dial
+		c.Options.Sources = dnstest.Addrs("203.0.113.1", "203.0.113.2", "2001:db8:1::1", "2001:db8:1::2")
 		n.run(c, 1)
-		if diff := cmp.Diff([]string{"203.0.113.1", "2001:db8:1::1"}, []string{n.sources[0].String(), n.sources[1].String()}); diff != "" {
-			t.Errorf("sources (-want +got):\n%s", diff)
+		if got, want := fmt.Sprint(n.sources), "[203.0.113.2 2001:db8:1::2]"; got != want {
+			t.Errorf("sent from %s, want %s", got, want)
 		}
 	})
 }
