@@ -6,8 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/net/publicsuffix"
-
+	"homing/internal/dnsx"
 	"homing/queue/shape"
 )
 
@@ -107,7 +106,7 @@ func (p *places) judge(domain string, hosts []Host) place {
 		return place{by: byNothing}
 	}
 	first := slices.MinFunc(hosts, func(a, b Host) int { return strings.Compare(a.Name, b.Name) })
-	name := organisation(first.Name)
+	name := dnsx.Organisation(first.Name)
 	for _, h := range hosts {
 		if known, ok := p.at[h.Address]; ok && known != name {
 			return place{known, byAddress, h}
@@ -141,15 +140,6 @@ func below(name, pattern string) bool {
 		return strings.HasSuffix(name, parent)
 	}
 	return name == pattern
-}
-
-// organisation is the registered domain of a host name, by the public suffix
-// list, or the name itself where the list knows none.
-func organisation(name string) string {
-	if d, err := publicsuffix.EffectiveTLDPlusOne(name); err == nil {
-		return d
-	}
-	return name
 }
 
 // Locate tells where the mail of a job goes: to these hosts, the best of its

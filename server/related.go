@@ -8,9 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/publicsuffix"
-
 	"homing/hold"
+	"homing/internal/dnsx"
 )
 
 // Names is the part of the DNS that tells who a peer is. dnsx.Resolver is one.
@@ -86,14 +85,5 @@ func sameOrganisation(a, b string) bool {
 	if a == "" || b == "" {
 		return false
 	}
-	return organisation(a) == organisation(b)
-}
-
-// organisation is the registered domain of a name, or the name itself where
-// the list knows none.
-func organisation(name string) string {
-	if d, err := publicsuffix.EffectiveTLDPlusOne(name); err == nil {
-		return d
-	}
-	return name
+	return dnsx.Organisation(a) == dnsx.Organisation(b)
 }
