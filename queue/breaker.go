@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"homing/bounce"
@@ -54,7 +53,7 @@ func (b *breaker) take(e event.Event) (why string) {
 	if b.campaigns == nil || len(b.campaigns) > campaignsMost {
 		b.campaigns = map[string]*results{}
 	}
-	flow := e.Application + " " + e.Campaign
+	flow := store.FlowOf(e.Application, e.Campaign)
 	r := b.campaigns[flow]
 	if r == nil {
 		r = &results{}
@@ -155,7 +154,7 @@ func (q *Queue) resumed(ctx context.Context) {
 			continue
 		}
 		r.open = false
-		application, campaign, _ := strings.Cut(flow, " ")
+		application, campaign := store.SplitFlow(flow)
 		told = append(told, event.Event{Type: event.IncidentClosed, Time: q.now().UTC(), Application: application, Campaign: campaign,
 			Text: fmt.Sprintf("The campaign %s of %s is paused no more.", campaign, application)})
 	}

@@ -54,7 +54,7 @@ func (f Filter) wantsKey(k store.Key, provider string) bool {
 	if f.Application == "" && f.Campaign == "" {
 		return true
 	}
-	application, campaign, _ := strings.Cut(k.Flow, " ")
+	application, campaign := store.SplitFlow(k.Flow)
 	return (f.Application == "" || f.Application == application) && (f.Campaign == "" || f.Campaign == campaign)
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"homing/event"
@@ -170,12 +171,21 @@ type Submission struct {
 	Events     []event.Event // Message is filled in by Enqueue
 }
 
-// A Key says which work is interchangeable. Flow is application and campaign.
+// A Key says which work is interchangeable. Flow is application and campaign (FlowOf).
 // A Key never holds the site that serves the domain: MXs change.
 type Key struct {
 	Domain string // of the recipients, canonical
 	Lane   uint8  // 0 goes before 1
 	Flow   string
+}
+
+// FlowOf makes a Key.Flow. An application's name has no blank.
+func FlowOf(application, campaign string) string { return application + " " + campaign }
+
+// SplitFlow is the inverse of FlowOf.
+func SplitFlow(flow string) (application, campaign string) {
+	application, campaign, _ = strings.Cut(flow, " ")
+	return application, campaign
 }
 
 // Work is what is waiting under one Key. Waiting and Leased both zero: all gone.

@@ -2,7 +2,8 @@ package shape
 
 import (
 	"container/list"
-	"strings"
+
+	"homing/store"
 )
 
 // A line is who waits for a slot at a site in one lane. Applications have it
@@ -31,7 +32,7 @@ type campaign struct {
 
 // push puts an entry at the end of its campaign.
 func (l *line) push(e *entry) {
-	application, name, _ := strings.Cut(e.work.Flow, " ")
+	application, name := store.SplitFlow(e.work.Flow)
 	s := l.by[application]
 	if s == nil {
 		s = &sender{name: application, by: map[string]*campaign{}}
@@ -51,7 +52,7 @@ func (l *line) push(e *entry) {
 
 // of counts the entries of one flow.
 func (l *line) of(flow string) int {
-	application, name, _ := strings.Cut(flow, " ")
+	application, name := store.SplitFlow(flow)
 	if s := l.by[application]; s != nil {
 		if c := s.by[name]; c != nil {
 			return c.entries.Len()
