@@ -1,47 +1,38 @@
 package shape
 
-// dueHeap has the key on top that is due first.
-type dueHeap []*entry
+import "time"
 
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].work.Next.Before(h[j].work.Next) }
-func (h dueHeap) Swap(i, j int) {
+// A timed is something that has its turn at a time, and knows its place in the
+// heap of those that wait for theirs: -1 when it is in none.
+type timed interface {
+	when() time.Time
+	place() *int
+}
+
+func (e *entry) when() time.Time { return e.work.Next }
+func (e *entry) place() *int     { return &e.index }
+func (at *site) when() time.Time { return at.wake }
+func (at *site) place() *int     { return &at.index }
+
+// A byTime is a heap that has the one on top whose time comes first.
+type byTime[T timed] []T
+
+func (h byTime[T]) Len() int           { return len(h) }
+func (h byTime[T]) Less(i, j int) bool { return h[i].when().Before(h[j].when()) }
+func (h byTime[T]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
+	*h[i].place(), *h[j].place() = i, j
 }
-func (h *dueHeap) Push(x any) {
-	e := x.(*entry)
-	e.index = len(*h)
-	*h = append(*h, e)
+func (h *byTime[T]) Push(x any) {
+	t := x.(T)
+	*t.place() = len(*h)
+	*h = append(*h, t)
 }
-func (h *dueHeap) Pop() any {
+func (h *byTime[T]) Pop() any {
 	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
+	t := old[len(old)-1]
+	clear(old[len(old)-1:])
 	*h = old[:len(old)-1]
-	e.index = -1
-	return e
-}
-
-// siteHeap has the site on top that may take more first.
-type siteHeap []*site
-
-func (h siteHeap) Len() int           { return len(h) }
-func (h siteHeap) Less(i, j int) bool { return h[i].wake.Before(h[j].wake) }
-func (h siteHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-func (h *siteHeap) Push(x any) {
-	at := x.(*site)
-	at.index = len(*h)
-	*h = append(*h, at)
-}
-func (h *siteHeap) Pop() any {
-	old := *h
-	at := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	at.index = -1
-	return at
+	*t.place() = -1
+	return t
 }

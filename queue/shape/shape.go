@@ -59,8 +59,8 @@ type Shaper struct {
 	keys    map[store.Key]*entry
 	domains map[string]*domain
 	sites   map[string]*site
-	later   dueHeap           // keys whose earliest recipient is not due yet
-	timers  siteHeap          // sites that may take more only after a time
+	later   byTime[*entry]    // keys whose earliest recipient is not due yet
+	timers  byTime[*site]     // sites that may take more only after a time
 	ready   [lanes]*list.List // *site with due keys and no slot, who waits longest first
 	more    [lanes]*list.List // the same for sites that have slots and may have more
 	lively  *list.List        // *slot that have not stalled, who was silent longest first
