@@ -1,8 +1,6 @@
 package shape
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"homing/store"
@@ -10,12 +8,10 @@ import (
 
 // A Site is what is known of a site, for people and for the next start.
 type Site struct {
-	Name    string
-	Rule    Rule
-	Waiting int // recipients that wait or are on their way there
-	Due     int // keys in line
-	Silent  bool
-	Paths   []Path
+	Name   string
+	Rule   Rule
+	Silent bool
+	Paths  []Path
 }
 
 // A Path is the way to a site from one source address.
@@ -37,20 +33,12 @@ type Path struct {
 	Allowance   int   // how many messages there may be today; below 0: any number
 }
 
-// Sites tells of all sites that are known, by name.
+// Sites tells of all sites that are known, in no order.
 func (s *Shaper) Sites(now time.Time) []Site {
-	waiting := map[string]int{}
-	for _, e := range s.keys {
-		waiting[e.domain.at] += e.work.Waiting + e.work.Leased
-	}
-	for name := range waiting {
-		s.site(name)
-	}
-	var all []Site
+	all := make([]Site, 0, len(s.sites))
 	for _, at := range s.sites {
-		all = append(all, s.describe(at, waiting[at.name], now))
+		all = append(all, s.describe(at, now))
 	}
-	slices.SortFunc(all, func(a, b Site) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
@@ -63,22 +51,8 @@ func (s *Shaper) At(domain string) string {
 	return s.home(domain)
 }
 
-// Site tells of one site.
-func (s *Shaper) Site(name string, now time.Time) Site {
-	waiting := 0
-	for _, e := range s.keys {
-		if e.domain.at == name {
-			waiting += e.work.Waiting + e.work.Leased
-		}
-	}
-	at := s.site(name)
-	described := s.describe(at, waiting, now)
-	s.settle(at, now)
-	return described
-}
-
-func (s *Shaper) describe(at *site, waiting int, now time.Time) Site {
-	out := Site{Name: at.name, Rule: at.rule, Waiting: waiting, Due: at.due[0].n + at.due[lanes-1].n, Silent: at.silent()}
+func (s *Shaper) describe(at *site, now time.Time) Site {
+	out := Site{Name: at.name, Rule: at.rule, Silent: at.silent()}
 	for _, p := range at.paths {
 		bound, opens := s.gate(p, lanes-1, now)
 		if bound == Free {
@@ -171,17 +145,6 @@ func (s *Shaper) Loads() []Load {
 	all := make([]Load, 0, len(sums))
 	for g, n := range sums {
 		all = append(all, Load{Site: g.site, Flow: g.flow, Lane: g.lane, Waiting: n, Paused: g.paused})
-	}
-	return all
-}
-
-// Keys gives the work at a site, in no order.
-func (s *Shaper) Keys(site string) []store.Work {
-	var all []store.Work
-	for _, e := range s.keys {
-		if e.domain.at == site {
-			all = append(all, e.work)
-		}
 	}
 	return all
 }

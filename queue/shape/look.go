@@ -63,7 +63,7 @@ func (s *Shaper) Look(domain, name string, now time.Time) View {
 		}
 	}
 	at := s.site(name)
-	v.Site = s.describe(at, v.Waits.First+v.Waits.Bulk, now)
+	v.Site = s.describe(at, now)
 	s.settle(at, now)
 	return v
 }
