@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"homing/queue/shape"
@@ -58,7 +59,7 @@ func (q *Queue) noteSites(ctx context.Context) {
 			changed[name] = nil
 		}
 	}
-	if err := q.keep(ctx, changed); err != nil {
+	if err := q.keep(ctx, spaceSites, changed); err != nil {
 		if ctx.Err() == nil {
 			q.log.Error("noting the state of sites failed", "err", err)
 		}
@@ -67,21 +68,21 @@ func (q *Queue) noteSites(ctx context.Context) {
 	q.noted = fresh
 }
 
-// notesMost is how many notes are written in one transaction.
-const notesMost = 500
+// notesAtOnce is how many notes change in one transaction.
+const notesAtOnce = 500
 
-func (q *Queue) keep(ctx context.Context, changed map[string][]byte) error {
-	part := map[string][]byte{}
-	for name, note := range changed {
-		part[name] = note
-		if len(part) == notesMost {
-			if err := q.store.Note(ctx, spaceSites, part); err != nil {
-				return err
-			}
-			clear(part)
+// keep writes notes of a space, a bounded part at a time.
+func (q *Queue) keep(ctx context.Context, space string, notes map[string][]byte) error {
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(notes)), notesAtOnce) {
+		part := map[string][]byte{}
+		for _, name := range names {
+			part[name] = notes[name]
+		}
+		if err := q.store.Note(ctx, space, part); err != nil {
+			return err
 		}
 	}
-	return q.store.Note(ctx, spaceSites, part)
+	return nil
 }
 
 // recall gives the shaper what was noted before the start.

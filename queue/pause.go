@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -187,9 +186,6 @@ func (q *Queue) changePauses(ctx context.Context, add *Pause, lift ...Pause) err
 	return nil
 }
 
-// notesAtOnce is how many notes change in one transaction.
-const notesAtOnce = 500
-
 // writePauses adds pauses to notes and makes these durable.
 func (q *Queue) writePauses(ctx context.Context, list []Pause, notes map[string][]byte) error {
 	for _, p := range list {
@@ -199,16 +195,7 @@ func (q *Queue) writePauses(ctx context.Context, list []Pause, notes map[string]
 		}
 		notes[p.note()] = text
 	}
-	for names := range slices.Chunk(slices.Sorted(maps.Keys(notes)), notesAtOnce) {
-		part := map[string][]byte{}
-		for _, name := range names {
-			part[name] = notes[name]
-		}
-		if err := q.store.Note(context.WithoutCancel(ctx), pauseSpace, part); err != nil {
-			return err
-		}
-	}
-	return nil
+	return q.keep(context.WithoutCancel(ctx), pauseSpace, notes)
 }
 
 // Wanted reports whether an item that was claimed is still to be sent: nobody
