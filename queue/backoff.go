@@ -38,23 +38,33 @@ func (q *Queue) pause(f finding) shape.Pause {
 	return shape.Pause{First: first, Most: most, Named: f.slow.After, Crowd: f.slow.Crowd, Why: f.outcome.Diagnostic}
 }
 
-// heed tells the shaper how an attempt went, before anything is stored. It
-// gives when the site may be tried again that wants to be left alone, from any
-// of our addresses, and what is to be told of it.
-func (q *Queue) heed(it Item, f finding) (reopen time.Time, told []event.Event) {
+// heard is what came of telling the shaper how an attempt went.
+type heard struct {
+	site   string
+	reopen time.Time     // when the site may be tried again that wants to be left alone, from any of our addresses
+	told   []event.Event // what is to be told of the site
+}
+
+// heed tells the shaper how an attempt went, before anything is stored.
+func (q *Queue) heed(it Item, f finding) heard {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p := it.job.pick
-	if f.ours && !f.positive {
+	h := heard{site: p.Site}
+	switch {
+	case !f.ours && q.shaper.Answered(p, f.now): // it is not one that keeps us waiting
+		q.wake()
+	case f.ours && !f.positive:
 		q.shaper.Failed(p, f.now)
 	}
 	if q.shaper.Sent(p, !f.ours && !f.slow.Asked, f.now) {
-		told = append(told, recovered(shape.Way{Site: p.Site, Source: p.Source}, f.now))
+		h.told = append(h.told, recovered(shape.Way{Site: p.Site, Source: p.Source}, f.now))
 	}
 	if !f.slow.Asked {
-		return time.Time{}, told
+		return h
 	}
 	c := q.shaper.Cool(p, q.pause(f), f.now)
+	h.reopen = c.Opens
 	if c.News {
 		q.metrics.backoffs.WithLabelValues(string(f.verdict.Reason)).Inc()
 		q.wake()
@@ -62,9 +72,9 @@ func (q *Queue) heed(it Item, f finding) (reopen time.Time, told []event.Event) 
 	if c.First {
 		text := fmt.Sprintf("%s wants less mail, or none%s: %s. It is left alone until %s and then tried with one message; nobody is put on hold for it. See: homing queue explain %s",
 			p.Site, from(p.Source), f.outcome.Diagnostic, c.Until.UTC().Format("15:04:05 MST"), it.Recipient.Key.Domain)
-		told = append(told, event.Event{Type: event.IncidentOpened, Time: f.now.UTC(), Text: text, Outcome: f.outcome})
+		h.told = append(h.told, event.Event{Type: event.IncidentOpened, Time: f.now.UTC(), Text: text, Outcome: f.outcome})
 	}
-	return c.Opens, told
+	return h
 }
 
 // recovered is the end of an incident.
@@ -79,8 +89,7 @@ func from(source string) string {
 	return " from " + source
 }
 
-// tell makes facts durable that concern no delivery, and the state of sites
-// with them: what a site said of us is known after a restart.
+// tell makes facts durable that concern no delivery.
 func (q *Queue) tell(ctx context.Context, events []event.Event) {
 	if len(events) == 0 {
 		return
@@ -88,7 +97,6 @@ func (q *Queue) tell(ctx context.Context, events []event.Event) {
 	if err := q.Tell(ctx, nil, events...); err != nil {
 		q.log.Error("noting an incident failed", "text", events[0].Text, "err", err)
 	}
-	q.noteSites(ctx)
 }
 
 // lookAfter looks after the sites now and then until ctx ends: which have

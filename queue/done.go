@@ -54,15 +54,11 @@ type finding struct {
 // ctx ended the first try is made: what a peer answered is never dropped
 // lightly. An item that is no longer ours is nobody's business any more: nil.
 func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
-	if !r.Ours {
-		q.answered(it)
-	}
 	f := q.weigh(it, r)
-	var told []event.Event
-	f.reopen, told = q.heed(it, f)
+	h := q.heed(it, f)
+	f.reopen = h.reopen
 	var surge []event.Event
-	f.surge, surge = q.surging(ctx, it, f)
-	told = append(told, surge...)
+	f.surge, surge = q.surging(ctx, it, h.site, f)
 	err := q.settle(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {
 		return q.consequence(c, f)
 	}})
@@ -73,7 +69,10 @@ func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
 	if err == nil {
 		q.settled(it)
 	}
-	q.tell(ctx, told)
+	q.tell(ctx, append(h.told, surge...))
+	if len(h.told) > 0 {
+		q.noteSites(ctx) // so that what a site said of us is known after a restart
+	}
 	return err
 }
 

@@ -192,15 +192,6 @@ func (q *Queue) settled(it Item) {
 	delete(it.job.open, it.Token)
 }
 
-// answered notes that the site of an item is not one that keeps us waiting.
-func (q *Queue) answered(it Item) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.shaper.Answered(it.job.pick, q.now()) {
-		q.wake()
-	}
-}
-
 // Finish gives back the slot of a job, and every item that was not Done.
 func (q *Queue) Finish(j *Job) {
 	q.mu.Lock()

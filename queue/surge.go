@@ -88,16 +88,13 @@ func (m *surges) on(site string) bool {
 	return s != nil && s.on
 }
 
-// surging notes how an attempt ended, and reports whether a hard failure is
+// surging notes how an attempt at a site ended, and reports whether a hard failure is
 // part of a surge. What is to be told comes with it.
-func (q *Queue) surging(ctx context.Context, it Item, f finding) (bool, []event.Event) {
+func (q *Queue) surging(ctx context.Context, it Item, site string, f finding) (bool, []event.Event) {
 	hard := !f.positive && !f.ours && !f.early && f.verdict.Class == bounce.Hard
 	if f.ours || !f.positive && !hard || hard && !q.usedToAccept(ctx, it) {
 		return false, nil
 	}
-	q.mu.Lock()
-	site := it.job.pick.Site
-	q.mu.Unlock()
 	on, changed := q.surges.note(site, hard, f.now)
 	if !changed {
 		return on, nil
