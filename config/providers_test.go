@@ -31,18 +31,6 @@ func TestWhatShipsAboutProvidersHasNoMistake(t *testing.T) {
 	}
 }
 
-const minimal = `hostname = "mail.example.org"
-[[domain]]
-name = "example.org"
-return_path = "return@bounce.example.org"
-[[application]]
-name = "civicrm"
-domains = ["example.org"]
-networks = ["127.0.0.1/32"]
-[delivery]
-source_addresses = ["203.0.113.10"]
-`
-
 func TestAProviderOfTheFileGoesOverWhatShips(t *testing.T) {
 	c, problems := Parse([]byte(minimal+`
 [[delivery.provider]]
@@ -94,7 +82,7 @@ func TestMistakesInProviders(t *testing.T) {
 			}
 		})
 	}
-	_, problems := Parse([]byte(minimal+`warm_addresses = ["203.0.113.11"]`+"\n"), "/etc/homing")
+	_, problems := Parse([]byte(minimal+"[delivery]\nsource_addresses = [\"203.0.113.10\"]\nwarm_addresses = [\"203.0.113.11\"]\n"), "/etc/homing")
 	if want := "delivery.warm_addresses: 203.0.113.11 is none of delivery.source_addresses"; !strings.Contains(problems.Error(), want) {
 		t.Errorf("got %q, want %q", problems.Error(), want)
 	}

@@ -216,9 +216,8 @@ func TestKeysAreKnownByTheirWholeName(t *testing.T) {
 	}
 }
 
-func TestARenamedKeyWarnsAndWorks(t *testing.T) {
-	old := map[string]string{"application.quota": "daily_limit", "limits.max_out": "message_out"}
-	const base = `hostname = "mail.example.org"
+// minimal is a file that works, of eight lines.
+const minimal = `hostname = "mail.example.org"
 [[domain]]
 name = "example.org"
 return_path = "return@bounce.example.org"
@@ -227,7 +226,10 @@ name = "civicrm"
 domains = ["example.org"]
 networks = ["127.0.0.1"]
 `
-	c, problems := parse([]byte(base+"quota = 7\n[limits]\nmax_out = \"1MiB\"\n"), t.TempDir(), old)
+
+func TestARenamedKeyWarnsAndWorks(t *testing.T) {
+	old := map[string]string{"application.quota": "daily_limit", "limits.max_out": "message_out"}
+	c, problems := parse([]byte(minimal+"quota = 7\n[limits]\nmax_out = \"1MiB\"\n"), t.TempDir(), old)
 	want := `homing.toml:9: warning: application.quota: is now called "daily_limit"; rename it, the old name will stop working
 homing.toml:11: warning: limits.max_out: is now called "message_out"; rename it, the old name will stop working`
 	if diff := cmp.Diff(want, problems.Error()); diff != "" {
@@ -237,7 +239,7 @@ homing.toml:11: warning: limits.max_out: is now called "message_out"; rename it,
 		t.Errorf("the old names gave %d and %d", c.Applications[0].DailyLimit, c.Limits.MessageOut)
 	}
 
-	_, problems = parse([]byte(base+"quota = 7\ndaily_limit = 8\n"), t.TempDir(), old)
+	_, problems = parse([]byte(minimal+"quota = 7\ndaily_limit = 8\n"), t.TempDir(), old)
 	if want := `homing.toml:9: application.quota: is now called "daily_limit", which is here too; remove "quota"`; problems.Error() != want {
 		t.Errorf("both names: %v, want %v", problems, want)
 	}
