@@ -37,10 +37,7 @@ func TestWhoseFaultItIs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			in(t, func(w *world) {
 				w.submit("ann@example.net")
-				job, err := w.queue.Next(w.ctx)
-				if err != nil {
-					t.Fatal(err)
-				}
+				job := w.next()
 				defer w.queue.Finish(job)
 				if err := w.queue.Done(w.ctx, job.Items[0], tt.r); err != nil {
 					t.Fatal(err)
@@ -58,10 +55,7 @@ func TestASmarthostThatAnswersProvesNothingAboutOtherSites(t *testing.T) {
 	in(t, func(w *world) {
 		answer := func(address string, r queue.Result) {
 			w.submit(address)
-			job, err := w.queue.Next(w.ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
+			job := w.next()
 			defer w.queue.Finish(job)
 			if err := w.queue.Done(w.ctx, job.Items[0], r); err != nil {
 				t.Fatal(err)

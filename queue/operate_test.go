@@ -172,10 +172,7 @@ func TestAPauseOfASenderSetsAsideWhatIsNotBeingSent(t *testing.T) {
 		}
 		w.send(of("", "other@example.org"), "zoe@example.net")
 		synctest.Wait()
-		job, err := w.queue.Next(w.ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		job := w.next()
 		got := w.do(w.queue.Pause, order(news))
 		busy := len(job.Items)
 		if busy == 0 || busy == 7 || got.Busy != busy || got.Total() != 7-busy {
@@ -350,10 +347,7 @@ func TestCancelEndsWhatHasNoOutcomeYet(t *testing.T) {
 func TestWhatIsCancelledWhileItIsBeingSentStaysCancelled(t *testing.T) {
 	in(t, func(w *world) {
 		w.submit("ann@example.net")
-		job, err := w.queue.Next(w.ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		job := w.next()
 		it := job.Items[0]
 		if !w.queue.Wanted(it) {
 			t.Error("it is not wanted before it is cancelled")
@@ -386,10 +380,7 @@ func TestWhatIsCancelledWhileItIsBeingSentStaysCancelled(t *testing.T) {
 func TestWhatIsPausedAfterItWasClaimedIsNotWanted(t *testing.T) {
 	in(t, func(w *world) {
 		w.submit("ann@example.net")
-		job, err := w.queue.Next(w.ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		job := w.next()
 		w.do(w.queue.Pause, order(queue.Filter{Domain: "example.net"}))
 		if w.queue.Wanted(job.Items[0]) {
 			t.Error("it is still wanted")

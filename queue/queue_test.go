@@ -111,8 +111,8 @@ func (w *world) send(change func(*queue.Submission), to ...string) event.Message
 	return id
 }
 
-// attempt takes the next job and ends each of its items with a reply at RCPT.
-func (w *world) attempt(said string) []queue.Item {
+// next takes the next job, within a day, and leaves it open.
+func (w *world) next() *queue.Job {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, 24*time.Hour)
 	defer cancel()
@@ -120,6 +120,13 @@ func (w *world) attempt(said string) []queue.Item {
 	if err != nil {
 		w.Fatalf("no job: %v", err)
 	}
+	return job
+}
+
+// attempt takes the next job and ends each of its items with a reply at RCPT.
+func (w *world) attempt(said string) []queue.Item {
+	w.Helper()
+	job := w.next()
 	for _, it := range job.Items {
 		if err := w.queue.Done(w.ctx, it, result(said)); err != nil {
 			w.Fatal(err)
@@ -418,10 +425,7 @@ func TestAReportForAForgottenDeliveryIsNotFound(t *testing.T) {
 func TestAReportDuringAnAttemptWins(t *testing.T) {
 	in(t, func(w *world) {
 		w.submit("ann@example.net")
-		job, err := w.queue.Next(w.ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		job := w.next()
 		it := job.Items[0]
 		if err := w.report(it.Delivery, dead(1)); err != nil {
 			t.Fatal(err)
@@ -439,10 +443,7 @@ func TestAReportDuringAnAttemptWins(t *testing.T) {
 func TestAJobThatIsGivenUpIsHandedOutAgain(t *testing.T) {
 	in(t, func(w *world) {
 		w.submit("ann@example.net")
-		job, err := w.queue.Next(w.ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		job := w.next()
 		w.queue.Finish(job)
 		if again := w.attempt("250 2.0.0 OK"); again[0].Delivery != job.Items[0].Delivery {
 			t.Errorf("handed out %v, want %v again", again[0].Delivery, job.Items[0].Delivery)
@@ -458,10 +459,7 @@ func TestADomainThatTakesAllItsSlotsHoldsBackNobodyElse(t *testing.T) {
 		w.submit("ann@quick.test")
 		slow := 0
 		for {
-			job, err := w.queue.Next(w.ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
+			job := w.next()
 			defer w.queue.Finish(job)
 			if job.Domain == "quick.test" {
 				break
@@ -505,10 +503,7 @@ func TestANetworkFailureCountsOnlyWhileOthersAnswer(t *testing.T) {
 // attempt2 is attempt with an answer by domain.
 func (w *world) attempt2(said map[string]string) {
 	w.Helper()
-	job, err := w.queue.Next(w.ctx)
-	if err != nil {
-		w.Fatal(err)
-	}
+	job := w.next()
 	defer w.queue.Finish(job)
 	for _, it := range job.Items {
 		if err := w.queue.Done(w.ctx, it, result(said[job.Domain])); err != nil {
@@ -560,10 +555,7 @@ func TestAReleasedAddressIsMailedAgain(t *testing.T) {
 func TestWhatAHostileReplySaysIsKeptInBounds(t *testing.T) {
 	in(t, func(w *world) {
 		w.submit("ann@example.net")
-		job, err := w.queue.Next(w.ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		job := w.next()
 		said := result("550 5.1.1 user unknown")
 		said.Reply.Text += "\x1b[2J" + strings.Repeat(" and so on", 6000)
 		if err := w.queue.Done(w.ctx, job.Items[0], said); err != nil {
@@ -687,10 +679,7 @@ func TestWhoReportsTheSuccessThatAnApplicationAskedFor(t *testing.T) {
 						s.ReturnPath = func(event.DeliveryID, string) string { return s.Message.Sender }
 					}
 				}, "ann@example.net")
-				job, err := w.queue.Next(w.ctx)
-				if err != nil {
-					t.Fatal(err)
-				}
+				job := w.next()
 				defer w.queue.Finish(job)
 				said := result("250 2.0.0 OK")
 				said.DSN = tt.dsn

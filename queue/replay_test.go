@@ -237,10 +237,7 @@ func (w *world) single(to, said string) {
 func (w *world) smarthost(to, said string) {
 	w.Helper()
 	w.submit(to)
-	job, err := w.queue.Next(w.ctx)
-	if err != nil {
-		w.Fatal(err)
-	}
+	job := w.next()
 	defer w.queue.Finish(job)
 	r := result(said)
 	r.Smarthost = true
