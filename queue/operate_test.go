@@ -155,7 +155,7 @@ func TestThePauseThatIsThereStays(t *testing.T) {
 	in(t, func(w *world) {
 		w.do(w.queue.Pause, order(queue.Filter{Campaign: "spring"}))
 		first, _, _ := w.queue.Pauses(w.ctx)
-		time.Sleep(time.Hour)
+		after(time.Hour)
 		w.do(w.queue.Pause, queue.Order{Filter: queue.Filter{Campaign: "spring"}, By: "paul"})
 		again, _, err := w.queue.Pauses(w.ctx)
 		if err != nil || len(again) != 1 || again[0] != first[0] {
@@ -220,7 +220,7 @@ func TestTimeThatMailWasSetAsideIsNoTimeOfItsLife(t *testing.T) {
 		w.attempt("452 4.2.2 mailbox full")
 		before := w.find("ann@example.net").Recipient
 		w.do(w.queue.Pause, order(queue.Filter{Sender: "news@example.org"}))
-		time.Sleep(10*24*time.Hour + 5*time.Minute)
+		after(10*24*time.Hour + 5*time.Minute)
 		w.do(w.queue.Resume, order(queue.Filter{All: true}))
 		after := w.find("ann@example.net").Recipient
 		if got := after.Expires.Sub(before.Expires); got != 10*24*time.Hour {
@@ -238,11 +238,11 @@ func TestTimeThatMailWasPausedIsNoTimeOfItsLifeAlsoOverARestart(t *testing.T) {
 		open(t, dir, func(w *world) {
 			w.submit("ann@example.net")
 			w.do(w.queue.Pause, order(queue.Filter{Domain: "example.net"}))
-			time.Sleep(24 * time.Hour)
+			after(24 * time.Hour)
 		})
 		open(t, dir, func(w *world) {
 			w.do(w.queue.Pause, order(queue.Filter{All: true})) // at the same time, which counts once
-			time.Sleep(24 * time.Hour)
+			after(24 * time.Hour)
 			w.do(w.queue.Resume, order(queue.Filter{All: true}))
 		})
 		open(t, dir, func(w *world) {
@@ -288,7 +288,7 @@ func TestManyPausesAreLiftedAtOnce(t *testing.T) {
 			if got := w.do(w.queue.Resume, order(queue.Filter{All: true})); len(got.Pauses) != many {
 				t.Errorf("%d were lifted, want %d", len(got.Pauses), many)
 			}
-			time.Sleep(options.Lifetime + time.Minute)
+			after(options.Lifetime + time.Minute)
 			w.do(w.queue.Pause, order(queue.Filter{Campaign: "last"}))
 			notes, err := w.store.Notes(w.ctx, "pause")
 			if err != nil || len(notes) != 1 {

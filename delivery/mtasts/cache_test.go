@@ -196,7 +196,7 @@ func TestANewIDBringsTheNewPolicy(t *testing.T) {
 		w.says("testing", time.Hour)
 		w.zone.TXTs["_mta-sts.example.net"] = []string{"v=STSv1; id=2"}
 		w.find(c, "enforce 1", 1) // a moment after the last fetch
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		w.find(c, "testing 2", 2)
 	})
 }
@@ -221,9 +221,9 @@ func TestAPolicyHoldsUntilItsEndWhateverBecomesOfItsSource(t *testing.T) {
 				c := w.cache(w.config())
 				w.find(c, "enforce 1", 1)
 				tt.breaks(w)
-				time.Sleep(week - time.Second)
+				<-time.After(week - time.Second)
 				w.find(c, tt.want, 1)
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 				w.find(c, "nothing"+strings.TrimPrefix(tt.want, "enforce 1"), 1)
 			})
 		})
@@ -287,13 +287,13 @@ func TestAHostThatFailsIsLeftAloneForLongerAndLonger(t *testing.T) {
 		c := w.cache(cfg)
 		w.find(c, "nothing: GET", 1)
 		for i, pause := range []time.Duration{5, 10, 20, 40, 60, 60} {
-			time.Sleep(pause*time.Minute - time.Second)
+			<-time.After(pause*time.Minute - time.Second)
 			w.find(c, "nothing: GET", i+1)
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			w.find(c, "nothing: GET", i+2)
 		}
 		w.answer = good
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		w.find(c, "enforce 1", 8)
 		want := `# HELP homing_mtasts_fetches_total MTA-STS policies that were asked for, by outcome: fetched, invalid, certificate (of the policy host), failed.
 # TYPE homing_mtasts_fetches_total counter
@@ -310,7 +310,7 @@ func TestManyWhoAskAtOnceWaitForOneFetch(t *testing.T) {
 	in(t, func(w *world) {
 		good := w.answer
 		w.answer = func(rw http.ResponseWriter, r *http.Request) {
-			time.Sleep(10 * time.Second)
+			<-time.After(10 * time.Second)
 			good(rw, r)
 		}
 		c := w.cache(w.config())
@@ -331,7 +331,7 @@ func TestWhoeverStopsWaitingLeavesTheFetchToTheOthers(t *testing.T) {
 	in(t, func(w *world) {
 		good := w.answer
 		w.answer = func(rw http.ResponseWriter, r *http.Request) {
-			time.Sleep(10 * time.Second)
+			<-time.After(10 * time.Second)
 			good(rw, r)
 		}
 		c := w.cache(w.config())
@@ -366,10 +366,10 @@ func TestRunRefreshesAPolicyBeforeItEnds(t *testing.T) {
 				w.find(c, "enforce 1", 1)
 				stop := running(w.t, c)
 				defer stop()
-				time.Sleep(tt.after)
+				<-time.After(tt.after)
 				w.find(c, "enforce 1", 1)
 				w.says("testing", tt.age)
-				time.Sleep(time.Minute + time.Second)
+				<-time.After(time.Minute + time.Second)
 				w.find(c, "testing 1", 2)
 			})
 		})
@@ -387,7 +387,7 @@ func TestRunForgetsPoliciesThatHaveEnded(t *testing.T) {
 		w.notes["broken.example"] = []byte("{")
 		w.zone.TXTs, w.answer = nil, nil
 		stop := running(w.t, c)
-		time.Sleep(24 * time.Hour)
+		<-time.After(24 * time.Hour)
 		stop()
 		if len(w.notes) != 0 {
 			t.Errorf("%d notes are left", len(w.notes))
