@@ -64,11 +64,8 @@ func (w *worker) takeTurns() bool {
 	return true
 }
 
-// statusRequireTLS is "REQUIRETLS support required" (RFC 8689 section 4.3).
-var statusRequireTLS = reply.Enhanced{5, 7, 30}
-
 func noRequireTLS(format string, args ...any) *queue.Result {
-	return ours(reply.EHLO, 550, statusRequireTLS, format, args...)
+	return ours(reply.EHLO, 550, reply.RequireTLS, format, args...)
 }
 
 // require makes terms those of a message that needs TLS (RFC 8689 section 2):

@@ -35,7 +35,7 @@ func (s *Smarthost) route(dns Resolver, o *Options) *route {
 // it.
 func (s *Smarthost) spare(r queue.Result) queue.Result {
 	r.Smarthost = s != nil
-	if s != nil && r.Reply.Permanent() && !(r.Ours && r.Reply.Enhanced == statusRequireTLS) {
+	if s != nil && r.Reply.Permanent() && !(r.Ours && r.Reply.Enhanced == reply.RequireTLS) {
 		r.Ours = true
 		r.Reply = reply.Reply{Code: 451, Enhanced: reply.Enhanced{4, r.Reply.Enhanced[1], r.Reply.Enhanced[2]},
 			Text: fmt.Sprintf("the smarthost cannot be used: %s", r.Reply)}

@@ -117,7 +117,7 @@ func (r Result) verdict(table Classifier) bounce.Verdict {
 	said := bounce.Evidence{Code: r.Reply.Code, Status: r.Reply.Enhanced.String()}
 	if !r.Ours {
 		said.Stage, said.Text, said.RemoteMTA = r.Stage, r.Reply.Text, r.RemoteMTA
-	} else if r.Reply.Enhanced == statusRequireTLS {
+	} else if r.Reply.Enhanced == reply.RequireTLS { // others say it of signatures
 		said.Text = "REQUIRETLS"
 	}
 	v := table.Classify(said)
@@ -126,10 +126,6 @@ func (r Result) verdict(table Classifier) bounce.Verdict {
 	}
 	return v
 }
-
-// statusRequireTLS is what RFC 8689 section 4.3 means by it, where we say it:
-// others say it of signatures.
-var statusRequireTLS = reply.Enhanced{5, 7, 30}
 
 // Subjects of enhanced status codes (RFC 3463 section 3).
 const (

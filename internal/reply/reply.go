@@ -21,6 +21,9 @@ type Reply struct {
 // Enhanced is an enhanced status code (RFC 3463), for example {5, 1, 1}.
 type Enhanced [3]int
 
+// RequireTLS is "REQUIRETLS support required" (RFC 8689 section 4.3).
+var RequireTLS = Enhanced{5, 7, 30}
+
 // String gives "5.1.1", and "" for the zero Enhanced.
 func (e Enhanced) String() string {
 	if e == (Enhanced{}) {

@@ -55,7 +55,7 @@ func (c *Client) unfit(t *Transaction) *Outcome {
 	case t.EightBit && !c.offers.has("8BITMIME"):
 		return refuse(reply.MAIL, 554, reply.Enhanced{5, 6, 3}, "the message needs 8BITMIME, which %s does not offer", c.o.Peer)
 	case t.RequireTLS && (c.secure == nil || !c.offers.has("REQUIRETLS")):
-		return refuse(reply.MAIL, 550, reply.Enhanced{5, 7, 30}, "the message needs REQUIRETLS, which %s does not offer", c.o.Peer)
+		return refuse(reply.MAIL, 550, reply.RequireTLS, "the message needs REQUIRETLS, which %s does not offer", c.o.Peer)
 	case c.offers.size > 0 && size > c.offers.size:
 		return refuse(reply.MAIL, 552, reply.Enhanced{5, 3, 4}, "message size %d exceeds the %d octets that %s takes", size, c.offers.size, c.o.Peer)
 	}
