@@ -89,7 +89,7 @@ func TestASiteThatRefusesUsIsAnIncidentUntilItTakesMailAgain(t *testing.T) {
 }
 
 func TestWhatASiteSaidIsKnownAfterARestart(t *testing.T) {
-	restarted(t, func(w *world) {
+	restarted(t, options, func(w *world) {
 		w.submit("ann@example.net", "bob@example.net")
 		w.attempt(slow)
 	}, func() {}, func(w *world) {
@@ -217,19 +217,14 @@ func TestANewAddressSendsLittleOnItsFirstDay(t *testing.T) {
 			w.submit(fmt.Sprintf("ann%d@example.net", n))
 		}
 	}
-	warming := func(w *world) {
-		o := options
-		o.Warmup.On = true
-		w.queue.SetOptions(o)
-	}
+	warming := options
+	warming.Warmup.On = true
 	t.Run("twice as much on the next, also after a restart, and what waits is not late", func(t *testing.T) {
 		var first int
-		restarted(t, func(w *world) {
-			warming(w)
+		restarted(t, warming, func(w *world) {
 			submit(w)
 			first = mail(w)
 		}, func() {}, func(w *world) {
-			warming(w)
 			if again := mail(w); first != 50 || again != 0 {
 				t.Errorf("%d on the first day, and after a restart %d; want 50, and none", first, again)
 			}
@@ -240,8 +235,8 @@ func TestANewAddressSendsLittleOnItsFirstDay(t *testing.T) {
 		})
 	})
 	t.Run("an address of a server that has been sending for a week is no new one", func(t *testing.T) {
-		restarted(t, func(w *world) { w.submit("ann@example.com"); w.attempt("250 2.0.0 OK") }, func() { after(8 * 24 * time.Hour) }, func(w *world) {
-			warming(w)
+		restarted(t, options, func(w *world) { w.submit("ann@example.com"); w.attempt("250 2.0.0 OK") }, func() { after(8 * 24 * time.Hour) }, func(w *world) {
+			w.queue.SetOptions(warming)
 			submit(w)
 			if sent := mail(w); sent != people {
 				t.Errorf("%d on the day, want all %d", sent, people)

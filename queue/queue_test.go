@@ -48,14 +48,14 @@ func in(t *testing.T, test func(w *world)) {
 }
 
 // restarted runs a queue, and another one over the same store after something
-// happened while there was none.
-func restarted(t *testing.T, before func(w *world), meanwhile func(), after func(w *world)) {
+// happened while there was none. Both start with options o.
+func restarted(t *testing.T, o queue.Options, before func(w *world), meanwhile func(), after func(w *world)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		open(t, dir, before)
+		openWith(t, dir, o, before)
 		meanwhile()
-		open(t, dir, after)
+		openWith(t, dir, o, after)
 	})
 }
 
@@ -63,13 +63,18 @@ func restarted(t *testing.T, before func(w *world), meanwhile func(), after func
 // closes it.
 func open(t *testing.T, dir string, test func(w *world)) {
 	t.Helper()
+	openWith(t, dir, options, test)
+}
+
+func openWith(t *testing.T, dir string, o queue.Options, test func(w *world)) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	log := slog.New(slog.DiscardHandler)
 	s, err := bolt.Open(ctx, bolt.Options{Dir: dir, Log: log, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := queue.New(queue.Config{Store: s, Table: bounce.NewTable(), Log: log, Options: options})
+	q := queue.New(queue.Config{Store: s, Table: bounce.NewTable(), Log: log, Options: o})
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()
 	test(&world{T: t, ctx: ctx, queue: q, store: s})
@@ -614,7 +619,7 @@ func TestWhatIsPastItsLifetimeWhenWeComeBackHasOneMoreAttempt(t *testing.T) {
 		"421 4.7.0 too many, listed at x": "accepted deferred:soft expired:sender incident_opened:sender",
 	} {
 		t.Run(said, func(t *testing.T) {
-			restarted(t, func(w *world) {
+			restarted(t, options, func(w *world) {
 				w.submit("ann@example.net")
 				w.attempt("452 4.2.2 mailbox full")
 			}, func() { <-time.After(30 * 24 * time.Hour) }, func(w *world) {
