@@ -193,6 +193,16 @@ func (d *Delivery) secured(s *session) event.TLS {
 	return shown
 }
 
+// shownFor says how a session is secured for a hop with another name: a
+// certificate that nobody asked for may not be for that one.
+func (s *session) shownFor(h hop) event.TLS {
+	shown := s.shown
+	if shown.Verified == event.VerifiedPKIX && h.name != s.name && s.TLS().PeerCertificates[0].VerifyHostname(h.name) != nil {
+		shown.Verified = event.VerifiedNone
+	}
+	return shown
+}
+
 // owed makes a failure of TLS that a policy of the domain asks for temporary
 // and our own: neither may the person suffer for it, nor is it a matter of the
 // network.

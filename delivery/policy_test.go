@@ -269,3 +269,35 @@ func (endless) Find(ctx context.Context, _ string) mtasts.Found {
 }
 
 var _ delivery.STS = endless{}
+
+// TestACertificateIsShownForTheNameThatItIsFor: two domains name one host
+// differently and share its connection, and its certificate is for one name.
+func TestACertificateIsShownForTheNameThatItIsFor(t *testing.T) {
+	good, roots, err := smtptest.Certificate("mx.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.tls = good
+		w.mx("example.com", "mx.example.com", "198.51.100.1",
+			"S: 220 mx\nC: EHLO mail.example.org\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\ntls\nC: EHLO\nS: 250 mx\n"+accept+accept+bye)
+		w.zone.MXs["example.net"] = []dnsx.MX{{Host: "mail.example.net", Preference: 10}}
+		w.zone.Hosts["mail.example.net"] = w.zone.Hosts["mx.example.com"]
+		go func() {
+			w.job("example.com", "ann@example.com")
+			<-time.After(time.Second)
+			w.job("example.net", "bob@example.net")
+		}()
+		c := w.config()
+		c.Roots = roots
+		w.run(c, 2)
+		want := map[string]string{
+			"ann@example.com": "dot: 250 2.0.0 queued by mx.example.com[198.51.100.1] over TLS1.3 pkix",
+			"bob@example.net": "dot: 250 2.0.0 queued by mail.example.net[198.51.100.1] over TLS1.3 none",
+		}
+		if diff := cmp.Diff(want, w.outcomes()); diff != "" || len(w.dialled) != 1 {
+			t.Errorf("dialled %v (-want +got):\n%s", w.dialled, diff)
+		}
+	})
+}

@@ -67,6 +67,7 @@ func (s *session) quit() {
 // rename gives a session the name that its host has in the route of another
 // job: events name the MX of the recipient's domain.
 func (s *session) rename(h hop) {
+	s.shown = s.shownFor(h)
 	s.hop, s.host = h, h.mta()
 	s.SetPeer(h.String())
 }
