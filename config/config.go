@@ -168,8 +168,9 @@ type Delivery struct {
 	Lifetime        time.Duration   `toml:"lifetime"`
 	Retry           []time.Duration `toml:"retry"`
 	AllowNetworks   []netip.Prefix  `toml:"allow_networks" reload:"restart"`
-	WindowSites     []string        `toml:"window_sites"`               // where transactions go whole
-	Window          int             `toml:"window"`                     // how many of them
+	WindowSites     []string        `toml:"window_sites"` // where transactions go whole
+	Window          int             `toml:"window"`       // how many of them
+	TLSReports      bool            `toml:"tls_reports"`
 	Smarthost       *Smarthost      `toml:"smarthost" reload:"restart"` // nil: to the MXs
 	Warmup          Warmup          `toml:"warmup"`
 	Breaker         Breaker         `toml:"breaker"`

@@ -86,7 +86,7 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 			Port: 25, Lifetime: 5 * day,
 			Retry:  []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
 			Warmup: config.WarmupOff, Breaker: config.BreakerAuto,
-			Window: 4,
+			Window: 4, TLSReports: true,
 		},
 		Check:  config.Check{Interval: time.Hour},
 		Notify: config.Notify{Digest: config.Weekly},

@@ -29,6 +29,8 @@ func start() *Config {
 			Breaker:  BreakerAuto,
 			Retry:    []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
 			Window:   4,
+
+			TLSReports: true,
 		},
 		Check:  Check{Interval: time.Hour},
 		Notify: Notify{Digest: Weekly},

@@ -78,6 +78,7 @@ type Options struct {
 	WindowSites []string
 	Window      int
 
+	Reports   Reports    // are told how TLS with mail hosts went; nil: nobody
 	Smarthost *Smarthost // nil: mail goes to the MXs of its domain
 	Timeouts  Timeouts
 }

@@ -13,6 +13,7 @@ import (
 
 	"homing/delivery/dane"
 	"homing/delivery/mtasts"
+	"homing/delivery/tlsrpt"
 	"homing/event"
 	"homing/internal/dnsx"
 	"homing/internal/reply"
@@ -35,6 +36,12 @@ type terms struct {
 	domain  string // whose mail it is
 	policy  policy
 	records []dnsx.TLSA // that the certificate is checked against
+
+	// For reports:
+	published []dnsx.TLSA // all that there are
+	unknown   bool        // there may be records, but they cannot be had
+	sts       mtasts.Found
+	silent    bool // nothing is reported
 }
 
 // Allows reports whether a server that strangers name, such as the host of a
@@ -72,6 +79,12 @@ func (r *route) onTerms(ctx context.Context, host string, hops []hop) []hop {
 	t, why := r.termsOf(ctx, host)
 	if why != nil {
 		r.note(why)
+		switch {
+		case t.unknown:
+			r.o.report(t, host, tlsrpt.Failure{Type: tlsrpt.DNSSECInvalid})
+		case r.sts.Mode == mtasts.Enforce && !r.sts.Match(host):
+			r.o.report(t, host, tlsrpt.Failure{Type: tlsrpt.ValidationFailure, Reason: unlisted})
+		}
 		return nil
 	}
 	for i := range hops {
@@ -84,20 +97,22 @@ func (r *route) onTerms(ctx context.Context, host string, hops []hop) []hop {
 // before MTA-STS (RFC 8461 section 2); what forbids to use the host is always
 // temporary, because it is nobody's fault who gets mail there.
 func (r *route) termsOf(ctx context.Context, host string) (*terms, *queue.Result) {
-	t := &terms{domain: r.domain, policy: r.policy}
+	t := &terms{domain: r.domain, policy: r.policy, sts: r.sts, silent: r.direct || strings.HasPrefix(r.domain, "[")}
 	if r.needs == tlsOptional {
+		t.silent = true
 		return t, nil
 	}
 	records, err := r.tlsa(ctx, host)
+	t.published, t.unknown = records, err != nil
 	switch {
 	case err != nil:
 		why := ours(reply.Resolve, 451, reply.Enhanced{4, 7, 5}, "the TLSA records of %s, which is in a signed zone, cannot be had", host)
 		why.Cause = err
-		return nil, why
+		return t, why
 	case len(records) > 0:
 		t.byDANE(host, dane.Usable(records))
 	case r.sts.Mode == mtasts.Enforce && !r.sts.Match(host):
-		return nil, ours(reply.Resolve, 451, reply.Enhanced{4, 7, 5}, "%s is not a mail host by the MTA-STS policy of %s", host, r.domain)
+		return t, ours(reply.Resolve, 451, reply.Enhanced{4, 7, 5}, "%s is not a mail host by the MTA-STS policy of %s", host, r.domain)
 	case r.sts.Mode == mtasts.Enforce:
 		t.policy.mode, t.policy.proof = Require, proof{by: event.VerifiedMTASTS, host: host}
 	}

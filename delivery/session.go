@@ -44,6 +44,7 @@ type session struct {
 	hop
 	host  string      // who says what we hear: mta of hop
 	shown event.TLS   // how it is secured
+	local netip.Addr  // our end; zero: not over IP
 	stop  func() bool // of cutting it when work ends
 	gauge func()
 	stray func(error) // hears how a dialogue with whole transactions went wrong; nil: nobody
@@ -135,7 +136,10 @@ func (d *Delivery) connect(ctx context.Context, o *Options, h hop, c net.Conn, n
 		Name: o.Hostname, Peer: h.String(), NoPipelining: not.pipelining, Timeouts: o.Timeouts.Timeouts})}
 	s.stop = context.AfterFunc(ctx, s.Cut)
 	f := d.greet(s, not.tls)
-	s.shown = d.secured(s)
+	s.shown, s.local = d.secured(s), addrOf(c.LocalAddr())
+	if !not.tls {
+		d.account(o, s, f)
+	}
 	if f != nil {
 		s.quit()
 		f.RemoteMTA, f.TLS = s.host, s.shown

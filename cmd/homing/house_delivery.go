@@ -9,6 +9,7 @@ import (
 	"homing/config"
 	"homing/delivery"
 	"homing/delivery/mtasts"
+	"homing/delivery/tlsrpt"
 	"homing/internal/dnsx"
 )
 
@@ -19,6 +20,12 @@ func (h *house) sendOut(ctx context.Context, dns *dnsx.Client) (err error) {
 	if err != nil {
 		return fmt.Errorf("reading the MTA-STS policies: %w", err)
 	}
+	h.reports, err = tlsrpt.New(ctx, tlsrpt.Config{Resolver: dns, Notes: h.store, Log: h.log, Metrics: h.metrics, Allowed: options.Allows, Submit: h.reportTLS})
+	if err != nil {
+		return fmt.Errorf("reading what was counted of TLS: %w", err)
+	}
+	h.reports.SetAuthor(h.reporter(h.cfg))
+	options.Reports = h.reports
 	h.delivery = delivery.New(delivery.Config{
 		Queue: h.queue, Resolver: dns, STS: h.policies, Local: h.server.Inbound, Notes: h.store, Log: h.log, Metrics: delivery.NewMetrics(h.metrics), Options: options,
 	})
@@ -63,4 +70,13 @@ func ownMX(cfg *config.Config) (addrs []netip.Addr, port uint16) {
 		}
 	}
 	return append(addrs, cfg.Delivery.PublicAddresses...), port
+}
+
+// setDelivery takes over how mail leaves from a configuration that was read
+// again.
+func (h *house) setDelivery(cfg *config.Config) {
+	options := deliveryOptions(cfg)
+	options.Reports = h.reports
+	h.reports.SetAuthor(h.reporter(cfg))
+	h.delivery.SetOptions(options)
 }

@@ -34,7 +34,7 @@ func (h *house) run(ctx context.Context) error {
 	stages := []*stage{
 		start(ctx, stop, talk...),
 		start(ctx, stop, part{"queue", h.queue.Run}, part{"sinks", h.teller.Run}),
-		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"MTA-STS policies", h.policies.Run}, part{"incidents", h.server.Run}),
+		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"MTA-STS policies", h.policies.Run}, part{"TLS reports", h.reports.Run}, part{"incidents", h.server.Run}),
 		start(ctx, stop, intake...),
 	}
 	close(h.open)
@@ -142,7 +142,7 @@ func (h *house) reload() error {
 	h.rules.Use(table)
 	h.server.SetPolicy(policy)
 	h.queue.SetOptions(queueOptions(live))
-	h.delivery.SetOptions(deliveryOptions(live))
+	h.setDelivery(live)
 	for _, w := range cfg.Warnings {
 		h.log.Warn("configuration", "problem", w.String())
 	}

@@ -15,6 +15,7 @@ import (
 	"homing/config"
 	"homing/delivery"
 	"homing/delivery/mtasts"
+	"homing/delivery/tlsrpt"
 	"homing/event"
 	"homing/internal/certs"
 	"homing/internal/dnsx"
@@ -41,6 +42,7 @@ type house struct {
 	teller    *event.Teller
 	delivery  *delivery.Delivery
 	policies  *mtasts.Cache
+	reports   *tlsrpt.Collector
 	rules     *bounce.Live
 	reader    *bounce.Reader
 	smtpd     *smtpd.Metrics

@@ -11,8 +11,6 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"homing/internal/publicnet"
 )
 
 // A Resolver answers what is asked to find a policy. Every dnsx.Resolver is
@@ -37,7 +35,6 @@ type Config struct {
 	Metrics  *Metrics                // nil: not counted anywhere
 	Allowed  func(a netip.Addr) bool // where policy hosts may be; nil: public addresses
 	Roots    *x509.CertPool          // whom their certificates must come from; nil: the system's
-	Port     uint16                  // of policy hosts; 0: 443
 	Dial     func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 	Max      int // policies that are remembered; 0: 20,000
 	Fetches  int // at once; 0: 50
@@ -90,13 +87,7 @@ func (k kept) in(now time.Time) bool {
 
 // New makes a Cache with what an earlier one has noted.
 func New(ctx context.Context, c Config) (*Cache, error) {
-	c.Port, c.Max, c.Fetches = cmp.Or(c.Port, 443), cmp.Or(c.Max, 20_000), cmp.Or(c.Fetches, 50)
-	if c.Allowed == nil {
-		c.Allowed = publicnet.Address
-	}
-	if c.Dial == nil {
-		c.Dial = dialTCP
-	}
+	c.Max, c.Fetches = cmp.Or(c.Max, 20_000), cmp.Or(c.Fetches, 50)
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)
 	}
@@ -110,8 +101,7 @@ type Found struct {
 	Policy // of the zero Mode: the domain has none, or none could be had
 	ID     string
 	// Err says why the policy that the domain has now could not be had, so
-	// that an older one or none holds: ErrCertificate, ErrInvalid, or any
-	// other error for one that could not be fetched.
+	// that an older one or none holds: ErrCertificate, ErrInvalid or ErrFetch.
 	Err error
 }
 

@@ -7,34 +7,29 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
-	"net/netip"
-	"strconv"
 	"time"
+
+	"homing/internal/dnsx"
 )
 
-// Errors of fetching a policy. Those of the certificate are ErrCertificate,
-// those of what was fetched ErrInvalid; any other is a policy that could not
-// be had.
+// Errors of a policy that could not be had. What was fetched and is none is
+// ErrInvalid.
 var (
 	ErrCertificate = errors.New("the certificate of the policy host is not valid")
-	errNotPublic   = errors.New("the policy host has no address that is public")
+	ErrFetch       = errors.New("the policy could not be fetched")
 )
 
 // fetchTime is how long a fetch may take (RFC 8461 section 3.3), waiting for
 // its turn included.
 const fetchTime = time.Minute
 
-// maxAddrs is how many addresses of a policy host are tried.
-const maxAddrs = 4
-
 // newClient makes the HTTP client: no redirects, no proxy, no cookies, nothing
 // kept between requests (RFC 8461 section 3.3).
 func (c *Cache) newClient() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext:            c.connect,
+			DialContext:            dnsx.Dialer{Resolver: c.Resolver, Allowed: c.Allowed, Dial: c.Dial}.DialContext,
 			TLSClientConfig:        &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
 			DisableKeepAlives:      true,
 			DisableCompression:     true,
@@ -42,31 +37,6 @@ func (c *Cache) newClient() *http.Client {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-}
-
-// connect opens a connection to a policy host, by our own resolver and only
-// where mail may go too: anybody's DNS can name any address.
-func (c *Cache) connect(ctx context.Context, _, address string) (net.Conn, error) {
-	name, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	addrs, err := c.Resolver.Addrs(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	why := errNotPublic
-	for _, a := range addrs[:min(len(addrs), maxAddrs)] {
-		if !c.Allowed(a) {
-			continue
-		}
-		conn, err := c.Dial(ctx, netip.AddrPortFrom(a, c.Port))
-		if err == nil {
-			return conn, nil
-		}
-		why = err
-	}
-	return nil, why
 }
 
 // fetch gets the policy of a domain, when it is its turn.
@@ -77,7 +47,7 @@ func (c *Cache) fetch(ctx context.Context, domain string) (Policy, error) {
 	case c.turns <- struct{}{}:
 		defer func() { <-c.turns }()
 	case <-ctx.Done():
-		return Policy{}, ctx.Err()
+		return Policy{}, fmt.Errorf("%w: %w", ErrFetch, ctx.Err())
 	}
 	text, err := c.get(ctx, "https://"+host+domain+path)
 	if err != nil {
@@ -89,7 +59,7 @@ func (c *Cache) fetch(ctx context.Context, domain string) (Policy, error) {
 func (c *Cache) get(ctx context.Context, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrFetch, err)
 	}
 	req.Header.Set("User-Agent", "Homing")
 	resp, err := c.client.Do(req)
@@ -98,23 +68,18 @@ func (c *Cache) get(ctx context.Context, url string) ([]byte, error) {
 	case errors.As(err, &untrusted):
 		return nil, fmt.Errorf("%w: %w", ErrCertificate, untrusted.Err)
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrFetch, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: HTTP status %s", url, strconv.Itoa(resp.StatusCode))
+		return nil, fmt.Errorf("%w: GET %s: HTTP status %d", ErrFetch, url, resp.StatusCode)
 	}
 	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != "text/plain" {
 		return nil, fmt.Errorf("%w: it is %.60q and not text/plain", ErrInvalid, resp.Header.Get("Content-Type"))
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxOctets+1))
 	if err != nil {
-		return nil, fmt.Errorf("GET %s: %w", url, err)
+		return nil, fmt.Errorf("%w: GET %s: %w", ErrFetch, url, err)
 	}
 	return text, nil
-}
-
-// dialTCP is the way to a policy host in production.
-func dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	return (&net.Dialer{Timeout: fetchTime / maxAddrs}).DialContext(ctx, "tcp", to.String())
 }
