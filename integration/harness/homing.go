@@ -16,8 +16,9 @@ type Homing struct {
 
 // Start writes configText to a new directory, with further files beside
 // it, starts `homing serve` and waits until it is ready. http is its HTTP
-// listener, "127.1.2.3:8025". The server is stopped at the end of the test.
-func Start(t testing.TB, http, configText string, files map[string]string) *Homing {
+// listener, "127.1.2.3:8025". The server is stopped at the end of the test. In
+// its environment $DIR is that directory.
+func Start(t testing.TB, http, configText string, files map[string]string, env ...string) *Homing {
 	t.Helper()
 	path, err := Binary()
 	if err != nil {
@@ -36,6 +37,9 @@ func Start(t testing.TB, http, configText string, files map[string]string) *Homi
 	}
 	h.Process = Process{t: t, path: path, args: []string{"serve", "--config", h.config},
 		ready: "http://" + http + "/readyz", log: filepath.Join(dir, "homing.log")}
+	for _, e := range env {
+		h.env = append(h.env, strings.ReplaceAll(e, "$DIR", dir))
+	}
 	t.Cleanup(h.end)
 	h.begin()
 	return h

@@ -29,6 +29,7 @@ type Settings struct {
 	Limits   string            // lines of [limits]; default: a small reserve
 	Tables   string            // further tables of homing.toml
 	Files    map[string]string // further files beside homing.toml, by name
+	Env      []string          // of the server, as in Start
 }
 
 // configuration is homing.toml on a Stage.
@@ -109,7 +110,7 @@ func NewStage(t testing.TB, s Settings) *Stage {
 	st.Client = &toynet.CiviCRM{Address: st.Submission, From: `"Example News" <news@example.org>`, Prefix: "civi+", Domain: "bounce.example.org"}
 	files := map[string]string{"hook-secret": HookSecret}
 	maps.Copy(files, s.Files)
-	st.Homing = Start(t, st.HTTP, st.configure(t, s), files)
+	st.Homing = Start(t, st.HTTP, st.configure(t, s), files, s.Env...)
 	return st
 }
 

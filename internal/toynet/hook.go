@@ -43,6 +43,11 @@ type Event struct {
 		State string     `json:"state"`
 		Until *time.Time `json:"until"`
 	} `json:"hold"`
+	TLS struct {
+		Version  string `json:"version"`
+		Cipher   string `json:"cipher"`
+		Verified string `json:"verified"`
+	} `json:"tls"`
 }
 
 // A Call is one request that the receiver got.
