@@ -24,7 +24,7 @@ func (h *house) sendOut(ctx context.Context, dns *dnsx.Client) (err error) {
 	if err != nil {
 		return fmt.Errorf("reading what was counted of TLS: %w", err)
 	}
-	h.reports.SetAuthor(h.reporter(h.cfg))
+	h.reports.SetAuthor(reporter(h.cfg))
 	options.Reports = h.reports
 	h.delivery = delivery.New(delivery.Config{
 		Queue: h.queue, Resolver: dns, STS: h.policies, Local: h.server.Inbound, Notes: h.store, Log: h.log, Metrics: delivery.NewMetrics(h.metrics), Options: options,
@@ -77,6 +77,6 @@ func ownMX(cfg *config.Config) (addrs []netip.Addr, port uint16) {
 func (h *house) setDelivery(cfg *config.Config) {
 	options := deliveryOptions(cfg)
 	options.Reports = h.reports
-	h.reports.SetAuthor(h.reporter(cfg))
+	h.reports.SetAuthor(reporter(cfg))
 	h.delivery.SetOptions(options)
 }

@@ -15,10 +15,10 @@ import (
 	"homing/store"
 )
 
-// reporter is who reports about TLS: the postmaster, where he is in a domain
-// whose mail we sign, else the postmaster of the first such domain. The zero
+// reporter is who reports about TLS: the postmaster, where he is in a domain of
+// ours, else the postmaster of the first domain whose mail is signed. The zero
 // Author, where the configuration wants no reports.
-func (h *house) reporter(cfg *config.Config) tlsrpt.Author {
+func reporter(cfg *config.Config) tlsrpt.Author {
 	if !cfg.Delivery.TLSReports {
 		return tlsrpt.Author{}
 	}

@@ -124,7 +124,7 @@ func setStand(dir string) (*stand, error) {
 		"odd.test": {About: "says what no rule understands", Behaviour: toynet.Behaviour{
 			RCPT: smtpreply.Reply{Code: 550, Enhanced: smtpreply.Enhanced{5, 9, 9}, Text: "<{rcpt}>: frobnicated"}}},
 	}})
-	world.HookSecret = demoSecret
+	world.HookSecret, world.Keep = demoSecret, true
 	world.Server = toynet.Server{Name: "mail.example.org", Returns: []string{"bounce.example.org"}, Senders: []string{"example.org"}}
 	net, err := world.Open()
 	if err != nil {

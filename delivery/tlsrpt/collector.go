@@ -153,6 +153,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	tick := time.NewTicker(tickTime)
 	defer tick.Stop()
 	for noted := time.Now(); ; {
+		c.sendDue(ctx)
 		select {
 		case <-ctx.Done():
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tickTime)
@@ -165,7 +166,6 @@ func (c *Collector) Run(ctx context.Context) error {
 			c.noteAll(ctx)
 			noted = time.Now()
 		}
-		c.sendDue(ctx)
 	}
 }
 
