@@ -33,8 +33,8 @@ func (h *house) run(ctx context.Context) error {
 	}
 	stages := []*stage{
 		start(ctx, stop, talk...),
-		start(ctx, stop, part{"queue", h.queue.Run}, part{"sinks", h.teller.Run}),
-		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"MTA-STS policies", h.policies.Run}, part{"TLS reports", h.reports.Run}, part{"incidents", h.server.Run}),
+		start(ctx, stop, part{"queue", h.queue.Run}, part{"TLS reports", h.reports.Run}, part{"sinks", h.teller.Run}),
+		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"MTA-STS policies", h.policies.Run}, part{"incidents", h.server.Run}),
 		start(ctx, stop, intake...),
 	}
 	close(h.open)
