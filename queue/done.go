@@ -57,6 +57,7 @@ func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
 	f := q.weigh(it, r)
 	h := q.heed(it, f)
 	f.reopen = h.reopen
+	q.tally(h.site, r)
 	var surge []event.Event
 	f.surge, surge = q.surging(ctx, it, h.site, f)
 	err := q.settle(ctx, store.Change{Delivery: it.Delivery, Lease: it.Token, Decide: func(c *store.Case) error {

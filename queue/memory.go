@@ -22,10 +22,12 @@ const noteEvery = time.Minute
 // that the site refuses us, or what was sent of what a day allows.
 func worth(p shape.Path) bool { return p.Level > 0 || p.Learned > 0 || p.Allowance >= 0 && p.Sent > 0 }
 
-// noteSites makes the state of sites durable, as far as it has changed.
+// noteSites makes the state of sites durable, as far as it has changed, and
+// what they took.
 func (q *Queue) noteSites(ctx context.Context) {
 	q.noting.Lock()
 	defer q.noting.Unlock()
+	q.noteTallies(ctx)
 	now := q.now()
 	q.mu.Lock()
 	sites := q.shaper.Sites(now)

@@ -49,6 +49,7 @@ type Queue struct {
 	reach   reach
 	reading sync.Mutex // held while the whole log is read for somebody
 	places  places
+	tallies tallies
 	breaker breaker
 	surges  surges
 	began   time.Time // when this process did
@@ -173,7 +174,7 @@ func (q *Queue) Run(ctx context.Context) error {
 
 // remember reads what was noted before the start.
 func (q *Queue) remember(ctx context.Context) error {
-	return errors.Join(q.recallSources(ctx), q.recall(ctx), q.startPauses(ctx))
+	return errors.Join(q.recallSources(ctx), q.recall(ctx), q.recallTallies(ctx), q.startPauses(ctx))
 }
 
 func (q *Queue) learn(works []store.Work) {

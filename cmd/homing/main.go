@@ -88,6 +88,7 @@ func newRoot() *cobra.Command {
 		newConfig(),
 		newApp(),
 		newQueue(),
+		newPlan(),
 		newHold(),
 		newTrace(),
 		newEvents(),

@@ -73,3 +73,14 @@ func (s *Shaper) Knows(domain string) bool {
 	d := s.domains[domain]
 	return s.limits.Site != "" || d != nil && d.at != domain
 }
+
+// Describe tells of sites, also of such that are not known.
+func (s *Shaper) Describe(names []string, now time.Time) []Site {
+	var all []Site
+	for _, name := range names {
+		at := s.site(name)
+		all = append(all, s.describe(at, now))
+		s.settle(at, now)
+	}
+	return all
+}

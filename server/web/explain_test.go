@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"homing/queue"
 )
@@ -41,5 +42,30 @@ func TestAnExplanationNeedsADomain(t *testing.T) {
 		"?domain=" + strings.Repeat("x", 1001): "domain: want the domain of recipients, like example.net",
 	} {
 		wantProblem(t, do(t, w.url, request{path: "/api/v1/queue/explain" + path}), http.StatusBadRequest, want)
+	}
+}
+
+func TestAPlanInJSON(t *testing.T) {
+	w := open(t, nil)
+	wantJSON(t, do(t, w.url, request{path: "/api/v1/queue/plan?recipients=120"}).body, `{"recipients":120,"basis":"guess",
+		"sites":[{"provider":"default","recipients":120,"waiting_before":0,"through":"TIME","limited_by":"connections","limit":"1 connections at 2 messages a second"}],
+		"through":"TIME","limited_by":"connections","limit":"1 connections at 2 messages a second","provider":"default"}`)
+	var p queue.Plan
+	w.get("/api/v1/queue/plan?recipients=7200", &p)
+	if took := time.Until(*p.Through); took < 59*time.Minute || took > time.Hour+time.Second {
+		t.Errorf("7200 recipients take %v, want an hour", took)
+	}
+}
+
+func TestAPlanNeedsANumberOfRecipients(t *testing.T) {
+	w := open(t, nil)
+	for path, want := range map[string]string{
+		"":                         "recipients: want a number from 1 to 1000000000",
+		"?recipients=0":            "recipients: want a number from 1 to 1000000000",
+		"?recipients=1000000001":   "recipients: want a number from 1 to 1000000000",
+		"?recipients=many":         "recipients: want a number from 1 to 1000000000",
+		"?recipients=5&domain=one": `there is no parameter "domain" here`,
+	} {
+		wantProblem(t, do(t, w.url, request{path: "/api/v1/queue/plan" + path}), http.StatusBadRequest, want)
 	}
 }

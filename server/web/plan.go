@@ -1,0 +1,26 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+// MostRecipients is how many recipients a mailing has at most for which there
+// is a plan.
+const MostRecipients = 1_000_000_000
+
+// planQueue says how long a mailing would take.
+func (w *Web) planQueue(rw http.ResponseWriter, r *http.Request) {
+	values, err := parameters(r, "recipients")
+	if err != nil {
+		problem(rw, http.StatusBadRequest, err.Error())
+		return
+	}
+	n, err := strconv.Atoi(values.Get("recipients"))
+	if err != nil || n < 1 || n > MostRecipients {
+		problem(rw, http.StatusBadRequest, fmt.Sprintf("recipients: want a number from 1 to %d", MostRecipients))
+		return
+	}
+	w.answer(rw, w.Queue.Plan(n))
+}
