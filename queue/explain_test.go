@@ -72,7 +72,7 @@ func TestAnExplanationSaysWhatMailWaitsFor(t *testing.T) {
 				start := time.Now()
 				after(time.Millisecond)
 				tt.before(w)
-				after(time.Millisecond)
+				after(50 * time.Millisecond)
 				if got := summary(w.queue.Explain("Example.net", nil), start); got != tt.want {
 					t.Errorf("it says %q, want %q", got, tt.want)
 				}

@@ -178,6 +178,8 @@ func speed(here, all tallied) float64 {
 	return guessedSpeed
 }
 
+func slotWords(slots int) string { return fmt.Sprintf("%d dialogues of the server at once", slots) }
+
 // work fills a Plan.
 func (p *Plan) work(shares []share, before map[string]int, roads map[string]*road, slots int, now time.Time) {
 	var whole, rest arrival
@@ -204,7 +206,7 @@ func (p *Plan) work(shares []share, before map[string]int, roads map[string]*roa
 	if p.Provider == others {
 		p.Provider = small.Provider
 	}
-	all := arrival{now.Add(time.Duration(busy / float64(max(slots, 1)) * float64(time.Second))), LimitSlots, fmt.Sprintf("%d dialogues of the server at once", slots)}
+	all := arrival{now.Add(time.Duration(busy / float64(max(slots, 1)) * float64(time.Second))), LimitSlots, slotWords(slots)}
 	if !whole.at.IsZero() && all.at.After(whole.at) {
 		whole, p.Provider = all, ""
 	}

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,78 @@ func TestAPlanCountsTheSlotsOfTheServer(t *testing.T) {
 		last := p.Sites[len(p.Sites)-1]
 		if len(p.Sites) != 21 || last.Provider != "others" || last.Sites != 10 || last.Recipients != 1000 {
 			t.Errorf("%d rows, the last one is %+v", len(p.Sites), last)
+		}
+	})
+}
+
+func TestCampaignsSayWhenTheyAreThrough(t *testing.T) {
+	in(t, func(w *world) {
+		to := func(n int, domain string) (all []string) {
+			for i := range n {
+				all = append(all, fmt.Sprintf("a%d@%s", i, domain))
+			}
+			return all
+		}
+		if got := w.queue.Campaigns(); len(got) != 0 {
+			t.Errorf("in the beginning there are %+v", got)
+		}
+		w.send(of("spring", ""), append(to(40, "one.test"), to(200, "two.test")...)...)
+		w.send(of("news", ""), to(100, "one.test")...)
+		w.send(of("wrong", ""), to(10, "one.test")...)
+		w.submit("ann@one.test") // no campaign
+		w.do(w.queue.Pause, queue.Order{Filter: queue.Filter{Campaign: "wrong"}, By: "olga"})
+		after(time.Millisecond)
+		var got []string
+		for _, c := range w.queue.Campaigns() {
+			through := "never"
+			if c.Through != nil {
+				through = time.Until(*c.Through).Round(time.Second).String()
+			}
+			got = append(got, fmt.Sprintf("%s of %s %d/%d %s %s %s", c.Campaign, c.Application, c.Waiting, c.Paused, through, c.LimitedBy, c.Provider))
+		}
+		want := []string{
+			"spring of crm 240/0 50s connections two.test",
+			"news of crm 100/0 35s connections one.test", // beside 40 of spring and 1 without a campaign
+			"wrong of crm 10/10 never paused ",
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("campaigns:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		w.send(of("late", ""), "ann@zero.test")
+		for w.find("ann@zero.test").Recipient.Attempt == 0 {
+			w.attempt("452 4.2.2 mailbox full")
+		}
+		after(time.Second)
+		if c := w.underWay("late"); c.LimitedBy != "later" || c.Provider != "zero.test" || time.Until(*c.Through) < 4*time.Minute {
+			t.Errorf("what was put off: %+v", c)
+		}
+	})
+}
+
+// underWay gives one of the campaigns under way.
+func (w *world) underWay(name string) queue.Campaign {
+	w.Helper()
+	all := w.queue.Campaigns()
+	i := slices.IndexFunc(all, func(c queue.Campaign) bool { return c.Campaign == name })
+	if i < 0 {
+		w.Fatalf("there is no campaign %s in %+v", name, all)
+	}
+	return all[i]
+}
+
+func TestCampaignsShareTheSlotsOfTheServer(t *testing.T) {
+	in(t, func(w *world) {
+		o := options
+		o.Limits.Total = 1
+		w.queue.SetOptions(o)
+		var to []string
+		for n := range 100 {
+			to = append(to, fmt.Sprintf("ann@a%d.test", n))
+		}
+		w.send(of("spring", ""), to...)
+		after(time.Millisecond)
+		if c := w.underWay("spring"); c.LimitedBy != "slots" || c.Provider != "" || time.Until(*c.Through).Round(time.Second) != 50*time.Second {
+			t.Errorf("with one slot: %+v", c)
 		}
 	})
 }

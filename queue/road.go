@@ -15,6 +15,7 @@ const (
 	LimitBackoff     = "backoff"     // the site wanted less mail, or none
 	LimitSlots       = "slots"       // dialogues of the server at once
 	LimitPaused      = "paused"      // somebody decided so
+	LimitLater       = "later"       // the next attempt for what was put off
 	LimitFar         = "far"         // it takes longer than anybody looks ahead
 )
 

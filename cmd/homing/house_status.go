@@ -10,6 +10,9 @@ import (
 	"homing/store"
 )
 
+// statusCampaigns is how many campaigns one screen names.
+const statusCampaigns = 3
+
 // status is one screen: what runs, and what needs attention.
 func (h *house) status(ctx context.Context) (web.Status, error) {
 	p := h.server.Policy()
@@ -37,6 +40,8 @@ func (h *house) status(ctx context.Context) (web.Status, error) {
 	if err := h.pauses(ctx, &s); err != nil {
 		return s, err
 	}
+	s.Campaigns = h.queue.Campaigns()
+	s.Campaigns = s.Campaigns[:min(len(s.Campaigns), statusCampaigns)]
 	for _, k := range h.teller.Status() {
 		s.Sinks = append(s.Sinks, web.SinkStatus{Name: k.Name, Type: k.Kind, State: string(k.State), Parked: k.Parked, Error: k.Failure})
 		if k.State != event.Working {

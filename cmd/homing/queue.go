@@ -17,7 +17,7 @@ import (
 )
 
 func newQueue() *cobra.Command {
-	return group("queue", "Mail that waits", newQueueList(), newQueueShow(), newQueueExplain(), newQueueOperation(retryQueue),
+	return group("queue", "Mail that waits", newQueueList(), newQueueShow(), newQueueExplain(), newQueueCampaigns(), newQueueOperation(retryQueue),
 		newQueueOperation(pauseQueue), newQueueOperation(resumeQueue), newQueueOperation(cancelQueue))
 }
 

@@ -40,6 +40,9 @@ func printStatus(w io.Writer, s web.Status) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Homing %s at %s, mode %s, running since %s: %s.\n", s.Version, s.Hostname, s.Mode, clock(s.Started), s.Ready)
 	fmt.Fprintf(&b, "%d recipients wait.\n", s.Waiting)
+	for _, c := range s.Campaigns {
+		fmt.Fprintf(&b, "  campaign: %s\n", underWay(c))
+	}
 	for _, p := range s.Pauses {
 		if !p.Standing { // the others need attention
 			fmt.Fprintf(&b, "  set aside: %d recipients with %s, %s\n", p.Recipients, meant(*p), decided(*p))

@@ -129,6 +129,7 @@ type Load struct {
 	Lane       uint8
 	Waiting    int // due or later, and on their way
 	Paused     bool
+	Next       time.Time // the last time at which some of it becomes due
 }
 
 // Loads tells what waits where, in no order.
@@ -138,13 +139,20 @@ func (s *Shaper) Loads() []Load {
 		lane       uint8
 		paused     bool
 	}
-	sums := map[group]int{}
+	sums := map[group]Load{}
 	for _, e := range s.keys {
-		sums[group{e.domain.at, e.work.Flow, e.work.Lane, e.paused}] += e.work.Waiting + e.work.Leased
+		g := group{e.domain.at, e.work.Flow, e.work.Lane, e.paused}
+		l := sums[g]
+		l.Waiting += e.work.Waiting + e.work.Leased
+		if e.work.Waiting > 0 {
+			l.Next = later(l.Next, e.work.Next)
+		}
+		sums[g] = l
 	}
 	all := make([]Load, 0, len(sums))
-	for g, n := range sums {
-		all = append(all, Load{Site: g.site, Flow: g.flow, Lane: g.lane, Waiting: n, Paused: g.paused})
+	for g, l := range sums {
+		l.Site, l.Flow, l.Lane, l.Paused = g.site, g.flow, g.lane, g.paused
+		all = append(all, l)
 	}
 	return all
 }

@@ -74,13 +74,25 @@ func (s *Shaper) Knows(domain string) bool {
 	return s.limits.Site != "" || d != nil && d.at != domain
 }
 
-// Describe tells of sites, also of such that are not known.
+// Describe tells of sites, also of such that are not known: what those have in
+// common is shared, and must not be changed.
 func (s *Shaper) Describe(names []string, now time.Time) []Site {
-	var all []Site
+	var blank *Site
+	all := make([]Site, 0, len(names))
 	for _, name := range names {
-		at := s.site(name)
-		all = append(all, s.describe(at, now))
-		s.settle(at, now)
+		if at := s.sites[name]; at != nil {
+			all = append(all, s.describe(at, now))
+			continue
+		}
+		if blank == nil {
+			at := &site{name: name, index: -1}
+			s.equip(at)
+			like := s.describe(at, now)
+			blank = &like
+		}
+		fresh := *blank
+		fresh.Name, fresh.Rule = name, s.limits.rule(name)
+		all = append(all, fresh)
 	}
 	return all
 }

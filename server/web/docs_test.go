@@ -51,7 +51,7 @@ func TestTheReferenceHasEveryField(t *testing.T) {
 	text := reference(t)
 	fields := map[string]bool{}
 	for _, typ := range []reflect.Type{reflect.TypeFor[Status](), reflect.TypeFor[Recipients](), reflect.TypeFor[Holds](), reflect.TypeFor[AddHold](), reflect.TypeFor[Problem](),
-		reflect.TypeFor[Order](), reflect.TypeFor[Tally](), reflect.TypeFor[Pauses](), reflect.TypeFor[Explanation](), reflect.TypeFor[queue.Plan](),
+		reflect.TypeFor[Order](), reflect.TypeFor[Tally](), reflect.TypeFor[Pauses](), reflect.TypeFor[Explanation](), reflect.TypeFor[queue.Plan](), reflect.TypeFor[Campaigns](),
 		reflect.TypeFor[queue.Replay](), reflect.TypeFor[bounce.UnknownList]()} {
 		fieldsOf(typ, fields)
 	}

@@ -69,3 +69,19 @@ func TestAPlanNeedsANumberOfRecipients(t *testing.T) {
 		wantProblem(t, do(t, w.url, request{path: "/api/v1/queue/plan" + path}), http.StatusBadRequest, want)
 	}
 }
+
+func TestCampaignsInJSON(t *testing.T) {
+	w := open(t, nil)
+	wantJSON(t, do(t, w.url, request{path: "/api/v1/queue/campaigns"}).body, `{"campaigns":[]}`)
+	w = open(t, func(w *Web) { w.Queue = underWay{} })
+	wantJSON(t, do(t, w.url, request{path: "/api/v1/queue/campaigns"}).body, `{"campaigns":[{"application":"crm","campaign":"spring","waiting":7,"paused":7,
+		"through":null,"limited_by":"paused","limit":"it is paused","provider":""}]}`)
+	wantProblem(t, do(t, w.url, request{path: "/api/v1/queue/campaigns?limit=1"}), http.StatusBadRequest, `there is no parameter "limit" here`)
+}
+
+// underWay is a queue with a campaign.
+type underWay struct{ failing }
+
+func (underWay) Campaigns() []queue.Campaign {
+	return []queue.Campaign{{Application: "crm", Campaign: "spring", Waiting: 7, Paused: 7, LimitedBy: queue.LimitPaused, Limit: "it is paused"}}
+}

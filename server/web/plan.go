@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"homing/queue"
 )
 
 // MostRecipients is how many recipients a mailing has at most for which there
@@ -23,4 +25,22 @@ func (w *Web) planQueue(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.answer(rw, w.Queue.Plan(n))
+}
+
+// Campaigns are the campaigns of which something waits.
+type Campaigns struct {
+	Campaigns []queue.Campaign `json:"campaigns"` // those with the most recipients first
+}
+
+// listCampaigns says when each campaign will be through.
+func (w *Web) listCampaigns(rw http.ResponseWriter, r *http.Request) {
+	if _, err := parameters(r); err != nil {
+		problem(rw, http.StatusBadRequest, err.Error())
+		return
+	}
+	out := Campaigns{Campaigns: w.Queue.Campaigns()}
+	if out.Campaigns == nil {
+		out.Campaigns = []queue.Campaign{}
+	}
+	w.answer(rw, out)
 }

@@ -35,6 +35,7 @@ func (w *Web) routes() []route {
 		{http.MethodGet, "/api/v1/queue", known, w.listQueue},
 		{http.MethodGet, "/api/v1/queue/pauses", known, w.listPauses},
 		{http.MethodGet, "/api/v1/queue/explain", known, w.explainQueue},
+		{http.MethodGet, "/api/v1/queue/campaigns", known, w.listCampaigns},
 		{http.MethodGet, "/api/v1/queue/plan", known, w.planQueue},
 		{http.MethodPost, "/api/v1/queue/retry", known, w.order(Queue.Retry)},
 		{http.MethodPost, "/api/v1/queue/pause", known, w.order(Queue.Pause)},

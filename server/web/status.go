@@ -3,21 +3,24 @@ package web
 import (
 	"net/http"
 	"time"
+
+	"homing/queue"
 )
 
 // A Status is one screen: is it working, what needs attention.
 type Status struct {
-	Version   string        `json:"version"`
-	Hostname  string        `json:"hostname"`
-	Mode      string        `json:"mode"`
-	Started   time.Time     `json:"started"`
-	Ready     string        `json:"ready"` // "ready", or why not
-	Listen    []Listening   `json:"listen"`
-	Waiting   int           `json:"waiting"` // recipients in the queue
-	Pauses    []*Pause      `json:"pauses"`
-	Sinks     []SinkStatus  `json:"sinks"`
-	Apps      []Application `json:"applications"`
-	Attention []string      `json:"attention"` // what to look at, one sentence each, with what to do
+	Version   string           `json:"version"`
+	Hostname  string           `json:"hostname"`
+	Mode      string           `json:"mode"`
+	Started   time.Time        `json:"started"`
+	Ready     string           `json:"ready"` // "ready", or why not
+	Listen    []Listening      `json:"listen"`
+	Waiting   int              `json:"waiting"` // recipients in the queue
+	Pauses    []*Pause         `json:"pauses"`
+	Campaigns []queue.Campaign `json:"campaigns,omitempty"` // the largest three under way
+	Sinks     []SinkStatus     `json:"sinks"`
+	Apps      []Application    `json:"applications"`
+	Attention []string         `json:"attention"` // what to look at, one sentence each, with what to do
 }
 
 // Listening is one address that is listened on.

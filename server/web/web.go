@@ -58,6 +58,7 @@ type Queue interface {
 	Provider(domain string) string
 	Explain(domain string, hosts []queue.Host) queue.Explanation
 	Plan(recipients int) queue.Plan
+	Campaigns() []queue.Campaign
 	Replay(ctx context.Context, now, then bounce.Rules) (queue.Replay, error)
 	Unknown(ctx context.Context, since time.Time, rules bounce.Rules) (bounce.UnknownList, error)
 	AddHold(ctx context.Context, address, application string, h hold.Hold) error

@@ -34,6 +34,7 @@ func (f failing) Replay(context.Context, bounce.Rules, bounce.Rules) (queue.Repl
 }
 func (f failing) Explain(string, []queue.Host) queue.Explanation { return queue.Explanation{} }
 func (f failing) Plan(int) queue.Plan                            { return queue.Plan{} }
+func (f failing) Campaigns() []queue.Campaign                    { return nil }
 func (f failing) Unknown(context.Context, time.Time, bounce.Rules) (bounce.UnknownList, error) {
 	return bounce.UnknownList{}, f.err
 }
