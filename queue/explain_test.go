@@ -46,6 +46,13 @@ func TestAnExplanationSaysWhatMailWaitsFor(t *testing.T) {
 			w.take()
 			w.take()
 		}, "connections - 0+3"},
+		{"the site could not be reached, and one dialogue tries again", nil, func(w *world) {
+			for n := range 3 {
+				w.send(of(fmt.Sprint("c", n), ""), "ann@example.net")
+			}
+			w.attempt("!451 4.4.1 connection refused")
+			w.take()
+		}, "silent - 0+3"},
 		{"the rate is reached", rated, func(w *world) {
 			w.submit("ann@example.net", "bob@example.net")
 			w.attempt("250 2.0.0 OK")

@@ -160,7 +160,7 @@ func stateWords(e web.Explanation) string {
 		queue.StateWarmup:      "the source addresses have sent there what they may today.",
 		queue.StateRate:        "the limit of messages in a length of time is reached.",
 		queue.StateConnections: "all connections that the site may get are in use; the next one goes when one of them ends.",
-		queue.StateSilent:      "the site keeps us waiting in the dialogues that there are, and gets no more until it answers.",
+		queue.StateSilent:      "the site does not answer: one dialogue tries, or all that there are wait for it, and there are no more until it does.",
 		queue.StateSlots:       "everything that the server sends at once is taken; it goes when its turn comes.",
 		queue.StateTurn:        "nothing stops it; it goes when its turn comes.",
 	}[e.State]

@@ -139,6 +139,14 @@ func providersOf(all []config.Provider) (sites []queue.Provider, rest config.Pro
 // smarthostSite is the site of all mail where there is a smarthost.
 const smarthostSite = "smarthost"
 
+// smarthostOrigin says where the limits of the smarthost stand.
+func smarthostOrigin(s *config.Smarthost, rest config.Provider) string {
+	if s.MaxPerHour > 0 {
+		return rest.Origin() + ", and max_per_hour of [delivery.smarthost]"
+	}
+	return rest.Origin()
+}
+
 // queueOptions turns the configuration into what the queue goes by.
 func queueOptions(cfg *config.Config) queue.Options {
 	providers, rest := providersOf(cfg.Delivery.Providers)
@@ -161,7 +169,8 @@ func queueOptions(cfg *config.Config) queue.Options {
 	}
 	if s := cfg.Delivery.Smarthost; s != nil {
 		o.Limits.Site = smarthostSite
-		o.Providers = append(o.Providers, queue.Provider{Name: smarthostSite, Origin: rest.Origin(), Rule: shape.Rule{Connections: rest.Connections, Rate: shape.Rate{Count: s.MaxPerHour, Per: time.Hour}}})
+		o.Providers = append(o.Providers, queue.Provider{Name: smarthostSite, Origin: smarthostOrigin(s, rest),
+			Rule: shape.Rule{Connections: rest.Connections, Rate: shape.Rate{Count: s.MaxPerHour, Per: time.Hour}}})
 	}
 	return o
 }

@@ -64,6 +64,7 @@ func (s *Shaper) Look(domain, name string, now time.Time) View {
 	}
 	at := s.site(name)
 	v.Site = s.describe(at, now)
+	v.Site.Silent = v.Site.Silent || at.mute(now) && at.active > 0
 	s.settle(at, now)
 	return v
 }
