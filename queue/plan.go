@@ -49,6 +49,8 @@ const (
 	guessedSpeed = 2
 	// guessedSite is the name of the site of a guess.
 	guessedSite = "default"
+	// describedAtOnce is how many sites are looked at while mail waits for it.
+	describedAtOnce = 1000
 	// enough is how many attempts measure the speed of a site.
 	enough = 20
 )
@@ -131,16 +133,22 @@ func (p *Plan) mix(sums map[string]tallied, loads []shape.Load, now time.Time) m
 // loads gives what waits where.
 func (q *Queue) loads() []shape.Load {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	return slices.DeleteFunc(q.shaper.Loads(), func(l shape.Load) bool { return l.Waiting == 0 })
+	all := q.shaper.Loads()
+	q.mu.Unlock()
+	return slices.DeleteFunc(all, func(l shape.Load) bool { return l.Waiting == 0 })
 }
 
 // roads gives what there is to know of sites to say how long mail takes.
 func (q *Queue) roads(names []string, sums map[string]tallied, now time.Time) map[string]*road {
 	o := q.options.Load()
 	allow := map[string][]int{}
+	var sites []shape.Site
+	for part := range slices.Chunk(names, describedAtOnce) {
+		q.mu.Lock()
+		sites = append(sites, q.shaper.Describe(part, now)...)
+		q.mu.Unlock()
+	}
 	q.mu.Lock()
-	sites := q.shaper.Describe(names, now)
 	for _, name := range q.sourceNames() {
 		if o.Warmup.On && q.allowance(name, 0) >= 0 {
 			allow[name] = schedule

@@ -123,35 +123,24 @@ func (s *Shaper) Why(name string) string {
 	return last.why
 }
 
-// A Load is how much of a flow waits at a site.
+// A Load is how much of a flow waits at a site under one key.
 type Load struct {
 	Site, Flow string
 	Lane       uint8
 	Waiting    int // due or later, and on their way
 	Paused     bool
-	Next       time.Time // the last time at which some of it becomes due
+	Next       time.Time // when the first of it that is not being sent is due
 }
 
-// Loads tells what waits where, in no order.
+// Loads tells what waits where, in no order: one Load for each key, so that
+// whoever adds them up need not do it here.
 func (s *Shaper) Loads() []Load {
-	type group struct {
-		site, flow string
-		lane       uint8
-		paused     bool
-	}
-	sums := map[group]Load{}
+	all := make([]Load, 0, len(s.keys))
 	for _, e := range s.keys {
-		g := group{e.domain.at, e.work.Flow, e.work.Lane, e.paused}
-		l := sums[g]
-		l.Waiting += e.work.Waiting + e.work.Leased
+		l := Load{Site: e.domain.at, Flow: e.work.Flow, Lane: e.work.Lane, Paused: e.paused, Waiting: e.work.Waiting + e.work.Leased}
 		if e.work.Waiting > 0 {
-			l.Next = later(l.Next, e.work.Next)
+			l.Next = e.work.Next
 		}
-		sums[g] = l
-	}
-	all := make([]Load, 0, len(sums))
-	for g, l := range sums {
-		l.Site, l.Flow, l.Lane, l.Paused = g.site, g.flow, g.lane, g.paused
 		all = append(all, l)
 	}
 	return all

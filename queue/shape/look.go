@@ -75,8 +75,8 @@ func (s *Shaper) Knows(domain string) bool {
 	return s.limits.Site != "" || d != nil && d.at != domain
 }
 
-// Describe tells of sites, also of such that are not known: what those have in
-// common is shared, and must not be changed.
+// Describe tells of sites, also of such that are not known, but not how many
+// wait there. What the unknown have in common is shared, and must not be changed.
 func (s *Shaper) Describe(names []string, now time.Time) []Site {
 	var blank *Site
 	all := make([]Site, 0, len(names))
