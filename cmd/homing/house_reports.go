@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -15,23 +16,28 @@ import (
 	"homing/store"
 )
 
-// reporter is who reports about TLS: the postmaster, where he is in a domain of
-// ours, else the postmaster of the first domain whose mail is signed. The zero
-// Author, where the configuration wants no reports.
+// reporter is who reports about TLS: the postmaster, where he is in a domain
+// whose mail is signed, else the postmaster of the first such domain. Where
+// there is none, nothing goes by mail: receivers ignore a report without a
+// signature (RFC 8460 section 3). The zero Author, where the configuration
+// wants no reports.
 func reporter(cfg *config.Config) tlsrpt.Author {
 	if !cfg.Delivery.TLSReports {
 		return tlsrpt.Author{}
 	}
-	a := tlsrpt.Author{Organization: cfg.Hostname, Contact: cfg.Postmaster, Submitter: cfg.Hostname, From: "postmaster@" + cfg.Hostname}
-	if i := slices.IndexFunc(cfg.Domains, func(d config.Domain) bool { return len(d.DKIM) > 0 }); i >= 0 {
-		a.From = "postmaster@" + cfg.Domains[i].Name
-	}
-	_, domain, _ := strings.Cut(cfg.Postmaster, "@")
-	if slices.ContainsFunc(cfg.Domains, func(d config.Domain) bool { return d.Name == domain }) {
-		a.From = cfg.Postmaster
+	a := tlsrpt.Author{Organization: cfg.Hostname, Contact: cfg.Postmaster, Submitter: cfg.Hostname}
+	_, home, _ := strings.Cut(cfg.Postmaster, "@")
+	for _, d := range cfg.Domains {
+		switch {
+		case len(d.DKIM) == 0:
+		case d.Name == hold.CanonicalDomain(home):
+			a.From = cfg.Postmaster
+		case a.From == "":
+			a.From = "postmaster@" + d.Name
+		}
 	}
 	if a.Contact == "" {
-		a.Contact = a.From
+		a.Contact = cmp.Or(a.From, "postmaster@"+cfg.Hostname)
 	}
 	return a
 }
@@ -47,9 +53,8 @@ func signerFor(p *server.Policy, address string) *dkim.Signer {
 	return nil
 }
 
-// reportTLS puts a report about TLS into our own queue, signed where its
-// author's domain has keys, as receivers ask for (RFC 8460 section 3). Nobody
-// is told what becomes of it.
+// reportTLS puts a report about TLS into our own queue, signed for the domain
+// of its author. Nobody is told what becomes of it.
 func (h *house) reportTLS(ctx context.Context, m tlsrpt.Mail) error {
 	policy := h.server.Policy()
 	head := m.Head

@@ -130,14 +130,14 @@ func TestWhoReportsAboutTLS(t *testing.T) {
 		want tlsrpt.Author
 	}{
 		{"nobody, where that is switched off", config.Config{Hostname: "mail.example.org"}, tlsrpt.Author{}},
-		{"the postmaster, where he is in a domain of ours", config.Config{Hostname: "mail.example.org", Postmaster: "it@example.org",
-			Delivery: config.Delivery{TLSReports: true}, Domains: []config.Domain{{Name: "example.com", DKIM: signs}, {Name: "example.org"}}},
-			tlsrpt.Author{Organization: "mail.example.org", Contact: "it@example.org", From: "it@example.org", Submitter: "mail.example.org"}},
-		{"else that of a domain that signs", config.Config{Hostname: "mail.example.org", Postmaster: "it@elsewhere.example",
+		{"the postmaster, where he is in a domain that signs", config.Config{Hostname: "mail.example.org", Postmaster: "it@Example.org",
+			Delivery: config.Delivery{TLSReports: true}, Domains: []config.Domain{{Name: "example.com", DKIM: signs}, {Name: "example.org", DKIM: signs}}},
+			tlsrpt.Author{Organization: "mail.example.org", Contact: "it@Example.org", From: "it@Example.org", Submitter: "mail.example.org"}},
+		{"else that of a domain that signs", config.Config{Hostname: "mail.example.org", Postmaster: "it@example.org",
 			Delivery: config.Delivery{TLSReports: true}, Domains: []config.Domain{{Name: "example.org"}, {Name: "example.com", DKIM: signs}}},
-			tlsrpt.Author{Organization: "mail.example.org", Contact: "it@elsewhere.example", From: "postmaster@example.com", Submitter: "mail.example.org"}},
-		{"else that of this machine", config.Config{Hostname: "mail.example.org", Delivery: config.Delivery{TLSReports: true}, Domains: []config.Domain{{Name: "example.org"}}},
-			tlsrpt.Author{Organization: "mail.example.org", Contact: "postmaster@mail.example.org", From: "postmaster@mail.example.org", Submitter: "mail.example.org"}},
+			tlsrpt.Author{Organization: "mail.example.org", Contact: "it@example.org", From: "postmaster@example.com", Submitter: "mail.example.org"}},
+		{"nobody by mail, where nothing is signed", config.Config{Hostname: "mail.example.org", Delivery: config.Delivery{TLSReports: true}, Domains: []config.Domain{{Name: "example.org"}}},
+			tlsrpt.Author{Organization: "mail.example.org", Contact: "postmaster@mail.example.org", Submitter: "mail.example.org"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -407,6 +407,20 @@ func TestNothingIsCountedWhereNobodyReports(t *testing.T) {
 	})
 }
 
+func TestNobodyIsMailedWhereNoDomainSigns(t *testing.T) {
+	in(t, func(w *world) {
+		w.run(30*time.Hour, func(c *tlsrpt.Collector) {
+			a := author
+			a.From = ""
+			c.SetAuthor(a)
+			some(c)
+		})
+		if len(w.mails)+len(w.notes) != 0 {
+			t.Errorf("%d mails, %d notes left, want none", len(w.mails), len(w.notes))
+		}
+	})
+}
+
 func TestCountsAreBounded(t *testing.T) {
 	in(t, func(w *world) {
 		long := strings.Repeat("\x01<", 1000)

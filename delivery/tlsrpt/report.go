@@ -14,7 +14,7 @@ import (
 type Author struct {
 	Organization string
 	Contact      string // an address for questions
-	From         string // the author of mails
+	From         string // the author of mails, whose domain signs them; "": none are sent
 	Submitter    string // the domain name of the reporting server
 }
 

@@ -87,6 +87,9 @@ func (c *Collector) send(ctx context.Context, x due) {
 	receivers, err := c.receivers(ctx, x.domain)
 	if err == nil && x.author.Submitter != "" {
 		for _, uri := range receivers {
+			if x.author.From == "" && address(uri) != "" {
+				continue
+			}
 			err = errors.Join(err, c.tell(ctx, x, uri))
 		}
 	}
