@@ -84,7 +84,8 @@ type Domain struct {
 	VERP            VERPMode        `toml:"verp"`
 	ListUnsubscribe UnsubscribeMode `toml:"list_unsubscribe"`
 	DKIM            []DKIM          `toml:"dkim"`
-	Sinks           []string        `toml:"sinks"` // never empty
+	Sinks           []string        `toml:"sinks"`     // never empty
+	Smarthost       *Smarthost      `toml:"smarthost"` // nil: as Delivery says
 }
 
 // DKIM is a key that signs for a Domain.
@@ -171,14 +172,14 @@ type Delivery struct {
 	WindowSites     []string        `toml:"window_sites"` // where transactions go whole
 	Window          int             `toml:"window"`       // how many of them
 	TLSReports      bool            `toml:"tls_reports"`
-	Smarthost       *Smarthost      `toml:"smarthost" reload:"restart"` // nil: to the MXs
+	Smarthost       *Smarthost      `toml:"smarthost"` // nil: to the MXs
 	Warmup          Warmup          `toml:"warmup"`
 	Breaker         Breaker         `toml:"breaker"`
 	WarmAddresses   []netip.Addr    `toml:"warm_addresses"` // of SourceAddresses
 	Providers       []Provider      `toml:"provider"`       // those that ship included; the first that fits counts
 }
 
-// A Smarthost takes all mail.
+// A Smarthost takes all mail, or all of a domain.
 type Smarthost struct {
 	Address        Address   `toml:"address"`
 	Username       string    `toml:"username"`

@@ -80,8 +80,8 @@ func (c *Config) fill() {
 		or(&a.Mode, Deliver)
 		or(&a.Held, Suppress)
 	}
-	if c.Delivery.Smarthost != nil {
-		or(&c.Delivery.Smarthost.TLS, TLSRequire)
+	for s := range c.smarthosts() {
+		or(&s.TLS, TLSRequire)
 	}
 	for i := range c.Sources {
 		or(&c.Sources[i].Folder, "INBOX")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -44,8 +45,8 @@ func (c *checker) delivery() {
 	c.providers()
 	c.window(d)
 	c.peer(c.c.DNS.Server, "dns.server", false)
-	if s := d.Smarthost; s != nil {
-		c.smarthost(s, "delivery.smarthost")
+	for s, path := range c.c.smarthosts() {
+		c.smarthost(s, path)
 	}
 }
 
@@ -63,6 +64,20 @@ func (c *checker) window(d *Delivery) {
 	twice(c, d.WindowSites, "delivery.window_sites")
 	if d.Window < 1 || d.Window > mostWindow {
 		c.errorf("delivery.window", "%d is out of range: so many messages may arrive twice when a connection is lost; write a number from 1 to %d, mostly 4", d.Window, mostWindow)
+	}
+}
+
+// smarthosts gives all that there are, with where they stand.
+func (c *Config) smarthosts() iter.Seq2[*Smarthost, string] {
+	return func(yield func(*Smarthost, string) bool) {
+		if s := c.Delivery.Smarthost; s != nil && !yield(s, "delivery.smarthost") {
+			return
+		}
+		for i := range c.Domains {
+			if s := c.Domains[i].Smarthost; s != nil && !yield(s, at("domain", i, "smarthost")) {
+				return
+			}
+		}
 	}
 }
 

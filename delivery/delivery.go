@@ -78,9 +78,9 @@ type Options struct {
 	WindowSites []string
 	Window      int
 
-	Reports   Reports    // are told how TLS with mail hosts went; nil: nobody
-	Smarthost *Smarthost // nil: mail goes to the MXs of its domain
-	Timeouts  Timeouts
+	Reports    Reports               // are told how TLS with mail hosts went; nil: nobody
+	Smarthosts map[string]*Smarthost // by queue.Job.Via
+	Timeouts   Timeouts
 }
 
 // Timeouts are how long a delivery waits. A field that is zero has its

@@ -349,8 +349,8 @@ func TestSmarthost(t *testing.T) {
 				if tt.host.Host == "" {
 					tt.host.Host = "smtp.provider.example"
 				}
-				c.Options.Smarthost = &tt.host
-				w.job("example.net", "ann@example.net")
+				c.Options.Smarthosts = map[string]*delivery.Smarthost{"smarthost": &tt.host}
+				w.jobs <- &queue.Job{Domain: "example.net", Items: w.items("ann@example.net"), Via: "smarthost"}
 				w.run(c, 1)
 				if got := w.outcomes()["ann@example.net"]; got != tt.want {
 					t.Errorf("got  %q\nwant %q", got, tt.want)
@@ -364,6 +364,34 @@ func TestSmarthost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestEachSmarthostGetsItsOwnMail: two accounts at one server, whose connections
+// are not mixed up, and a job for a smarthost that was taken out meanwhile.
+func TestEachSmarthostGetsItsOwnMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		account := func(name string, secret smtptest.Script) (*delivery.Smarthost, smtptest.Script) {
+			return &delivery.Smarthost{Host: "127.0.0.9", Port: 25, Username: name, Password: "p", TLS: delivery.None},
+				hello250("AUTH PLAIN") + "C: AUTH PLAIN " + secret + "\nS: 235 ok\n" + accept + bye
+		}
+		one, first := account("one", "AG9uZQBw")
+		two, second := account("two", "AHR3bwBw")
+		w := newWorld(t)
+		w.hosts["127.0.0.9"] = []smtptest.Script{first, second}
+		c := w.config()
+		c.Options.Smarthosts = map[string]*delivery.Smarthost{"one": one, "two": two}
+		go func() {
+			for _, via := range []string{"one", "two", "three"} {
+				<-time.After(time.Second)
+				w.jobs <- &queue.Job{Domain: "example.net", Items: w.items(via + "@example.net"), Via: via}
+			}
+		}()
+		w.run(c, 3)
+		const by = "dot: 250 2.0.0 queued by 127.0.0.9[127.0.0.9]"
+		if diff := cmp.Diff(map[string]string{"one@example.net": by, "two@example.net": by}, w.outcomes()); diff != "" || len(w.dialled) != 2 {
+			t.Errorf("dialled %v (-want +got):\n%s", w.dialled, diff)
+		}
+	})
 }
 
 // inbound is a Local that has everything of one domain.

@@ -8,13 +8,10 @@ import (
 )
 
 // Hosts gives the best mail hosts of a domain, as the queue is told of them
-// when mail goes there; none where a smarthost takes all mail. Its error says
+// when mail goes straight there. Its error says
 // why there is no way to the domain now.
 func (d *Delivery) Hosts(ctx context.Context, domain string) ([]queue.Host, error) {
 	o := d.options.Load()
-	if o.Smarthost != nil {
-		return nil, nil
-	}
 	r, failed := routeTo(ctx, d.Resolver, o, domain)
 	if failed != nil {
 		return nil, errors.New(failed.Reply.Text)

@@ -15,17 +15,13 @@ func TestTheBestMailHostsOfADomainAreNamedWithoutSending(t *testing.T) {
 		MXs:   map[string][]dnsx.MX{"example.net": dnstest.MXs("mx1.example.net", "mx2.example.net"), "bad.test": dnstest.MXs("mx.bad.test")},
 		Hosts: map[string][]netip.Addr{"mx1.example.net": dnstest.Addrs("198.51.100.1"), "mx2.example.net": dnstest.Addrs("198.51.100.2")},
 	}
-	tests := []struct{ name, domain, smarthost, want string }{
-		{"those of the best preference", "example.net", "", "[{mx1.example.net 198.51.100.1}] <nil>"},
-		{"a domain that does not exist", "none.test", "", "[] Host or domain name not found: none.test"},
-		{"an MX without an address", "bad.test", "", "[] Host or domain name not found: the MX mx.bad.test has no address"},
-		{"a smarthost makes them meaningless", "example.net", "relay.test", "[] <nil>"},
+	tests := []struct{ name, domain, want string }{
+		{"those of the best preference", "example.net", "[{mx1.example.net 198.51.100.1}] <nil>"},
+		{"a domain that does not exist", "none.test", "[] Host or domain name not found: none.test"},
+		{"an MX without an address", "bad.test", "[] Host or domain name not found: the MX mx.bad.test has no address"},
 	}
 	for _, tt := range tests {
 		o := delivery.Options{Port: 25, AllowNetworks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}
-		if tt.smarthost != "" {
-			o.Smarthost = &delivery.Smarthost{Host: tt.smarthost}
-		}
 		hosts, err := delivery.New(delivery.Config{Resolver: &zone, Options: o}).Hosts(t.Context(), tt.domain)
 		if got := fmt.Sprint(hosts, err); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)

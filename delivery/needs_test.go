@@ -108,9 +108,13 @@ func TestMessagesThatRequireTLS(t *testing.T) {
 				}
 				items := w.items("ann@" + domain)
 				items[0].Message.RequireTLS = true
-				w.jobs <- &queue.Job{Domain: domain, Items: items}
+				job := &queue.Job{Domain: domain, Items: items}
 				c := w.config()
-				c.STS, c.Roots, c.Options.Smarthost = policies{"example.net": tt.sts}, roots, tt.smart
+				c.STS, c.Roots = policies{"example.net": tt.sts}, roots
+				if tt.smart != nil {
+					job.Via, c.Options.Smarthosts = "smarthost", map[string]*delivery.Smarthost{"smarthost": tt.smart}
+				}
+				w.jobs <- job
 				w.run(c, 1)
 				if diff := cmp.Diff(map[string]string{"ann@" + domain: tt.want}, w.outcomes()); diff != "" {
 					t.Errorf("outcomes (-want +got):\n%s", diff)

@@ -37,7 +37,7 @@ func (w *worker) settle(it queue.Item, r queue.Result) {
 // failAll is the outcome for everything that was claimed when no host can be
 // used.
 func (w *worker) failAll(r *queue.Result) {
-	out := w.o.Smarthost.spare(*r)
+	out := w.smarthost.spare(*r)
 	for p := w.supply.again(); p != nil; p = w.supply.again() {
 		out.Took = time.Since(p.began)
 		w.end(p, out)

@@ -8,7 +8,8 @@ import (
 	"homing/queue"
 )
 
-// A Smarthost is a server that gets all our mail, instead of the MXs.
+// A Smarthost is a server that gets mail instead of the MXs: all of it, or all
+// of a sending domain.
 type Smarthost struct {
 	Host     string // name or address
 	Port     uint16 // 465: TLS before the greeting (RFC 8314)
@@ -17,8 +18,8 @@ type Smarthost struct {
 	TLS      Mode
 }
 
-// route is the way of all mail. The operator has named the host, so that it
-// may be anywhere.
+// route is the way of its mail. The operator has named the host, so that it may
+// be anywhere.
 func (s *Smarthost) route(dns Resolver, o *Options) *route {
 	r := &route{domain: s.Host, dns: dns, o: o, port: s.Port, direct: true,
 		policy: policy{mode: s.TLS, implicit: s.Port == 465, user: s.Username, password: s.Password}}

@@ -180,7 +180,7 @@ func (w *worker) parcel(it queue.Item, body message.Body) *smtpclient.Transactio
 	}}
 	p.Done = func(o []smtpclient.Outcome) {
 		w.answered = w.answered || !o[0].Ours && o[0].Reply.Code != 421
-		w.end(p, queue.Result{Stage: o[0].Stage, Reply: o[0].Reply, Ours: o[0].Ours, Smarthost: w.o.Smarthost != nil, DSN: w.current.Offers("DSN"), Cause: o[0].Cause,
+		w.end(p, queue.Result{Stage: o[0].Stage, Reply: o[0].Reply, Ours: o[0].Ours, Smarthost: w.smarthost != nil, DSN: w.current.Offers("DSN"), Cause: o[0].Cause,
 			RemoteMTA: w.current.host, TLS: w.current.shown, Took: time.Since(p.began)})
 	}
 	w.supply.begun = append(w.supply.begun, p)

@@ -70,7 +70,7 @@ func (d *Delivery) recall(ctx context.Context) error {
 // Who sends through a smarthost talks to that, whoever the mail is for.
 func (w *worker) listed(h hop) string {
 	for _, site := range w.o.WindowSites {
-		if within(h.name, site) || w.o.Smarthost == nil && within(w.job.Domain, site) {
+		if within(h.name, site) || w.smarthost == nil && within(w.job.Domain, site) {
 			return site
 		}
 	}

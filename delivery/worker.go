@@ -17,11 +17,12 @@ const maxLosses = 2
 type worker struct {
 	*Delivery
 	times
-	o      *Options
-	job    *queue.Job
-	began  time.Time
-	supply supply
-	needs  needs // of the items in supply; others are put aside
+	o         *Options
+	job       *queue.Job
+	smarthost *Smarthost // that all of the job goes to; nil: to the MXs of its domain
+	began     time.Time
+	supply    supply
+	needs     needs // of the items in supply; others are put aside
 
 	route    *route
 	best     []hop         // of the first preference that has any
@@ -42,6 +43,11 @@ type worker struct {
 func (d *Delivery) do(t times, j *queue.Job) {
 	w := &worker{Delivery: d, times: t, o: d.options.Load(), job: j, began: time.Now(),
 		room: make(chan struct{}, maxSettling)}
+	w.smarthost = w.o.Smarthosts[j.Via]
+	if w.smarthost == nil && j.Via != "" {
+		d.Queue.Finish(j) // the configuration has just changed: it goes another way
+		return
+	}
 	w.take(j.Items)
 	for w.run(); w.takeTurns(); w.run() {
 	}
@@ -166,7 +172,7 @@ func (w *worker) unlessStopped(r *queue.Result) *queue.Result {
 }
 
 func (w *worker) resolve() (failed *queue.Result) {
-	if s := w.o.Smarthost; s != nil {
+	if s := w.smarthost; s != nil {
 		w.route = s.route(w.Resolver, w.o)
 	} else if w.route, failed = w.routeWithPolicy(w.job.Domain); failed != nil {
 		return failed

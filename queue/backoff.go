@@ -166,7 +166,7 @@ func (q *Queue) giveUp(ctx context.Context, w store.Work, now time.Time) {
 // tooLate is the end of a recipient whose site was left alone for too long.
 func (q *Queue) tooLate(l store.Lease, now time.Time) store.Change {
 	q.mu.Lock()
-	why := q.shaper.Why(q.shaper.At(l.Recipient.Key.Domain))
+	why := q.shaper.Why(q.shaper.At(l.Recipient.Key))
 	q.mu.Unlock()
 	f := finding{now: now, sync: true, outcome: event.Outcome{Diagnostic: why}.Tidy(), verdict: bounce.Verdict{Class: bounce.Sender, Reason: bounce.Expired}}
 	return store.Change{Delivery: l.Delivery, Lease: l.Token, Decide: func(c *store.Case) error {

@@ -143,7 +143,7 @@ func TestWhatMailHostsAreOneSite(t *testing.T) {
 			if may := w.queue.Locate(job, tt.hosts); may != 1 {
 				t.Errorf("%s: %d may be sent, want 1", tt.name, may)
 			}
-			if got := w.queue.Provider(tt.domain); got != tt.want {
+			if got := w.queue.Provider(store.Key{Domain: tt.domain}); got != tt.want {
 				t.Errorf("%s: site %q, want %q", tt.name, got, tt.want)
 			}
 			if err := w.queue.Done(w.ctx, job.Items[0], result("250 2.0.0 OK")); err != nil {

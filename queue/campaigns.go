@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"homing/queue/shape"
+	"homing/store"
 )
 
 // A Campaign is mail of one campaign that waits, and when it will be through.
@@ -28,12 +28,12 @@ func turns(flows map[string]int) map[string]int {
 	left, campaigns := map[string]float64{}, map[string]int{}
 	for flow, n := range flows {
 		left[flow] = float64(n)
-		application, _, _ := strings.Cut(flow, " ")
+		application, _ := store.SplitFlow(flow)
 		campaigns[application]++
 	}
 	// speed is what a flow gets of one message, as long as the same go on.
 	speed := func(flow string) float64 {
-		application, _, _ := strings.Cut(flow, " ")
+		application, _ := store.SplitFlow(flow)
 		return 1 / float64(len(campaigns)) / float64(campaigns[application])
 	}
 	gone, ends := 0.0, map[string]int{}
@@ -54,7 +54,7 @@ func turns(flows map[string]int) map[string]int {
 		for _, flow := range ended {
 			ends[flow] = int(gone + 0.5)
 			delete(left, flow)
-			application, _, _ := strings.Cut(flow, " ")
+			application, _ := store.SplitFlow(flow)
 			if campaigns[application]--; campaigns[application] == 0 {
 				delete(campaigns, application)
 			}
@@ -93,7 +93,7 @@ func (q *Queue) Campaigns() []Campaign {
 	now, loads := q.now(), q.loads()
 	found := map[string]*Campaign{}
 	for _, l := range loads {
-		application, name, _ := strings.Cut(l.Flow, " ")
+		application, name := store.SplitFlow(l.Flow)
 		if name == "" {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 // and what it waits for now.
 type Explanation struct {
 	Domain  string     `json:"domain"`
+	From    string     `json:"from,omitempty"`    // the sending domain that was asked for
 	Site    string     `json:"site"`              // where its mail goes; with Cause "nothing" the domain stands for it
 	Cause   string     `json:"cause"`             // why there, see places.judge
 	Host    string     `json:"host,omitempty"`    // the mail host that says so
@@ -26,6 +27,8 @@ type Explanation struct {
 	Here  Waits      `json:"here"`           // at the domain
 	There Waits      `json:"there"`          // at the site
 	Pause []Pause    `json:"-"`              // what stops mail of the domain
+
+	Others []string `json:"others,omitempty"` // sending domains whose mail goes another way
 }
 
 // SiteLimits are what a site puts up with from one source address.
@@ -75,25 +78,26 @@ const (
 	StateTurn        = "turn"        // nothing stops it: it goes when its turn comes
 )
 
-// Explain says where the mail of a domain goes and what it waits for. Hosts are
-// its best mail hosts, none where they are not known.
-func (q *Queue) Explain(domain string, hosts []Host) Explanation {
-	domain = hold.CanonicalDomain(domain)
+// Explain says where the mail of a domain goes, from a sending domain ("": from
+// those without a way of their own), and what it waits for. Hosts are its best
+// mail hosts, none where they are not known.
+func (q *Queue) Explain(domain, from string, hosts []Host) Explanation {
+	domain, from = hold.CanonicalDomain(domain), hold.CanonicalDomain(from)
 	found, now, o := q.places.look(domain, hosts), q.now(), q.options.Load()
 	q.mu.Lock()
-	at := q.shaper.At(domain)
+	at := q.shaper.At(store.Key{Domain: domain, Sending: from})
 	switch {
-	case o.Limits.Site != "":
+	case o.Limits.Through(from) != "":
 		found = place{site: at, by: bySmarthost}
 	case found.site == "" && q.shaper.Knows(domain):
 		found = place{site: at, by: byPast}
 	case found.site == "":
 		found.site = at
 	}
-	v := q.shaper.Look(domain, found.site, now)
+	v := q.shaper.Look(domain, from, found.site, now)
 	q.mu.Unlock()
 
-	e := Explanation{Domain: domain, Site: found.site, Cause: string(found.by), Host: found.host.Name, Limits: o.said(v.Site),
+	e := Explanation{Domain: domain, From: from, Others: o.otherwise(from), Site: found.site, Cause: string(found.by), Host: found.host.Name, Limits: o.said(v.Site),
 		Here: Waits(v.Here), There: Waits(v.Waits), Pause: q.stopping(domain, found.site, v.Domain)}
 	if found.host.Address.IsValid() {
 		e.Address = found.host.Address.Unmap().String()
@@ -106,6 +110,19 @@ func (q *Queue) Explain(domain string, hosts []Host) Explanation {
 	}
 	e.State, e.Next = state(v, now)
 	return e
+}
+
+// otherwise gives the sending domains whose mail goes another way than that of
+// this one.
+func (o *Options) otherwise(from string) []string {
+	var others []string
+	for domain, site := range o.Limits.Via {
+		if domain != "" && domain != from && site != o.Limits.Through(from) {
+			others = append(others, domain)
+		}
+	}
+	slices.Sort(others)
+	return others
 }
 
 // said words the limits of a site.

@@ -80,7 +80,7 @@ func TestAnExplanationSaysWhatMailWaitsFor(t *testing.T) {
 				after(time.Millisecond)
 				tt.before(w)
 				after(50 * time.Millisecond)
-				if got := summary(w.queue.Explain("Example.net", nil), start); got != tt.want {
+				if got := summary(w.queue.Explain("Example.net", "", nil), start); got != tt.want {
 					t.Errorf("it says %q, want %q", got, tt.want)
 				}
 			})
@@ -113,7 +113,7 @@ func TestAnExplanationSaysWhatASiteSaidAndHowManyWaitThere(t *testing.T) {
 		w.queue.Finish(job)
 		w.submit("eve@two.test", "zoe@two.test")
 		after(time.Second)
-		e := w.queue.Explain("two.test", hosts)
+		e := w.queue.Explain("two.test", "", hosts)
 		if e.Site != "big.test" || e.Cause != "organisation" || e.Host != "mx.big.test" || e.Address != "192.0.2.1" {
 			t.Errorf("it goes to %s: %s %s[%s]", e.Site, e.Cause, e.Host, e.Address)
 		}
@@ -130,7 +130,7 @@ func TestAnExplanationSaysWhatASiteSaidAndHowManyWaitThere(t *testing.T) {
 		if got, want := summary(e, start), "backoff 1m0s 0+2"; got != want {
 			t.Errorf("it says %q, want %q", got, want)
 		}
-		if e := w.queue.Explain("one.test", nil); e.Site != "big.test" || e.Cause != "past" {
+		if e := w.queue.Explain("one.test", "", nil); e.Site != "big.test" || e.Cause != "past" {
 			t.Errorf("without its hosts it goes to %s: %s", e.Site, e.Cause)
 		}
 	})
@@ -164,17 +164,20 @@ func TestWhyMailGoesToASite(t *testing.T) {
 		w.queue.Locate(job, host("mx.shared.test", "203.0.113.1"))
 		w.queue.Finish(job)
 		for _, tt := range tests {
-			e := w.queue.Explain(tt.domain, tt.hosts)
+			e := w.queue.Explain(tt.domain, "", tt.hosts)
 			l := e.Limits
 			got := fmt.Sprintf("%s %s %d %d %d/%d %s", e.Site, e.Cause, l.Connections, l.PerConnection, l.Rate, l.RateSeconds, l.Origin)
 			if got != tt.want {
 				t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 			}
 		}
-		o.Limits.Site = "smarthost"
+		o.Limits.Via = map[string]string{"": "smarthost", "example.com": "relay", "example.net": "relay", "example.org": "smarthost"}
 		w.queue.SetOptions(o)
-		if e := w.queue.Explain("named.test", nil); e.Site != "smarthost" || e.Cause != "smarthost" {
-			t.Errorf("with a smarthost it goes to %s: %s", e.Site, e.Cause)
+		for from, want := range map[string]string{"": "smarthost smarthost [example.com example.net]", "Example.com": "relay smarthost [example.org]"} {
+			e := w.queue.Explain("named.test", from, nil)
+			if got := fmt.Sprintf("%s %s %v", e.Site, e.Cause, e.Others); got != want {
+				t.Errorf("with smarthosts, from %q: %q, want %q", from, got, want)
+			}
 		}
 	})
 }

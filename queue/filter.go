@@ -73,6 +73,9 @@ func (f Filter) covers(other Filter, provider func(domain string) string) bool {
 		(f.Before.IsZero() || !other.Before.IsZero() && !other.Before.After(f.Before))
 }
 
+// straight gives the provider of a domain whose mail has no way of its own.
+func (q *Queue) straight(domain string) string { return q.Provider(store.Key{Domain: domain}) }
+
 // fields gives what is set, with the names that the command line has for it.
 func (f Filter) fields() [][2]string {
 	var set [][2]string
@@ -111,21 +114,22 @@ func (f Filter) name() string {
 }
 
 // query asks the store for recipients that are meant. Providers are asked for
-// once a domain.
+// once a pair of domains.
 func (q *Queue) query(f Filter, states ...store.State) store.Query {
-	providers := map[string]string{}
-	provider := func(domain string) string {
-		name, known := providers[domain]
+	providers := map[store.Key]string{}
+	provider := func(k store.Key) string {
+		k = store.Key{Domain: k.Domain, Sending: k.Sending}
+		name, known := providers[k]
 		if !known {
-			name = q.Provider(domain)
-			providers[domain] = name
+			name = q.Provider(k)
+			providers[k] = name
 		}
 		return name
 	}
 	return store.Query{States: states, Sender: f.Sender, Before: f.Before, Key: func(k store.Key) bool {
 		name := ""
 		if f.Provider != "" {
-			name = provider(k.Domain)
+			name = provider(k)
 		}
 		return f.wantsKey(k, name)
 	}}

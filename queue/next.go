@@ -30,6 +30,7 @@ type Job struct {
 	Items         []Item
 	Source        string // the address to send from, of shape.Limits.Sources; "": any
 	PerConnection int    // messages over one connection; 0: no limit
+	Via           string // the site of shape.Limits.Via that it goes to; "": to the mail hosts of its domain
 
 	pick   shape.Pick
 	leased int                  // claimed by Next, also what was ended unsent
@@ -44,7 +45,7 @@ func (q *Queue) Next(ctx context.Context) (*Job, error) {
 		if err != nil {
 			return nil, err
 		}
-		job := &Job{Domain: pick.Key.Domain, Source: pick.Source, PerConnection: pick.Rule.PerConnection, pick: pick, open: map[store.Token]bool{}}
+		job := &Job{Domain: pick.Key.Domain, Source: pick.Source, PerConnection: pick.Rule.PerConnection, Via: pick.Via, pick: pick, open: map[store.Token]bool{}}
 		job.Items, err = q.claim(ctx, job, pick.Max)
 		q.mu.Lock()
 		q.shaper.Leased(pick, job.leased, q.now())

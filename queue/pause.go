@@ -105,7 +105,7 @@ func (q *Queue) paused(it Item, from, to time.Time) time.Duration {
 	if len(p.past) == 0 && len(p.standing) == 0 {
 		return 0
 	}
-	return p.during(k, q.Provider(k.Domain), from, to)
+	return p.during(k, q.Provider(k), from, to)
 }
 
 // pauseSpace is where pauses are noted in the store.
@@ -203,7 +203,7 @@ func (q *Queue) writePauses(ctx context.Context, list []Pause, notes map[string]
 // Finish gives it back.
 func (q *Queue) Wanted(it Item) bool {
 	k := it.Recipient.Key
-	if p := q.pauses.Load(); len(p.standing) > 0 && p.stops(k, q.Provider(k.Domain)) {
+	if p := q.pauses.Load(); len(p.standing) > 0 && p.stops(k, q.Provider(k)) {
 		return false
 	}
 	if !q.cancelled.Load() {
@@ -218,12 +218,12 @@ func (q *Queue) Paused(r store.Row) (Pause, bool) {
 	p, k := q.pauses.Load(), r.Recipient.Key
 	switch r.Recipient.State {
 	case store.Waiting:
-		if i := slices.IndexFunc(p.standing, func(s Pause) bool { return s.wantsKey(k, q.Provider(k.Domain)) }); i >= 0 {
+		if i := slices.IndexFunc(p.standing, func(s Pause) bool { return s.wantsKey(k, q.Provider(k)) }); i >= 0 {
 			return p.standing[i], true
 		}
 	case store.Paused:
 		for _, a := range slices.Backward(p.aside) {
-			if a.wantsKey(k, q.Provider(k.Domain)) && a.wantsMessage(r.Message) {
+			if a.wantsKey(k, q.Provider(k)) && a.wantsMessage(r.Message) {
 				return a, true
 			}
 		}
@@ -250,7 +250,7 @@ func (q *Queue) Pauses(ctx context.Context) (all []Pause, aside int, err error) 
 			return nil, 0, err
 		}
 		for _, w := range works {
-			provider := q.Provider(w.Domain)
+			provider := q.Provider(w.Key)
 			for i := range all {
 				if all[i].wantsKey(w.Key, provider) {
 					all[i].Recipients += w.Waiting + w.Leased

@@ -90,7 +90,7 @@ func (q *Queue) Plan(n int) Plan {
 	now := q.now()
 	sums, loads := q.tallies.sums(now), q.loads()
 	p := Plan{Recipients: n}
-	shares := spread(n, p.mix(sums, loads, now))
+	shares := spread(n, p.mix(sums, loads, q.Through(""), now))
 	names := make([]string, len(shares))
 	for i, s := range shares {
 		names[i] = s.site
@@ -106,8 +106,8 @@ func (q *Queue) Plan(n int) Plan {
 }
 
 // mix gives how much of a mailing goes to each site, as weights, and says in
-// the Plan how that is known.
-func (p *Plan) mix(sums map[string]tallied, loads []shape.Load, now time.Time) map[string]int {
+// the Plan how that is known. Through is where mail goes that has no other way.
+func (p *Plan) mix(sums map[string]tallied, loads []shape.Load, through string, now time.Time) map[string]int {
 	weights := map[string]int{}
 	first := dateOf(now)
 	for name, s := range sums {
@@ -125,7 +125,7 @@ func (p *Plan) mix(sums map[string]tallied, loads []shape.Load, now time.Time) m
 			weights[l.Site] += l.Waiting
 		}
 	default:
-		p.Basis, weights[guessedSite] = BasisGuess, 1
+		p.Basis, weights[cmp.Or(through, guessedSite)] = BasisGuess, 1
 	}
 	return weights
 }

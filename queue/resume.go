@@ -83,7 +83,7 @@ func (t *task) countBehind(ctx context.Context, p *pauses) error {
 	}
 	count := 0
 	for _, w := range works {
-		if p.stops(w.Key, t.Provider(w.Domain)) {
+		if p.stops(w.Key, t.Provider(w.Key)) {
 			count += w.Waiting + w.Leased
 		}
 	}
@@ -94,7 +94,7 @@ func (t *task) countBehind(ctx context.Context, p *pauses) error {
 		return nil
 	}
 	page, err := t.store.Find(ctx, store.Query{States: []store.State{store.Waiting}, Max: maxExamples,
-		Key: func(k store.Key) bool { return p.stops(k, t.Provider(k.Domain)) }})
+		Key: func(k store.Key) bool { return p.stops(k, t.Provider(k)) }})
 	t.tally.Examples = append(t.tally.Examples, page.Rows...)
 	t.tally.Examples = t.tally.Examples[:min(len(t.tally.Examples), maxExamples)]
 	return err
@@ -148,7 +148,7 @@ func (t *task) lift(ctx context.Context) (lifted pauses, err error) {
 		return lifted, err
 	}
 	for _, p := range t.pauses.Load().current() {
-		switch covered := t.covers(p.Filter, t.Provider); {
+		switch covered := t.covers(p.Filter, t.straight); {
 		case covered && p.Standing():
 			lifted.standing = append(lifted.standing, p)
 		case covered:
@@ -170,7 +170,7 @@ func (t *task) lift(ctx context.Context) (lifted pauses, err error) {
 // overlaps reports whether a pause stops work that the Filter can mean.
 func (t *task) overlaps(p Pause, works []store.Work) bool {
 	return slices.ContainsFunc(works, func(w store.Work) bool {
-		provider := t.Provider(w.Domain)
+		provider := t.Provider(w.Key)
 		return t.wantsKey(w.Key, provider) && p.wantsKey(w.Key, provider)
 	})
 }

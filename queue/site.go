@@ -8,6 +8,7 @@ import (
 
 	"homing/internal/dnsx"
 	"homing/queue/shape"
+	"homing/store"
 )
 
 // A Provider is a site with a name and limits of its own, and how to know its
@@ -144,8 +145,11 @@ func below(name, pattern string) bool {
 
 // Locate tells where the mail of a job goes: to these hosts, the best of its
 // domain. It gives how many of the job's items may be sent to them now; the
-// others go back with Finish.
+// others go back with Finish. All of a job that has Via may.
 func (q *Queue) Locate(j *Job, hosts []Host) int {
+	if j.Via != "" {
+		return len(j.Items)
+	}
 	site := q.places.site(j.Domain, hosts)
 	if site == "" {
 		return len(j.Items)
@@ -162,10 +166,16 @@ func (q *Queue) Locate(j *Job, hosts []Host) int {
 	return min(j.pick.Max, len(j.Items))
 }
 
-// Provider gives the name of the site where the mail of a domain goes, as far
-// as it is known by now; else the domain itself.
-func (q *Queue) Provider(domain string) string {
+// Provider gives the name of the site where work under a key goes, as far as it
+// is known by now; else the domain of the recipients.
+func (q *Queue) Provider(k store.Key) string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.shaper.At(domain)
+	return q.shaper.At(k)
+}
+
+// Through gives the name of the site where all mail of a sending domain goes,
+// whatever its recipients; "": there is none.
+func (q *Queue) Through(sending string) string {
+	return q.options.Load().Limits.Through(sending)
 }

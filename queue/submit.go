@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -83,7 +84,8 @@ func (q *Queue) enter(s Submission, in Recipient, id event.DeliveryID, now time.
 	m := s.Message
 	r := store.Recipient{
 		ID: id, Address: in.Address, ReturnPath: s.ReturnPath(id, in.Address), Head: in.Head,
-		Key:   store.Key{Domain: domainOf(in.Address), Lane: s.Lane.number(m), Flow: store.FlowOf(m.Application, m.Campaign)},
+		Key: store.Key{Domain: domainOf(in.Address), Lane: s.Lane.number(m), Flow: store.FlowOf(m.Application, m.Campaign),
+			Sending: cmp.Or(m.Domain, domainOf(m.From))},
 		State: store.Waiting, Due: now, Expires: now.Add(q.options.Load().Lifetime),
 		Notify: in.Notify, Original: in.Original,
 	}

@@ -172,11 +172,12 @@ type Submission struct {
 }
 
 // A Key says which work is interchangeable. Flow is application and campaign (FlowOf).
-// A Key never holds the site that serves the domain: MXs change.
+// A Key never holds the site that serves the domain: MXs change, and smarthosts.
 type Key struct {
-	Domain string // of the recipients, canonical
-	Lane   uint8  // 0 goes before 1
-	Flow   string
+	Domain  string // of the recipients, canonical
+	Lane    uint8  // 0 goes before 1
+	Flow    string
+	Sending string // the domain that the mail is from: Message.Domain, or that of its author
 }
 
 // FlowOf makes a Key.Flow. An application's name has no blank.

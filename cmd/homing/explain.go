@@ -24,10 +24,11 @@ func newQueueExplain() *cobra.Command {
 		Short: "Say where the mail of a domain goes, what limits it, and what it waits for",
 		Long: "Say to which site the mail of a domain goes and why, which limits hold there and where they stand, what it waits for now\n" +
 			"and when it is tried next. It answers also for a domain to which nothing was ever sent.",
-		Example: "  homing queue explain example.net",
+		Example: "  homing queue explain example.net\n  homing queue explain example.net --from shop.example",
 		Args:    cobra.ExactArgs(1),
 	}
 	asJSON := jsonFlag(c)
+	from := c.Flags().String("from", "", "explain mail from this domain of yours, where it has a smarthost of its own")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if _, domain, ok := strings.Cut(args[0], "@"); ok {
 			args[0] = domain
@@ -40,7 +41,7 @@ func newQueueExplain() *cobra.Command {
 			return err
 		}
 		var e web.Explanation
-		if err := server.call(c.Context(), http.MethodGet, "/api/v1/queue/explain", url.Values{"domain": args[:1]}, nil, &e); err != nil {
+		if err := server.call(c.Context(), http.MethodGet, "/api/v1/queue/explain", url.Values{"domain": args[:1], "from": {*from}}, nil, &e); err != nil {
 			return err
 		}
 		if *asJSON {
@@ -54,6 +55,9 @@ func newQueueExplain() *cobra.Command {
 func printExplanation(w io.Writer, e web.Explanation) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", goesTo(e))
+	if len(e.Others) > 0 {
+		fmt.Fprintf(&b, "Mail from %s goes another way; --from explains it.\n", terminal.Clip(strings.Join(e.Others, ", "), 200))
+	}
 	if e.LookUp != "" {
 		fmt.Fprintf(&b, "Its mail hosts are not known now: %s.\n", terminal.Clip(e.LookUp, 200))
 	}
@@ -82,11 +86,15 @@ func goesTo(e web.Explanation) string {
 		"network":      "its mail host " + host + " has an address that belongs to the provider",
 		"address":      "its mail host " + host + " has the same address as mail hosts of that site",
 		"organisation": "that is the organisation of its mail host " + host,
-		"smarthost":    "all mail goes there (delivery.smarthost)",
+		"smarthost":    "that smarthost of the configuration gets all such mail",
 		"past":         "that was found when mail was sent there",
 		"nothing":      "nothing was sent there since the server was started, and until then the domain stands for its site",
 	}[e.Cause]
-	return fmt.Sprintf("Mail for %s goes to the site %s: %s.", terminal.Line(e.Domain), terminal.Line(e.Site), cmp.Or(why, e.Cause))
+	mail := "Mail for " + terminal.Line(e.Domain)
+	if e.From != "" {
+		mail += " from " + terminal.Line(e.From)
+	}
+	return fmt.Sprintf("%s goes to the site %s: %s.", mail, terminal.Line(e.Site), cmp.Or(why, e.Cause))
 }
 
 // limitWords are the limits of a site.

@@ -39,12 +39,13 @@ func deliveryOptions(cfg *config.Config) delivery.Options {
 		WindowSites: cfg.Delivery.WindowSites, Window: cfg.Delivery.Window,
 	}
 	o.OwnAddresses, o.OwnPort = ownMX(cfg)
-	if s := cfg.Delivery.Smarthost; s != nil {
+	o.Smarthosts = map[string]*delivery.Smarthost{}
+	for _, s := range smarthostsOf(cfg) {
 		hop := delivery.Smarthost{Host: s.Address.Host(), Port: uint16(s.Address.Port()), Username: s.Username, Password: s.Password.Reveal()}
 		hop.TLS = map[config.TLSPolicy]delivery.Mode{
 			config.TLSRequire: delivery.Require, config.TLSOpportunistic: delivery.Opportunistic, config.TLSNone: delivery.None,
 		}[s.TLS]
-		o.Smarthost = &hop
+		o.Smarthosts[s.site()] = &hop
 	}
 	return o
 }

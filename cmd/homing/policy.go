@@ -136,15 +136,41 @@ func providersOf(all []config.Provider) (sites []queue.Provider, rest config.Pro
 	return sites, rest
 }
 
-// smarthostSite is the site of all mail where there is a smarthost.
-const smarthostSite = "smarthost"
+// A smarthost is a smarthost of the configuration, and whose mail goes there.
+type smarthost struct {
+	*config.Smarthost
+	domain string // that sends; "": all that have none of their own
+}
 
-// smarthostOrigin says where the limits of the smarthost stand.
-func smarthostOrigin(s *config.Smarthost, rest config.Provider) string {
-	if s.MaxPerHour > 0 {
-		return rest.Origin() + ", and max_per_hour of [delivery.smarthost]"
+// smarthostsOf gives all that there are.
+func smarthostsOf(cfg *config.Config) (all []smarthost) {
+	if s := cfg.Delivery.Smarthost; s != nil {
+		all = append(all, smarthost{s, ""})
 	}
-	return rest.Origin()
+	for _, d := range cfg.Domains {
+		if d.Smarthost != nil {
+			all = append(all, smarthost{d.Smarthost, d.Name})
+		}
+	}
+	return all
+}
+
+// site names the site of a smarthost.
+func (s smarthost) site() string {
+	if s.domain == "" {
+		return "smarthost"
+	}
+	return "smarthost:" + s.domain
+}
+
+// provider gives the limits of a smarthost: the usual ones, and its own.
+func (s smarthost) provider(rest config.Provider) queue.Provider {
+	p := queue.Provider{Name: s.site(), Origin: rest.Origin(), Rule: shape.Rule{Connections: rest.Connections}}
+	if s.MaxPerHour > 0 {
+		p.Rule.Rate = shape.Rate{Count: s.MaxPerHour, Per: time.Hour}
+		p.Origin += ", and max_per_hour of the smarthost"
+	}
+	return p
 }
 
 // queueOptions turns the configuration into what the queue goes by.
@@ -167,10 +193,10 @@ func queueOptions(cfg *config.Config) queue.Options {
 			o.Shows = append(o.Shows, s.Name)
 		}
 	}
-	if s := cfg.Delivery.Smarthost; s != nil {
-		o.Limits.Site = smarthostSite
-		o.Providers = append(o.Providers, queue.Provider{Name: smarthostSite, Origin: smarthostOrigin(s, rest),
-			Rule: shape.Rule{Connections: rest.Connections, Rate: shape.Rate{Count: s.MaxPerHour, Per: time.Hour}}})
+	o.Limits.Via = map[string]string{}
+	for _, s := range smarthostsOf(cfg) {
+		o.Limits.Via[s.domain] = s.site()
+		o.Providers = append(o.Providers, s.provider(rest))
 	}
 	return o
 }

@@ -141,8 +141,8 @@ func (h *house) reload() error {
 	}
 	h.rules.Use(table)
 	h.server.SetPolicy(policy)
+	h.setDelivery(live) // before the queue says that mail goes by a new smarthost
 	h.queue.SetOptions(queueOptions(live))
-	h.setDelivery(live)
 	for _, w := range cfg.Warnings {
 		h.log.Warn("configuration", "problem", w.String())
 	}

@@ -123,7 +123,8 @@ func setStand(dir string) (*stand, error) {
 	world := toynet.Everyday(10 * time.Millisecond).And(toynet.World{Domains: map[string]toynet.Domain{
 		"odd.test": {About: "says what no rule understands", Behaviour: toynet.Behaviour{
 			RCPT: smtpreply.Reply{Code: 550, Enhanced: smtpreply.Enhanced{5, 9, 9}, Text: "<{rcpt}>: frobnicated"}}},
-	}})
+		"relayed.test": {About: "a relay takes its mail, too", MX: []string{"direct.test", "relay.test"}},
+	}, Hosts: map[string]toynet.Host{"direct.test": {}, "relay.test": {}}})
 	world.HookSecret, world.Keep = demoSecret, true
 	world.Server = toynet.Server{Name: "mail.example.org", Returns: []string{"bounce.example.org"}, Senders: []string{"example.org"}}
 	net, err := world.Open()

@@ -42,13 +42,14 @@ func (s *Shaper) Sites(now time.Time) []Site {
 	return all
 }
 
-// At gives the name of the site where the mail of a domain waits; that of the
-// domain itself as long as nobody knows better.
-func (s *Shaper) At(domain string) string {
-	if d := s.domains[domain]; d != nil {
+// At gives the name of the site where work under a key waits; the domain of its
+// recipients as long as nobody knows better.
+func (s *Shaper) At(k store.Key) string {
+	to := s.destination(k)
+	if d := s.domains[to]; d != nil {
 		return d.at
 	}
-	return s.home(domain)
+	return to.home()
 }
 
 func (s *Shaper) describe(at *site, now time.Time) Site {

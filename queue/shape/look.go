@@ -40,14 +40,15 @@ func (w *Waits) add(e *entry) {
 	}
 }
 
-// Look tells of a domain, as if its mail went to the site of that name; with ""
-// of the one where it waits.
-func (s *Shaper) Look(domain, name string, now time.Time) View {
+// Look tells of mail to a domain from another one, as if it went to the site of
+// that name; with "" of the one where it waits.
+func (s *Shaper) Look(to, from, name string, now time.Time) View {
+	k := store.Key{Domain: to, Sending: from}
 	if name == "" {
-		name = s.At(domain)
+		name = s.At(k)
 	}
 	v := View{Crowded: s.Crowded()}
-	d := s.domains[domain]
+	d := s.domains[s.destination(k)]
 	for _, other := range s.domains {
 		if other.at != name && other != d {
 			continue
@@ -58,8 +59,10 @@ func (s *Shaper) Look(domain, name string, now time.Time) View {
 	}
 	if d != nil {
 		for e := range d.keys {
-			v.Domain = append(v.Domain, Held{e.work, e.paused})
-			v.Here.add(e)
+			if e.work.Domain == to {
+				v.Domain = append(v.Domain, Held{e.work, e.paused})
+				v.Here.add(e)
+			}
 		}
 	}
 	at := s.site(name)
@@ -69,10 +72,11 @@ func (s *Shaper) Look(domain, name string, now time.Time) View {
 	return v
 }
 
-// Knows reports whether somebody has said where the mail of a domain goes.
+// Knows reports whether somebody has said where the mail of a domain goes that
+// goes straight there.
 func (s *Shaper) Knows(domain string) bool {
-	d := s.domains[domain]
-	return s.limits.Site != "" || d != nil && d.at != domain
+	d := s.domains[destination{domain: domain}]
+	return d != nil && d.at != domain
 }
 
 // Describe tells of sites, also of such that are not known, but not how many

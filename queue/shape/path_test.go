@@ -123,7 +123,7 @@ func TestASiteThatRefusesUsIsLeftAlone(t *testing.T) {
 			}
 			s.Finish(p, at)
 			s.Update(bulk("a.test", "crm spring", 1000), at)
-			connections = append(connections, s.Look("a.test", "", at).Site.Paths[0].Connections)
+			connections = append(connections, s.Look("a.test", "", "", at).Site.Paths[0].Connections)
 		}
 		if got, want := fmt.Sprint(connections), "[2 2 4]"; got != want || !recovered {
 			t.Errorf("connections %v, recovered %v, want %v", got, recovered, want)
@@ -169,7 +169,7 @@ func TestASiteThatCountsDialoguesIsHeardForAnHour(t *testing.T) {
 	crowd.Crowd = true
 	at := now.Add(time.Second)
 	s.Cool(open[3], crowd, at)
-	if got := s.Look("a.test", "", at).Site.Paths[0].Learned; got != 2 {
+	if got := s.Look("a.test", "", "", at).Site.Paths[0].Learned; got != 2 {
 		t.Errorf("learned that it puts up with %d, want 2, half of those that there were", got)
 	}
 }
@@ -232,7 +232,7 @@ func TestANewSourceSendsWhatItMayOnADayAndTheOthersTheRest(t *testing.T) {
 	}
 	t.Run("and a day of rest makes it no warmer", func(t *testing.T) {
 		s.Update(bulk("a.test", "crm spring", 0), now.Add(72*time.Hour))
-		for _, p := range s.Look("a.test", "", now.Add(72*time.Hour)).Site.Paths {
+		for _, p := range s.Look("a.test", "", "", now.Add(72*time.Hour)).Site.Paths {
 			if p.Source == "192.0.2.2" && (p.Day != 2 || p.Allowance != 30) {
 				t.Errorf("on the fourth day: %d days of use, %d messages, want 2, 30", p.Day, p.Allowance)
 			}
@@ -253,7 +253,7 @@ func TestANewSourceSendsWhatItMayOnADayAndTheOthersTheRest(t *testing.T) {
 			s.Update(bulk("a.test", "crm spring", 1000), at)
 		}
 		again := shape.New(shape.Limits{Total: 100, PerSite: 1, Batch: 4, Sources: []string{"192.0.2.2"}, Allowance: allowance})
-		for _, p := range s.Look("a.test", "", at).Site.Paths {
+		for _, p := range s.Look("a.test", "", "", at).Site.Paths {
 			again.Restore("a.test", p, at)
 		}
 		again.Update(bulk("a.test", "crm spring", 1000), at)
@@ -264,7 +264,7 @@ func TestANewSourceSendsWhatItMayOnADayAndTheOthersTheRest(t *testing.T) {
 }
 
 func TestCampaignsOfAProviderHaveItInTurn(t *testing.T) {
-	s := shape.New(shape.Limits{Total: 100, PerSite: 100, Batch: 1, Site: "google"})
+	s := shape.New(shape.Limits{Total: 100, PerSite: 100, Batch: 1, Via: map[string]string{"": "google"}})
 	for n := range 20 {
 		s.Update(bulk(fmt.Sprintf("d%d.test", n), "crm big", 1), now)
 	}

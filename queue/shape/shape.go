@@ -6,8 +6,10 @@
 package shape
 
 import (
+	"cmp"
 	"container/heap"
 	"container/list"
+	"maps"
 	"time"
 
 	"homing/store"
@@ -20,7 +22,11 @@ type Limits struct {
 	Batch   int             // recipients for one slot at a time
 	Rules   map[string]Rule // by site
 	Sources []string        // the addresses we send from; none: one without a name
-	Site    string          // where all mail goes, whatever its domain; "": to the sites of its domains
+
+	// Via are the sites where all mail of a sending domain goes, whatever the
+	// domains of its recipients; that of "" counts for all other domains.
+	// Without any, mail goes to the sites of its recipients.
+	Via map[string]string
 
 	// Allowance is how many messages a source may send to a site on a day of
 	// UTC that is one of its first there: 0 is the first, and only days count
@@ -51,13 +57,21 @@ func (l Limits) rule(site string) Rule {
 	return r
 }
 
+// Through is the site where all mail of a sending domain goes; "": there is none.
+func (l Limits) Through(sending string) string {
+	if site, ok := l.Via[sending]; ok {
+		return site
+	}
+	return l.Via[""]
+}
+
 // A Shaper holds what is waiting, by key, and who is being served. The zero
 // value is not ready: see New. It is for one goroutine.
 type Shaper struct {
 	limits  Limits
 	paused  func(k store.Key, site string) bool
 	keys    map[store.Key]*entry
-	domains map[string]*domain
+	domains map[destination]*domain
 	sites   map[string]*site
 	later   byTime[*entry]    // keys whose earliest recipient is not due yet
 	timers  byTime[*site]     // sites that may take more only after a time
@@ -73,8 +87,13 @@ type Shaper struct {
 // lanes is how many lanes there are; lane 0 goes first.
 const lanes = 2
 
-// A domain is what keys have in common that go to the same site.
+// A destination is what keys have in common that go to the same site: the
+// domain of the recipients, or else the site that all their mail goes to.
+type destination struct{ domain, via string }
+
+// A domain is a destination, where it is, and what goes there.
 type domain struct {
+	destination
 	at   string // name of the site
 	keys map[*entry]bool
 }
@@ -99,13 +118,14 @@ type Pick struct {
 	Source string // which of Limits.Sources to send from
 	Max    int    // recipients to lease
 	Rule   Rule   // of the site
+	Via    string // Site, where Limits.Via says so; else ""
 
 	slot *slot
 }
 
 // New makes a Shaper that knows of no work.
 func New(limits Limits) *Shaper {
-	s := &Shaper{limits: limits, keys: map[store.Key]*entry{}, domains: map[string]*domain{}, sites: map[string]*site{},
+	s := &Shaper{limits: limits, keys: map[store.Key]*entry{}, domains: map[destination]*domain{}, sites: map[string]*site{},
 		lively: list.New(), bulk: list.New()}
 	for lane := range s.ready {
 		s.ready[lane], s.more[lane] = list.New(), list.New()
@@ -115,15 +135,29 @@ func New(limits Limits) *Shaper {
 
 // SetLimits replaces the limits. Slots already taken stay taken.
 func (s *Shaper) SetLimits(l Limits, now time.Time) {
-	moved := l.Site != s.limits.Site
+	same := maps.Equal(l.Via, s.limits.Via)
 	s.limits = l
 	for _, at := range s.sites {
 		s.equip(at)
 		s.settle(at, now)
 	}
-	if moved {
-		for name, d := range s.domains {
-			s.move(d, s.home(name), now)
+	if !same {
+		s.redirect(now)
+	}
+}
+
+// redirect has keys wait where the limits send them.
+func (s *Shaper) redirect(now time.Time) {
+	for k, e := range s.keys {
+		to := s.destination(k)
+		if to == e.domain.destination {
+			continue
+		}
+		s.remove(e, now)
+		s.part(e)
+		s.join(e, to)
+		if !e.busy {
+			s.place(e, now)
 		}
 	}
 }
@@ -148,13 +182,16 @@ func (s *Shaper) SetPaused(paused func(k store.Key, site string) bool, now time.
 	}
 }
 
-// home is the site of a domain as long as nobody has said where it is.
-func (s *Shaper) home(domain string) string {
-	if s.limits.Site != "" {
-		return s.limits.Site
+// destination is where work under a key goes.
+func (s *Shaper) destination(k store.Key) destination {
+	if via := s.limits.Through(k.Sending); via != "" {
+		return destination{via: via}
 	}
-	return domain
+	return destination{domain: k.Domain}
 }
+
+// home is the site of a destination as long as nobody has said where it is.
+func (d destination) home() string { return cmp.Or(d.via, d.domain) }
 
 // Update takes news of one key.
 func (s *Shaper) Update(w store.Work, now time.Time) {
@@ -173,33 +210,44 @@ func (s *Shaper) Update(w store.Work, now time.Time) {
 }
 
 func (s *Shaper) enter(k store.Key) *entry {
-	d := s.domains[k.Domain]
-	if d == nil {
-		d = &domain{at: s.home(k.Domain), keys: map[*entry]bool{}}
-		s.domains[k.Domain] = d
-	}
-	e := &entry{domain: d, index: -1}
-	d.keys[e], s.keys[k] = true, e
+	e := &entry{index: -1}
+	s.join(e, s.destination(k))
+	s.keys[k] = e
 	return e
 }
 
 func (s *Shaper) leave(e *entry) {
 	delete(s.keys, e.work.Key)
+	s.part(e)
+}
+
+// join makes an entry one of those that go to a destination.
+func (s *Shaper) join(e *entry, to destination) {
+	d := s.domains[to]
+	if d == nil {
+		d = &domain{destination: to, at: to.home(), keys: map[*entry]bool{}}
+		s.domains[to] = d
+	}
+	e.domain, d.keys[e] = d, true
+}
+
+// part is the end of join.
+func (s *Shaper) part(e *entry) {
 	delete(e.domain.keys, e)
 	if len(e.domain.keys) == 0 {
-		delete(s.domains, e.work.Domain)
+		delete(s.domains, e.domain.destination)
 	}
 }
 
 // Locate says at which site a domain is. Its keys move there, and so does the
 // slot of a Pick for it: the Pick that is returned is to be used from then on,
 // for up to its Max recipients of those that were leased; 0: the site takes no
-// more now, so give back everything and Finish.
+// more now, so give back everything and Finish. A Pick that has Via stays there.
 func (s *Shaper) Locate(p Pick, site string, now time.Time) Pick {
-	if s.limits.Site != "" {
-		site = s.limits.Site
+	if p.Via != "" {
+		return p
 	}
-	if d := s.domains[p.Key.Domain]; d != nil {
+	if d := s.domains[destination{domain: p.Key.Domain}]; d != nil {
 		s.move(d, site, now)
 	}
 	if p.Site == site {
@@ -338,7 +386,7 @@ func (s *Shaper) take(at *site, lane int, now time.Time) (Pick, bool) {
 		free = 1
 	}
 	share := (e.work.Waiting + free - 1) / free
-	p := Pick{Key: e.work.Key, Site: at.name, Source: way.source, Rule: at.rule,
+	p := Pick{Key: e.work.Key, Site: at.name, Via: e.domain.via, Source: way.source, Rule: at.rule,
 		Max: min(max(share, 1), s.most(way, lane, now)), slot: s.open(at, way, e, now)}
 	s.grant(p.slot, p.Max)
 	s.settle(at, now)

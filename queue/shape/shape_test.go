@@ -3,6 +3,7 @@ package shape_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,7 +79,7 @@ func TestNextSaysWhenToAskAgain(t *testing.T) {
 }
 
 func TestOneHopServesAllDomainsThatShareIt(t *testing.T) {
-	s := shape.New(shape.Limits{Total: 10, PerSite: 1, Batch: 5, Site: "smarthost"})
+	s := shape.New(shape.Limits{Total: 10, PerSite: 1, Batch: 5, Via: map[string]string{"": "smarthost"}})
 	s.Update(work("a.test", 0, 1, now), now)
 	s.Update(work("b.test", 0, 1, now), now)
 	p, _, _ := s.Next(now)
@@ -90,6 +91,49 @@ func TestOneHopServesAllDomainsThatShareIt(t *testing.T) {
 	s.Finish(p, now)
 	if p, _, ok := s.Next(now); !ok || p.Key.Domain != "b.test" {
 		t.Errorf("after the slot was given back: %v %v, want b.test", p, ok)
+	}
+}
+
+func TestASendingDomainWithAWayOfItsOwnGoesThatWay(t *testing.T) {
+	limits := shape.Limits{Total: 10, PerSite: 1, Batch: 5}
+	straight := shape.New(limits)
+	limits.Via = map[string]string{"shop.example": "relay"}
+	s := shape.New(limits)
+	from := func(sending, to string) store.Work {
+		w := work(to, 0, 1, now)
+		w.Sending = sending
+		return w
+	}
+	all := []store.Work{from("shop.example", "a.test"), from("club.example", "a.test"), from("shop.example", "b.test")}
+	for _, w := range all {
+		straight.Update(w, now)
+		s.Update(w, now)
+	}
+	through, own := claim(t, s, now), claim(t, s, now)
+	if through.Site != "relay" || through.Via != "relay" || own.Site != "a.test" || own.Via != "" {
+		t.Fatalf("the first slots are at %s (via %q) and %s (via %q), want the relay and a.test", through.Site, through.Via, own.Site, own.Via)
+	}
+	if p, _, ok := s.Next(now); ok {
+		t.Fatalf("a second slot at the relay: %v", p)
+	}
+	// The hosts of a domain say nothing about mail that does not go there.
+	if through = s.Locate(through, "google", now); through.Site != "relay" {
+		t.Errorf("mail for the relay moved to %s", through.Site)
+	}
+	own = s.Locate(own, "google", now)
+	if here, there := s.At(all[0].Key), s.At(all[1].Key); own.Site != "google" || here != "relay" || there != "google" {
+		t.Errorf("of a.test, some waits at %s, some at %s; want the relay and google", here, there)
+	}
+	// What waits follows when the way is changed.
+	limits.Via = nil
+	s.SetLimits(limits, now)
+	if p := claim(t, s, now); p.Site != "b.test" || p.Via != "" {
+		t.Errorf("without the relay, mail goes to %s (via %q), want b.test", p.Site, p.Via)
+	}
+	limits.Via = map[string]string{"": "relay"}
+	straight.SetLimits(limits, now)
+	if got := []string{straight.At(all[0].Key), straight.At(all[1].Key)}; !slices.Equal(got, []string{"relay", "relay"}) || len(picks(straight, now)) != 1 {
+		t.Errorf("with a relay for everything, mail waits at %v, want there, with one slot", got)
 	}
 }
 

@@ -21,24 +21,26 @@ const lookUpTime = 5 * time.Second
 
 // explainQueue says where the mail of a domain goes and what it waits for.
 func (w *Web) explainQueue(rw http.ResponseWriter, r *http.Request) {
-	values, err := parameters(r, "domain")
+	values, err := parameters(r, "domain", "from")
 	if err != nil {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
-	domain := hold.CanonicalDomain(values.Get("domain"))
-	if domain == "" || len(domain) > maxWords {
+	domain, from := hold.CanonicalDomain(values.Get("domain")), hold.CanonicalDomain(values.Get("from"))
+	if domain == "" || max(len(domain), len(from)) > maxWords {
 		problem(rw, http.StatusBadRequest, "domain: want the domain of recipients, like example.net")
 		return
 	}
 	var out Explanation
-	ctx, cancel := context.WithTimeout(r.Context(), lookUpTime)
-	defer cancel()
-	hosts, err := w.Hosts(ctx, domain)
-	if err != nil {
-		out.LookUp = err.Error()
+	var hosts []queue.Host
+	if w.Queue.Through(from) == "" { // else the mail hosts of the domain do not matter
+		ctx, cancel := context.WithTimeout(r.Context(), lookUpTime)
+		defer cancel()
+		if hosts, err = w.Hosts(ctx, domain); err != nil {
+			out.LookUp = err.Error()
+		}
 	}
-	out.Explanation = w.Queue.Explain(domain, hosts)
+	out.Explanation = w.Queue.Explain(domain, from, hosts)
 	out.Pauses = PausesOf(out.Pause)
 	w.answer(rw, out)
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -45,6 +46,19 @@ func TestAnExplanationNeedsADomain(t *testing.T) {
 	}
 }
 
+// TestMailHostsAreLookedUpForMailThatGoesThere: what goes to a smarthost needs
+// no answer of the DNS.
+func TestMailHostsAreLookedUpForMailThatGoesThere(t *testing.T) {
+	w := open(t, func(w *Web) { w.Hosts, w.Queue = hosted, underWay{} })
+	for from, want := range map[string]string{"": "1 hosts", "club.example": "1 hosts", "Shop.example": "0 hosts"} {
+		var e Explanation
+		w.get("/api/v1/queue/explain?domain=one.test&from="+from, &e)
+		if e.Site != want || e.From != strings.ToLower(from) {
+			t.Errorf("from %q: %s, from %q; want %s", from, e.Site, e.From, want)
+		}
+	}
+}
+
 func TestAPlanInJSON(t *testing.T) {
 	w := open(t, nil)
 	wantJSON(t, do(t, w.url, request{path: "/api/v1/queue/plan?recipients=120"}).body, `{"recipients":120,"basis":"guess",
@@ -81,6 +95,14 @@ func TestCampaignsInJSON(t *testing.T) {
 
 // underWay is a queue with a campaign.
 type underWay struct{ failing }
+
+func (underWay) Through(sending string) string {
+	return map[string]string{"shop.example": "relay"}[sending]
+}
+
+func (underWay) Explain(domain, from string, hosts []queue.Host) queue.Explanation {
+	return queue.Explanation{Domain: domain, From: from, Site: fmt.Sprint(len(hosts), " hosts")}
+}
 
 func (underWay) Campaigns() []queue.Campaign {
 	return []queue.Campaign{{Application: "crm", Campaign: "spring", Waiting: 7, Paused: 7, LimitedBy: queue.LimitPaused, Limit: "it is paused"}}

@@ -126,7 +126,8 @@ func (w *Web) listHolds(rw http.ResponseWriter, r *http.Request) {
 	f := holdFilter{all: v.Get("all") != "", rule: v.Get("rule")}
 	if provider := v.Get("provider"); provider != "" {
 		f.serves = func(address string) bool {
-			return strings.EqualFold(w.Queue.Provider(address[strings.LastIndexByte(address, '@')+1:]), provider)
+			domain := address[strings.LastIndexByte(address, '@')+1:]
+			return strings.EqualFold(w.Queue.Provider(store.Key{Domain: domain}), provider)
 		}
 	}
 	if f.since, err = w.ago(v, "since"); err == nil {

@@ -44,7 +44,7 @@ type Recipient struct {
 // recipient words a row. What waits behind a pause is paused.
 func (w *Web) recipient(r store.Row) Recipient {
 	out := recipient(r.Message, r.Recipient)
-	out.Provider = w.Queue.Provider(r.Recipient.Key.Domain)
+	out.Provider = w.Queue.Provider(r.Recipient.Key)
 	if p, paused := w.Queue.Paused(r); paused {
 		out.State, out.Next, out.Expires = store.Paused.String(), nil, nil
 		if !p.Since.IsZero() {
@@ -117,7 +117,7 @@ func (w *Web) list(rw http.ResponseWriter, r *http.Request, states []store.State
 		q.States = states
 	}
 	if provider := values.Get("provider"); provider != "" {
-		q.Key = func(k store.Key) bool { return strings.EqualFold(w.Queue.Provider(k.Domain), provider) }
+		q.Key = func(k store.Key) bool { return strings.EqualFold(w.Queue.Provider(k), provider) }
 	}
 	wanted := q.States
 	if slices.Contains(wanted, store.Paused) != slices.Contains(wanted, store.Waiting) {

@@ -55,8 +55,9 @@ type Queue interface {
 	Cancel(ctx context.Context, o queue.Order) (queue.Tally, error)
 	Pauses(ctx context.Context) (all []queue.Pause, aside int, err error)
 	Paused(r store.Row) (queue.Pause, bool)
-	Provider(domain string) string
-	Explain(domain string, hosts []queue.Host) queue.Explanation
+	Provider(k store.Key) string
+	Explain(domain, from string, hosts []queue.Host) queue.Explanation
+	Through(sending string) string
 	Plan(recipients int) queue.Plan
 	Campaigns() []queue.Campaign
 	Replay(ctx context.Context, now, then bounce.Rules) (queue.Replay, error)

@@ -32,9 +32,9 @@ func (f failing) Release(context.Context, string, string) (bool, error)    { ret
 func (f failing) Replay(context.Context, bounce.Rules, bounce.Rules) (queue.Replay, error) {
 	return queue.Replay{}, f.err
 }
-func (f failing) Explain(string, []queue.Host) queue.Explanation { return queue.Explanation{} }
-func (f failing) Plan(int) queue.Plan                            { return queue.Plan{} }
-func (f failing) Campaigns() []queue.Campaign                    { return nil }
+func (f failing) Explain(string, string, []queue.Host) queue.Explanation { return queue.Explanation{} }
+func (f failing) Plan(int) queue.Plan                                    { return queue.Plan{} }
+func (f failing) Campaigns() []queue.Campaign                            { return nil }
 func (f failing) Unknown(context.Context, time.Time, bounce.Rules) (bounce.UnknownList, error) {
 	return bounce.UnknownList{}, f.err
 }
@@ -54,7 +54,8 @@ func (f failing) Cancel(ctx context.Context, o queue.Order) (queue.Tally, error)
 }
 func (f failing) Pauses(context.Context) ([]queue.Pause, int, error) { return nil, 0, f.err }
 func (f failing) Paused(store.Row) (queue.Pause, bool)               { return queue.Pause{}, false }
-func (f failing) Provider(domain string) string                      { return domain }
+func (f failing) Provider(k store.Key) string                        { return k.Domain }
+func (f failing) Through(string) string                              { return "" }
 
 func TestWhenTheStoreFails(t *testing.T) {
 	tests := []struct {

@@ -40,6 +40,7 @@ func encodeRecipient(r *store.Recipient) []byte {
 	f.int(19, r.Deferrals.Soft)
 	f.int(20, r.Deferrals.Sender)
 	f.int(21, r.Deferrals.None)
+	f.text(22, r.Key.Sending)
 	return f
 }
 
@@ -89,6 +90,8 @@ func decodeRecipient(id event.DeliveryID, row []byte) (store.Recipient, error) {
 			r.Deferrals.Sender = f.int()
 		case 21:
 			r.Deferrals.None = f.int()
+		case 22:
+			r.Key.Sending = f.text()
 		}
 		return err
 	})
@@ -119,13 +122,14 @@ func waitOf(r *store.Recipient) waitRow {
 }
 
 func (w waitRow) encode() []byte {
-	f := newRow(32 + len(w.key.Domain) + len(w.key.Flow))
+	f := newRow(32 + len(w.key.Domain) + len(w.key.Flow) + len(w.key.Sending))
 	f.text(1, w.key.Domain)
 	f.num(2, uint64(w.key.Lane))
 	f.text(3, w.key.Flow)
 	f.num(4, uint64(w.state))
 	f.time(5, timeOf(w.due))
 	f.time(6, timeOf(w.expires))
+	f.text(7, w.key.Sending)
 	return f
 }
 
@@ -145,6 +149,8 @@ func decodeWait(row []byte) (waitRow, error) {
 			w.due = int64(f.u)
 		case 6:
 			w.expires = int64(f.u)
+		case 7:
+			w.key.Sending = f.text()
 		}
 		return nil
 	})

@@ -20,8 +20,8 @@ func (h *harness) due(since store.Mark) (map[store.Key]store.Work, store.Mark) {
 }
 
 var (
-	netKey = store.Key{Domain: "example.net", Lane: 1, Flow: "crm/spring"}
-	comKey = store.Key{Domain: "example.com", Lane: 1, Flow: "crm/spring"}
+	netKey = store.Key{Domain: "example.net", Lane: 1, Flow: "crm/spring", Sending: "example.org"}
+	comKey = store.Key{Domain: "example.com", Lane: 1, Flow: "crm/spring", Sending: "example.org"}
 )
 
 // at makes a submission due and expire at distances from now.
@@ -129,7 +129,7 @@ var dueTests = []named{
 	}},
 	{"other keys are not touched", func(h *harness) {
 		h.send("ann@example.net")
-		for _, key := range []store.Key{comKey, {Domain: "example.net", Flow: "crm/spring"}, {Domain: "example.net", Lane: 1}} {
+		for _, key := range []store.Key{comKey, {Domain: "example.net", Flow: "crm/spring", Sending: "example.org"}, {Domain: "example.net", Lane: 1, Sending: "example.org"}, {Domain: "example.net", Lane: 1, Flow: "crm/spring"}} {
 			if got := h.lease(key, 10); len(got) != 0 {
 				h.Errorf("%v: leased %d", key, len(got))
 			}

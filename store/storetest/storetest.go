@@ -176,7 +176,7 @@ func (h *harness) compose(change func(*store.Submission), addresses ...string) s
 		sub.Heads = append(sub.Heads, fmt.Appendf(nil, "To: %s\r\nX-Delivery: %v\r\n\r\n", a, id))
 		sub.Recipients = append(sub.Recipients, store.Recipient{
 			ID: id, Address: a, ReturnPath: fmt.Sprintf("r-%v@bounce.example.org", id), Head: i,
-			Key: store.Key{Domain: domainOf(a), Lane: 1, Flow: "crm/spring"}, State: store.Waiting,
+			Key: store.Key{Domain: domainOf(a), Lane: 1, Flow: "crm/spring", Sending: "example.org"}, State: store.Waiting,
 			Due: h.now, Expires: h.now.Add(120 * time.Hour), Notify: "FAILURE", Original: "rfc822;" + a,
 		})
 	}
