@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"homing/delivery/mtasts"
 	"homing/event"
 	"homing/internal/reply"
 	"homing/queue"
@@ -71,7 +72,7 @@ func noRequireTLS(format string, args ...any) *queue.Result {
 // require makes terms those of a message that needs TLS (RFC 8689 section 2):
 // the name of the host must be beyond doubt, and it must prove that it has it.
 func (r *route) require(t *terms, host string) *queue.Result {
-	listed := r.sts.Mode != "" && r.sts.Match(host)
+	listed := (r.sts.Mode == mtasts.Enforce || r.sts.Mode == mtasts.Testing) && r.sts.Match(host)
 	if !r.direct && !r.signed && !listed {
 		return noRequireTLS("neither DNSSEC nor MTA-STS says that %s is a mail host of %s, as the message needs (REQUIRETLS)", host, r.domain)
 	}

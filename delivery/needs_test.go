@@ -70,6 +70,8 @@ func TestMessagesThatRequireTLS(t *testing.T) {
 		{name: "DNSSEC", signed: true, first: offering + requiring + acceptRequiring + bye, want: "dot: 250 2.0.0 queued" + mx1 + " over TLS1.3 pkix"},
 		{name: "DANE", signed: true, records: []dnsx.TLSA{tlsa(t, other, 3)}, tls: other, first: offering + requiring + acceptRequiring + bye,
 			want: "dot: 250 2.0.0 queued" + mx1 + " over TLS1.3 dane"},
+		{name: "MTA-STS in mode none, which vouches for nothing", sts: sts(mtasts.None, "mx1.example.net"), first: hello + accept + bye,
+			want: "ehlo: we say 550 5.7.30 neither DNSSEC nor MTA-STS says that mx1.example.net is a mail host of example.net, as the message needs (REQUIRETLS)"},
 		{name: "neither: nobody is connected to", first: hello + accept + bye,
 			want: "ehlo: we say 550 5.7.30 neither DNSSEC nor MTA-STS says that mx1.example.net is a mail host of example.net, as the message needs (REQUIRETLS)"},
 		{name: "a host that offers it not", sts: listed, first: offering + untrusting + "\nC: EHLO\nS: 250 mx\n" + bye,

@@ -38,7 +38,7 @@ type terms struct {
 	records []dnsx.TLSA // that the certificate is checked against
 
 	// For reports:
-	published []dnsx.TLSA // all that there are
+	published []dnsx.TLSA // all that there are, where they decide
 	unknown   bool        // there may be records, but they cannot be had
 	sts       mtasts.Found
 	silent    bool // nothing is reported
@@ -94,8 +94,10 @@ func (r *route) onTerms(ctx context.Context, host string, hops []hop) []hop {
 }
 
 // termsOf decides how a connection to a mail host must be secured. DANE goes
-// before MTA-STS (RFC 8461 section 2); what forbids to use the host is always
-// temporary, because it is nobody's fault who gets mail there.
+// before MTA-STS (RFC 8461 section 2), unless no record can be used: TLS with
+// anybody is no reason to forget a policy that asks for more. What forbids to
+// use the host is always temporary, because it is nobody's fault who gets mail
+// there.
 func (r *route) termsOf(ctx context.Context, host string) (*terms, *queue.Result) {
 	t := &terms{domain: r.domain, policy: r.policy, sts: r.sts, silent: r.direct || strings.HasPrefix(r.domain, "[")}
 	if r.needs == tlsOptional {
@@ -103,14 +105,16 @@ func (r *route) termsOf(ctx context.Context, host string) (*terms, *queue.Result
 		return t, nil
 	}
 	records, err := r.tlsa(ctx, host)
-	t.published, t.unknown = records, err != nil
+	usable := dane.Usable(records)
 	switch {
 	case err != nil:
+		t.unknown = true
 		why := ours(reply.Resolve, 451, reply.Enhanced{4, 7, 5}, "the TLSA records of %s, which is in a signed zone, cannot be had", host)
 		why.Cause = err
 		return t, why
-	case len(records) > 0:
-		t.byDANE(host, dane.Usable(records))
+	case len(usable) > 0 || len(records) > 0 && r.sts.Mode != mtasts.Enforce:
+		t.published = records
+		t.byDANE(host, usable)
 	case r.sts.Mode == mtasts.Enforce && !r.sts.Match(host):
 		return t, ours(reply.Resolve, 451, reply.Enhanced{4, 7, 5}, "%s is not a mail host by the MTA-STS policy of %s", host, r.domain)
 	case r.sts.Mode == mtasts.Enforce:
