@@ -98,6 +98,7 @@ type race struct {
 // An attempt is how one of them ended.
 type attempt struct {
 	hop    int
+	began  time.Time
 	conn   net.Conn
 	failed *queue.Result
 }
@@ -130,10 +131,10 @@ func (r *race) start(ctx context.Context) {
 	i := r.begun
 	r.begun++
 	r.running++
-	h := r.hops[i]
+	h, began := r.hops[i], time.Now()
 	go func() {
 		c, failed := r.dial(ctx, r.o, h)
-		r.ended <- attempt{i, c, failed}
+		r.ended <- attempt{i, began, c, failed}
 	}()
 }
 
@@ -147,16 +148,17 @@ func (r *race) lost(ctx context.Context, a attempt) {
 }
 
 // drain waits for the attempts that another one has beaten, and closes those
-// that came through meanwhile.
+// that came through meanwhile. A host that had no more time than any other has
+// alone may be well.
 func (r *race) drain() {
-	for ; r.running > 0; r.running-- {
+	for won := time.Now(); r.running > 0; r.running-- {
 		a := <-r.ended
-		if a.conn != nil {
-			a.conn.Close()
-		}
 		h := r.hops[a.hop]
 		r.slow = append(r.slow, h)
-		if r.begin.Err() == nil {
+		switch {
+		case a.conn != nil:
+			a.conn.Close()
+		case r.begin.Err() == nil && won.Sub(a.began) >= headStart:
 			r.health.missed(h.at)
 		}
 	}

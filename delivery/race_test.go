@@ -207,6 +207,40 @@ func TestHostsThatWereNotThereRest(t *testing.T) {
 	}
 }
 
+// TestAHostThatHadNoTimeToAnswerDoesNotRest: the second address is tried a
+// moment before the first one answers, and that is all that is known of it.
+func TestAHostThatHadNoTimeToAnswerDoesNotRest(t *testing.T) {
+	const slow, other = "198.51.100.1", "2001:db8::1"
+	tests := []struct {
+		name  string
+		other time.Duration // until it answers
+		want  []string
+	}{
+		{"it would have answered", 400 * time.Millisecond, []string{"0s " + slow, "500ms " + other, "40s " + slow, "40.5s " + other}},
+		{"nobody knows", never, []string{"0s " + slow, "500ms " + other, "40s " + slow, "40.5s " + other}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := &network{world: newWorld(t), took: map[string]time.Duration{slow: 700 * time.Millisecond, other: tt.other}, begun: time.Now()}
+				n.mxs("example.net", false, []string{slow, other})
+				n.hosts[slow] = []smtptest.Script{hello + accept + bye}
+				go func() {
+					n.job("example.net", "ann@example.net")
+					<-time.After(40 * time.Second)
+					n.job("example.net", "bob@example.net")
+				}()
+				c := n.config()
+				c.Dial = n.dial
+				n.run(c, 2)
+				if diff := cmp.Diff(tt.want, n.started); diff != "" {
+					t.Errorf("tried (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 // TestAHostThatRestsIsTriedWhenThereIsNoOther: what is last is not never.
 func TestAHostThatRestsIsTriedWhenThereIsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
