@@ -89,8 +89,9 @@ func line(r dnsx.TLSA) string {
 // Verify checks the certificates that a host has shown, its own first, against
 // usable records. For usage 3 neither names nor dates count (RFC 7672 section
 // 3.1.1). For usage 2 the chain must end in the record's certificate or key,
-// be in date, and be for one of the names (section 3.2.3): the host, and the
-// domain whose mail it takes. The error is ErrMismatch, together with what is
+// be in date, and be for one of the names (section 3.2): the host, and the
+// domain whose mail it takes; where it has no DNS names, its common name counts
+// (CN-ID). The error is ErrMismatch, together with what is
 // wrong with a chain whose anchor was found.
 func Verify(records []dnsx.TLSA, chain []*x509.Certificate, names []string, now time.Time) error {
 	if len(chain) == 0 {
@@ -165,9 +166,13 @@ func issued(anchor *x509.Certificate, chain []*x509.Certificate, names []string,
 	if _, err := chain[0].Verify(o); err != nil {
 		return err
 	}
+	leaf := chain[0]
+	if cn := leaf.Subject.CommonName; len(leaf.DNSNames) == 0 && cn != "" {
+		leaf = &x509.Certificate{DNSNames: []string{cn}} // CN-ID (RFC 7672 section 3.2.3)
+	}
 	var last error
 	for _, name := range names {
-		if last = chain[0].VerifyHostname(name); last == nil {
+		if last = leaf.VerifyHostname(name); last == nil {
 			return nil
 		}
 	}

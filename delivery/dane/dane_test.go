@@ -83,6 +83,11 @@ func TestVerify(t *testing.T) {
 	other := middle.make(t, x509.Certificate{DNSNames: []string{"mx.example.com"}})
 	expired := middle.make(t, x509.Certificate{DNSNames: []string{"mx.example.com"}, NotAfter: day.Add(-time.Second)})
 	expiredHost := middle.make(t, x509.Certificate{DNSNames: []string{"mx.example.net"}, NotAfter: day.Add(-time.Second)})
+	common := func(name string, names ...string) *issuer {
+		return middle.make(t, x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: names})
+	}
+	byCommon, wildCommon, otherCommon := common("MX.example.net"), common("*.example.net"), common("mx.example.com")
+	commonAndOther := common("mx.example.net", "mx.example.com")
 	stranger := nobody.make(t, x509.Certificate{DNSNames: []string{"mx.example.net"}, IsCA: true})
 
 	all := func(leaf *issuer) []*issuer { return []*issuer{leaf, middle, root} }
@@ -110,6 +115,11 @@ func TestVerify(t *testing.T) {
 		{"usage 2 and a certificate for the domain", []dnsx.TLSA{record(2, 0, 1, root)}, all(forDomain), true},
 		{"usage 2 and a wildcard", []dnsx.TLSA{record(2, 0, 1, root)}, all(wild), true},
 		{"usage 2 and a certificate for another name", []dnsx.TLSA{record(2, 0, 1, root)}, all(other), false},
+		{"usage 2 and a common name, where there is no other", []dnsx.TLSA{record(2, 0, 1, root)}, all(byCommon), true},
+		{"usage 2 and a wildcard as the common name", []dnsx.TLSA{record(2, 0, 1, root)}, all(wildCommon), true},
+		{"usage 2 and the common name of another host", []dnsx.TLSA{record(2, 0, 1, root)}, all(otherCommon), false},
+		{"usage 2 and a common name beside other names", []dnsx.TLSA{record(2, 0, 1, root)}, all(commonAndOther), false},
+		{"usage 2 and no name at all", []dnsx.TLSA{record(2, 0, 1, root)}, all(common("")), false},
 		{"usage 2 and an expired certificate", []dnsx.TLSA{record(2, 0, 1, root)}, all(expiredHost), false},
 		{"usage 2 of the certificate itself", []dnsx.TLSA{record(2, 1, 1, host)}, all(host), false},
 		{"usage 2 of an issuer that is shown and did not issue it", []dnsx.TLSA{record(2, 0, 1, middle)}, []*issuer{stranger, middle}, false},
