@@ -40,7 +40,7 @@ type Resolver interface {
 	MX(ctx context.Context, name string) ([]dnsx.MX, error)
 	Addrs(ctx context.Context, name string) ([]netip.Addr, error)
 	TLSA(ctx context.Context, name string) ([]dnsx.TLSA, error)
-	Authentic(ctx context.Context, name string) (bool, error)
+	Bases(ctx context.Context, host string) ([]string, error)
 }
 
 // An STS gives the MTA-STS policy that holds for a domain. *mtasts.Cache is

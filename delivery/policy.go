@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -24,7 +25,7 @@ import (
 // the policy of a connection, it says everything that was checked.
 type proof struct {
 	by     string // event.VerifiedDANE or VerifiedMTASTS; VerifiedNone: TLS with anybody; "": TLS is not needed
-	host   string
+	host   string // by which name it is asked for its certificate; "": by its own
 	domain string // whose mail it takes, where that name counts too
 	tlsa   string // the records
 
@@ -36,6 +37,7 @@ type terms struct {
 	domain  string // whose mail it is
 	policy  policy
 	records []dnsx.TLSA // that the certificate is checked against
+	base    string      // the name that they are under: the host's, or what it is an alias of
 
 	// For reports:
 	published []dnsx.TLSA // all that there are, where they decide
@@ -104,7 +106,8 @@ func (r *route) termsOf(ctx context.Context, host string) (*terms, *queue.Result
 		t.silent = true
 		return t, nil
 	}
-	records, err := r.tlsa(ctx, host)
+	base, records, err := r.tlsa(ctx, host)
+	t.base = base
 	usable := dane.Usable(records)
 	switch {
 	case err != nil:
@@ -114,7 +117,7 @@ func (r *route) termsOf(ctx context.Context, host string) (*terms, *queue.Result
 		return t, why
 	case len(usable) > 0 || len(records) > 0 && r.sts.Mode != mtasts.Enforce:
 		t.published = records
-		t.byDANE(host, usable)
+		t.byDANE(usable)
 	case r.sts.Mode == mtasts.Enforce && !r.sts.Match(host):
 		return t, ours(reply.Resolve, 451, reply.Enhanced{4, 7, 5}, "%s is not a mail host by the MTA-STS policy of %s", host, r.domain)
 	case r.sts.Mode == mtasts.Enforce:
@@ -127,33 +130,34 @@ func (r *route) termsOf(ctx context.Context, host string) (*terms, *queue.Result
 }
 
 // tlsa gives the TLSA records of a host that DNSSEC vouches for, from the name
-// of the host on (RFC 7672 section 2.2). An error means that there may be
-// some: without them the host must not be used.
-func (r *route) tlsa(ctx context.Context, host string) ([]dnsx.TLSA, error) {
+// of the host on, and the name that they are under (RFC 7672 section 2.2). An
+// error means that there may be some: without them the host must not be used.
+func (r *route) tlsa(ctx context.Context, host string) (base string, records []dnsx.TLSA, err error) {
 	if !r.signed || r.direct {
-		return nil, nil
+		return host, nil, nil
 	}
-	signed, err := r.dns.Authentic(ctx, host)
-	if err != nil || !signed {
-		return nil, err // its addresses have just been there: they may come back
+	bases, err := r.dns.Bases(ctx, host)
+	if err != nil {
+		return host, nil, err // its addresses have just been there: they may come back
 	}
-	records, err := r.dns.TLSA(ctx, dane.Name(host))
-	switch {
-	case errors.Is(err, dnsx.ErrNoName) || errors.Is(err, dnsx.ErrNoData):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case !records[0].Authentic:
-		return nil, nil
+	for _, base := range bases {
+		records, err := r.dns.TLSA(ctx, dane.Name(base))
+		switch {
+		case errors.Is(err, dnsx.ErrNoName) || errors.Is(err, dnsx.ErrNoData):
+		case err != nil:
+			return base, nil, err
+		case records[0].Authentic:
+			return base, records, nil
+		}
 	}
-	return records, nil
+	return host, nil, nil
 }
 
 // byDANE asks for what TLSA records ask for: one of the usable ones, or where
 // there is none, for TLS with anybody (RFC 7672 section 2.2).
-func (t *terms) byDANE(host string, usable []dnsx.TLSA) {
+func (t *terms) byDANE(usable []dnsx.TLSA) {
 	t.policy.mode, t.records = Require, usable
-	t.policy.proof = proof{by: event.VerifiedDANE, host: host, tlsa: strings.Join(dane.Lines(usable), "\n")}
+	t.policy.proof = proof{by: event.VerifiedDANE, host: t.base, tlsa: strings.Join(dane.Lines(usable), "\n")}
 	switch {
 	case len(usable) == 0:
 		t.policy.proof = proof{by: event.VerifiedNone}
@@ -165,7 +169,7 @@ func (t *terms) byDANE(host string, usable []dnsx.TLSA) {
 // proving adds to the configuration of TLS what a host must prove. TLS 1.2 is
 // the least that both RFC 8461 section 4 and good practice allow.
 func (d *Delivery) proving(h hop, c *tls.Config) *tls.Config {
-	c.MinVersion = tls.VersionTLS12
+	c.ServerName, c.MinVersion = cmp.Or(h.proof.host, h.name), tls.VersionTLS12
 	c.InsecureSkipVerify = true // VerifyConnection does, also for sessions that are resumed
 	c.ClientSessionCache = d.sessions
 	c.VerifyConnection = func(s tls.ConnectionState) error {

@@ -2,10 +2,14 @@ package delivery_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"math/big"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -75,6 +79,14 @@ func TestPolicies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A server may choose its certificate by the name that it is asked for.
+	issued, issuer := issuedFor(t, "host.example.com")
+	issued.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		if h.ServerName != "host.example.com" {
+			return nil, fmt.Errorf("there is no %s here", h.ServerName)
+		}
+		return nil, nil
+	}
 	both := sts(mtasts.Enforce, "mx1.example.net", "mx2.example.net")
 	tests := []struct {
 		name    string
@@ -129,6 +141,20 @@ func TestPolicies(t *testing.T) {
 		{name: "records that cannot be had: the host is not used", change: func(z *dnstest.Zone) { z.Down = map[string]bool{"_25._tcp.mx1.example.net": true} }, first: plain,
 			want: "resolve: we say 451 4.7.5 the TLSA records of mx1.example.net, which is in a signed zone, cannot be had"},
 		{name: "records that cannot be had: the next host is used", change: func(z *dnstest.Zone) { z.Down = map[string]bool{"_25._tcp.mx1.example.net": true} }, first: plain, second: plain, want: mx2},
+		{name: "an alias: the records of the host that it stands for", tls: other, first: offering + securely,
+			change: alias(map[string][]dnsx.TLSA{"_25._tcp.host.example.com": {tlsa(t, other, 3)}, "_25._tcp.mx1.example.net": {tlsa(t, good, 3)}}),
+			want:   "dot: 250 2.0.0 queued" + mx1 + " over TLS1.3 dane"},
+		{name: "an alias: its own records, where there are no others", tls: other, first: offering + securely,
+			change: alias(map[string][]dnsx.TLSA{"_25._tcp.mx1.example.net": {tlsa(t, other, 3)}}),
+			want:   "dot: 250 2.0.0 queued" + mx1 + " over TLS1.3 dane"},
+		{name: "an alias: the certificate is for the host that it stands for", tls: issued, first: offering + securely,
+			change: alias(map[string][]dnsx.TLSA{"_25._tcp.host.example.com": {issuer}}),
+			want:   "dot: 250 2.0.0 queued" + mx1 + " over TLS1.3 dane"},
+		{name: "an alias that is not signed: no DANE", tls: other, first: plain,
+			change: func(z *dnstest.Zone) {
+				alias(map[string][]dnsx.TLSA{"_25._tcp.host.example.com": {tlsa(t, good, 3)}})(z)
+				delete(z.Signed, "mx1.example.net")
+			}, want: "dot: 250 2.0.0 queued" + mx1},
 		{name: "MX records that are not signed: no DANE", records: []dnsx.TLSA{tlsa(t, other, 3)}, change: func(z *dnstest.Zone) { delete(z.Signed, "example.net") }, first: plain,
 			want: "dot: 250 2.0.0 queued" + mx1},
 		{name: "an address that is not signed: nobody asks for records", change: func(z *dnstest.Zone) {
@@ -168,6 +194,42 @@ func TestPolicies(t *testing.T) {
 			})
 		})
 	}
+}
+
+// alias makes mx1.example.net an alias of host.example.com, in a world with
+// TLSA records, in which everything is signed.
+func alias(records map[string][]dnsx.TLSA) func(z *dnstest.Zone) {
+	return func(z *dnstest.Zone) {
+		z.CNAMEs = map[string]string{"mx1.example.net": "host.example.com"}
+		z.Hosts["host.example.com"], z.Hosts["mx1.example.net"] = z.Hosts["mx1.example.net"], nil
+		z.TLSAs = records
+		z.Signed["host.example.com"], z.Signed["_25._tcp.host.example.com"] = true, true
+	}
+}
+
+// issuedFor is the TLS of a host with a certificate for a name, and the TLSA
+// record of its issuer.
+func issuedFor(t *testing.T, name string) (*tls.Config, dnsx.TLSA) {
+	t.Helper()
+	issuer, _, err := smtptest.Certificate("issuer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent, err := x509.ParseCertificate(issuer.Certificates[0].Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, _, err := smtptest.Certificate(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := host.Certificates[0].PrivateKey.(crypto.Signer)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{name}, NotAfter: parent.NotAfter},
+		parent, key.Public(), issuer.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der, parent.Raw}, PrivateKey: key}}}, tlsa(t, issuer, 2)
 }
 
 // TestConnectionsOfDifferentPoliciesAreNotExchanged has two domains with one

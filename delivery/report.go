@@ -25,7 +25,7 @@ func (o *Options) report(t *terms, host string, f tlsrpt.Failure) {
 	if o.Reports == nil || t == nil || t.silent {
 		return
 	}
-	s := tlsrpt.Session{Domain: t.domain, Policy: t.reported(host)}
+	s := tlsrpt.Session{Domain: t.domain, Policy: t.reported()}
 	if f.Type != "" {
 		f.MX = host
 		s.Failure = &f
@@ -34,10 +34,10 @@ func (o *Options) report(t *terms, host string, f tlsrpt.Failure) {
 }
 
 // reported is the policy of a host as reports name it.
-func (t *terms) reported(host string) tlsrpt.Policy {
+func (t *terms) reported() tlsrpt.Policy {
 	switch {
 	case len(t.published) > 0 || t.unknown:
-		return tlsrpt.Policy{Kind: tlsrpt.TLSA, Domain: host, Lines: dane.Lines(t.published)}
+		return tlsrpt.Policy{Kind: tlsrpt.TLSA, Domain: t.base, Lines: dane.Lines(t.published)}
 	case t.sts.Mode == mtasts.Enforce || t.sts.Mode == mtasts.Testing:
 		return tlsrpt.Policy{Kind: tlsrpt.STS, Domain: t.domain, Lines: t.sts.Lines()}
 	case t.sts.Err != nil:

@@ -76,6 +76,8 @@ func TestWhatIsReportedOfTLS(t *testing.T) {
 		{name: "a policy host with a wrong certificate", sts: failing(mtasts.ErrCertificate), scripts: []smtptest.Script{offering + securely},
 			want: "example.net: sts of example.net fails: sts-webpki-invalid  mx1.example.net"},
 		{name: "DANE", records: []dnsx.TLSA{tlsa(t, good, 3)}, scripts: []smtptest.Script{offering + securely}, want: "example.net: tlsa of mx1.example.net"},
+		{name: "DANE by the name that the host is an alias of", change: alias(map[string][]dnsx.TLSA{"_25._tcp.host.example.com": {tlsa(t, other, 3)}}), scripts: []smtptest.Script{offering + untrusting},
+			want: "example.net: tlsa of host.example.com fails: validation-failure tlsa-mismatch mx1.example.net"},
 		{name: "DANE and another key", records: []dnsx.TLSA{tlsa(t, other, 3)}, scripts: []smtptest.Script{offering + untrusting},
 			want: "example.net: tlsa of mx1.example.net fails: validation-failure tlsa-mismatch mx1.example.net"},
 		{name: "records that cannot be used", records: []dnsx.TLSA{tlsa(t, good, 1)}, scripts: []smtptest.Script{offering + securely},

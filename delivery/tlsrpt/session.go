@@ -38,7 +38,7 @@ const (
 // A Policy is what a session had to keep to.
 type Policy struct {
 	Kind   Kind     `json:"kind"`
-	Domain string   `json:"domain"`          // of a TLSA record, the host (RFC 8460 section 1.1)
+	Domain string   `json:"domain"`          // of a TLSA record, the name that it is under (RFC 8460 section 1.1)
 	Lines  []string `json:"lines,omitempty"` // of the policy, or the records
 }
 

@@ -17,6 +17,7 @@ type answer struct {
 	addrs     []netip.Addr
 	text      []string // of TXT and PTR
 	tlsa      []TLSA
+	end       string // of the aliases: whose records these are
 	authentic bool
 	ttl       time.Duration // how long it may be kept
 	err       error
@@ -43,6 +44,7 @@ func read(k key, m *dns.Msg) (a *answer, next string) {
 	if err != nil {
 		return failed(k, err), ""
 	}
+	a.end = plain(name)
 	for _, rr := range m.Answer {
 		if rr.Header().Rrtype == k.qtype && strings.EqualFold(rr.Header().Name, name) {
 			a.keep(rr)

@@ -113,13 +113,24 @@ func (c *Client) Addrs(ctx context.Context, name string) ([]netip.Addr, error) {
 	return nil, worse(six.err, four.err)
 }
 
-// Authentic is Resolver.Authentic.
-func (c *Client) Authentic(ctx context.Context, name string) (bool, error) {
-	six, four := c.both(ctx, name)
-	if six.records()+four.records() == 0 {
-		return false, worse(six.err, four.err)
+// Bases is Resolver.Bases.
+func (c *Client) Bases(ctx context.Context, host string) ([]string, error) {
+	six, four := c.both(ctx, host)
+	var with *answer
+	for _, a := range []*answer{four, six} {
+		switch {
+		case a.records() == 0:
+		case !a.authentic:
+			return nil, nil
+		case with == nil:
+			with = a
+		}
 	}
-	return (six.authentic || six.records() == 0) && (four.authentic || four.records() == 0), nil
+	if with == nil {
+		return nil, worse(six.err, four.err)
+	}
+	own, err := Canonical(host)
+	return slices.Compact([]string{with.end, own}), err
 }
 
 // both asks for the two kinds of addresses at once.

@@ -530,8 +530,34 @@ func TestTheADBitCountsOnlyFromAResolverThatIsTrusted(t *testing.T) {
 			if err != nil || len(records) != 1 || records[0].Authentic != tt.want {
 				t.Errorf("MX = %v, %v, want one that is authentic: %v", records, err, tt.want)
 			}
-			if got, err := c.Authentic(t.Context(), "mx.example.net"); err != nil || got != tt.want {
-				t.Errorf("Authentic = %v, %v, want %v", got, err, tt.want)
+			if got, err := c.Bases(t.Context(), "mx.example.net"); err != nil || (len(got) == 1) != tt.want {
+				t.Errorf("Bases = %v, %v, want one: %v", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestTLSARecordsAreUnderTheNameAtTheEndOfAliasesOrTheFirst(t *testing.T) {
+	z := &dnstest.Zone{
+		Hosts:  map[string][]netip.Addr{"mx.example.net": dnstest.Addrs("192.0.2.1", "2001:db8::1"), "far.example.com": dnstest.Addrs("192.0.2.2"), "near.example.com": dnstest.Addrs("192.0.2.3")},
+		CNAMEs: map[string]string{"alias.example.net": "next.example.net", "next.example.net": "far.example.com", "loose.example.net": "far.example.com", "away.example.net": "near.example.com"},
+		Signed: map[string]bool{"mx.example.net": true, "alias.example.net": true, "next.example.net": true, "far.example.com": true, "away.example.net": true},
+	}
+	c := client(t, dnsx.Options{Servers: []string{serve(t, z).Addr}})
+	tests := []struct {
+		name, host string
+		want       []string
+	}{
+		{"no alias", "MX.example.net.", []string{"mx.example.net"}},
+		{"an alias of an alias", "alias.example.net", []string{"far.example.com", "alias.example.net"}},
+		{"an alias that is not signed", "loose.example.net", nil},
+		{"an alias of a name that is not signed", "away.example.net", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := c.Bases(t.Context(), tt.host)
+			if err != nil || !slices.Equal(got, tt.want) {
+				t.Errorf("Bases = %v, %v, want %v", got, err, tt.want)
 			}
 		})
 	}

@@ -43,9 +43,11 @@ type Resolver interface {
 	// TLSA gives the certificate associations under a name such as
 	// "_25._tcp.mx.example.net" (RFC 6698).
 	TLSA(ctx context.Context, name string) ([]TLSA, error)
-	// Authentic reports whether the addresses of a host came with the AD
-	// bit (RFC 7672 section 2.2.2 asks before it asks for TLSA).
-	Authentic(ctx context.Context, name string) (bool, error)
+	// Bases gives the names that TLSA records of a host may be under, the
+	// best first (RFC 7672 section 2.2.2): the one at the end of its aliases
+	// and its own. There are none where its addresses, or an alias on the
+	// way to them, came without the AD bit: then nobody need ask.
+	Bases(ctx context.Context, host string) ([]string, error)
 }
 
 // An MX is one mail exchanger (RFC 1035 section 3.3.9).

@@ -105,11 +105,14 @@ func (z *Zone) TLSA(ctx context.Context, name string) ([]dnsx.TLSA, error) {
 	return records, err
 }
 
-// Authentic is dnsx.Resolver.Authentic.
-func (z *Zone) Authentic(ctx context.Context, name string) (bool, error) {
-	name, signed, err := z.find(ctx, name)
-	_, err = answer(z, name, z.Hosts[name], err)
-	return signed && err == nil, err
+// Bases is dnsx.Resolver.Bases.
+func (z *Zone) Bases(ctx context.Context, host string) ([]string, error) {
+	end, signed, err := z.find(ctx, host)
+	if _, err = answer(z, end, z.Hosts[end], err); err != nil || !signed {
+		return nil, err
+	}
+	own, err := dnsx.Canonical(host)
+	return slices.Compact([]string{end, own}), err
 }
 
 // find follows the aliases of a name, as slowly as each of them is, and says

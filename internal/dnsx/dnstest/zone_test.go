@@ -132,7 +132,7 @@ func TestAZoneAnswersAlikeInProcessAndOverTheNetwork(t *testing.T) {
 			})
 			compare(t, "TXT", z, client, func(ctx context.Context, r dnsx.Resolver) (any, error) { return r.TXT(ctx, name) })
 			compare(t, "TLSA", z, client, func(ctx context.Context, r dnsx.Resolver) (any, error) { return r.TLSA(ctx, name) })
-			compare(t, "Authentic", z, client, func(ctx context.Context, r dnsx.Resolver) (any, error) { return r.Authentic(ctx, name) })
+			compare(t, "Bases", z, client, func(ctx context.Context, r dnsx.Resolver) (any, error) { return r.Bases(ctx, name) })
 		})
 	}
 	for _, addr := range dnstest.Addrs("192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "192.0.2.200", "") {
