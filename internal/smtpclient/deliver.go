@@ -247,6 +247,9 @@ func (c *Client) step(x *exchange, k int) *Outcome {
 	if failed != nil {
 		return failed
 	}
+	if c.wholes > 0 && x.misplaces(k, r) {
+		return c.broke(stage, fmt.Errorf("%w: %d behind a whole transaction", ErrProtocol, r.Code))
+	}
 	if what := x.hear(k, r); what != "" {
 		return c.broke(stage, fmt.Errorf("%w: %s", ErrProtocol, what))
 	}

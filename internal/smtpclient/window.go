@@ -301,8 +301,7 @@ func (s *stream) land() {
 // what is wrong with one that cannot be: replies and commands do not match, or
 // the peer took the message for commands.
 func (w *whole) told(k int, r reply.Reply) string {
-	expected := k > 0 && !w.mail || k > len(w.To) && w.taken == 0
-	if misplaced(r) && !expected {
+	if w.misplaces(k, r) {
 		return fmt.Sprintf("%d to a whole transaction", r.Code)
 	}
 	if k <= len(w.To) {
@@ -321,18 +320,19 @@ func (w *whole) told(k int, r reply.Reply) string {
 	return ""
 }
 
-// misplaced reports whether a reply says that a command was not understood or
-// came at the wrong time (RFC 5321 section 4.2.2). Ours are well-formed and in
-// order, so that it answers something else. One about the syntax of an address
-// is a refusal like others.
-func misplaced(r reply.Reply) bool {
-	switch r.Code {
-	case 500, 502, 503, 504:
-		return true
-	case 501, 555:
+// misplaces reports whether the reply to the k-th command says that it was not
+// understood or came at the wrong time (RFC 5321 section 4.2.2). Ours are
+// well-formed and in order, so that it answers something else, such as a line
+// of the message before. One about the syntax of an address is a refusal like
+// others, and one behind a refusal follows from that.
+func (x *exchange) misplaces(k int, r reply.Reply) bool {
+	switch {
+	case k > 0 && !x.mail, k > len(x.To) && x.taken == 0:
+		return false
+	case r.Code == 501, r.Code == 555:
 		return r.Enhanced[1] != 1
 	}
-	return false
+	return r.Code >= 500 && r.Code <= 504
 }
 
 // beyond looks whether the peer says more than was asked, when all has been

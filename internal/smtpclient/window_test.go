@@ -214,6 +214,17 @@ func TestWindow(t *testing.T) {
 		{name: "the lines of a refused message taken for commands", to: []string{"p", "q", "c", "d"}, astray: true, script: proven + whole + whole + `
 			S"250 ok\r\n550 5.1.1 no such user\r\n503 5.5.1 no valid recipients\r\n500 5.5.1 Subject: what\r\n"`,
 			want: append(pq, "c rcpt: 550 5.1.1 no such user", "d "+broke("500 to a whole transaction")), over: at("mail", broke("500 to a whole transaction"))},
+		{name: "lines that are as many as the next envelope has commands", to: []string{"p", "q", "c"}, astray: true, script: chunking + whole + ahead + `
+			S"250 ok\r\n550 5.1.1 no p\r\n503 5.5.1 nobody\r\n500 5.5.1 To: what\r\n500 5.5.1 what\r\n500 5.5.1 what\r\n250 ok\r\n250 ok\r\n354 go\r\n"`,
+			want: []string{"p " + broke("500 behind a whole transaction")}, left: []string{"q"}, over: at("mail", broke("500 behind a whole transaction"))},
+		{name: "or of a large message, which goes plainly behind one", to: []string{"p", "q", "c", "big"}, astray: true, bodies: map[string]smtpclient.Body{"big": text(strings.Repeat("big\r\n", 30_000))},
+			script: proven + whole + `
+			S"250 ok\r\n550 5.1.1 no c\r\n503 5.5.1 nobody\r\n"
+			C: MAIL
+			C: RCPT
+			C: DATA
+			S"500 5.5.1 To: what\r\n500 5.5.1 what\r\n500 5.5.1 what\r\n250 ok\r\n250 ok\r\n354 go\r\n"`,
+			want: append(pq, "c rcpt: 550 5.1.1 no c"), left: []string{"big"}, over: at("mail", broke("500 behind a whole transaction"))},
 		{name: "one answer too many is seen with the last one", to: []string{"p", "q", "c"}, astray: true, script: proven + whole + `
 			S"250 ok\r\n250 ok\r\n250 2.0.0 c\r\n250 2.0.0 again\r\n"`,
 			want: append(pq, "c "+broke(`unasked: "250 2.0.0 again\r\n"`)), over: broke(`unasked: "250 2.0.0 again\r\n"`)},
