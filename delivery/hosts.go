@@ -8,11 +8,12 @@ import (
 )
 
 // Hosts gives the best mail hosts of a domain, as the queue is told of them
-// when mail goes straight there. Its error says
-// why there is no way to the domain now.
+// when mail goes straight there. Its error says why there is no way to the
+// domain now.
 func (d *Delivery) Hosts(ctx context.Context, domain string) ([]queue.Host, error) {
-	o := d.options.Load()
-	r, failed := routeTo(ctx, d.Resolver, o, domain)
+	o := *d.options.Load()
+	o.Reports = nil // a look is no session
+	r, failed := routeTo(ctx, d.Resolver, &o, domain)
 	if failed != nil {
 		return nil, errors.New(failed.Reply.Text)
 	}
