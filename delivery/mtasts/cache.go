@@ -203,7 +203,7 @@ func (c *Cache) refresh(ctx context.Context, domain string, e *entry, id string)
 		e.pause = min(max(2*e.pause, backOff), maxBackOff)
 		e.failed, e.wanted, e.tried = err, id, now
 	default:
-		e.kept = kept{ID: id, Fetched: now.UTC().Truncate(time.Second), Policy: p}
+		e.kept = kept{ID: id, Fetched: now.UTC().Round(0), Policy: p}
 		e.failed, e.wanted, e.tried, e.pause = nil, "", now, 0
 	}
 	row := e.kept

@@ -349,6 +349,21 @@ func TestWhoeverStopsWaitingLeavesTheFetchToTheOthers(t *testing.T) {
 	})
 }
 
+// TestAPolicyOfNoAgeHoldsForAMinute: less would be a fetch for each message,
+// and there is no moment between the old and the new one.
+func TestAPolicyOfNoAgeHoldsForAMinute(t *testing.T) {
+	in(t, func(w *world) {
+		<-time.After(700 * time.Millisecond) // a clock seldom shows whole seconds
+		w.says("enforce", 0)
+		c := w.cache(w.config())
+		w.find(c, "enforce 1", 1)
+		<-time.After(time.Minute - 500*time.Millisecond)
+		w.find(c, "enforce 1", 1)
+		<-time.After(500 * time.Millisecond)
+		w.find(c, "enforce 1", 2)
+	})
+}
+
 func TestRunRefreshesAPolicyBeforeItEnds(t *testing.T) {
 	tests := []struct {
 		name  string
