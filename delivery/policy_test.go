@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -100,6 +101,9 @@ func TestPolicies(t *testing.T) {
 		want    string
 	}{
 		{name: "no policy, and a certificate of nobody", tls: other, first: offering + securely, want: "dot: 250 2.0.0 queued" + mx1 + " over TLS1.3 none"},
+		{name: "no policy, and TLS as it was done twenty years ago", tls: ancient(t), first: offering + securely, want: "dot: 250 2.0.0 queued" + mx1 + " over TLS1.0 none"},
+		{name: "enforce: TLS as it was done twenty years ago", sts: both, tls: ancient(t), first: offering + untrusting,
+			want: "starttls: we say 451 4.7.5 TLS with " + name + " failed: remote error: tls: protocol version not supported" + bySTS + mx1},
 		{name: "no policy, and no TLS", first: plain, want: "dot: 250 2.0.0 queued" + mx1},
 
 		{name: "enforce: TLS with a certificate for the host", sts: both, first: offering + securely, want: "dot: 250 2.0.0 queued" + mx1 + " over TLS1.3 mta-sts"},
@@ -194,6 +198,22 @@ func TestPolicies(t *testing.T) {
 			})
 		})
 	}
+}
+
+// ancient is the TLS of a host that has an RSA key and knows nothing else.
+func ancient(t *testing.T) *tls.Config {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"mx1.example.net"}, NotAfter: time.Unix(1<<32, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+		MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}}
 }
 
 // alias makes mx1.example.net an alias of host.example.com, in a world with

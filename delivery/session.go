@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -231,10 +233,21 @@ func (d *Delivery) tls(h hop) *tls.Config {
 		return c
 	}
 	// Any encryption is better than none, which is the alternative.
-	c.InsecureSkipVerify, c.MinVersion = true, tls.VersionTLS10
+	c.InsecureSkipVerify, c.MinVersion, c.CipherSuites = true, tls.VersionTLS10, anySuites
 	c.ClientSessionCache = d.sessions
 	return c
 }
+
+// anySuites are the cipher suites for who would get the mail in the clear
+// otherwise: all that there are, but for RC4 (RFC 7465).
+var anySuites = func() (all []uint16) {
+	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		if !strings.Contains(s.Name, "RC4") {
+			all = append(all, s.ID)
+		}
+	}
+	return all
+}()
 
 func from(o *smtpclient.Outcome, tls bool) *failure {
 	return &failure{Result: queue.Result{Stage: o.Stage, Reply: o.Reply, Ours: o.Ours, Cause: o.Cause}, noTLS: tls && o.Ours}
