@@ -87,14 +87,14 @@ func resultOf(err error) (tlsrpt.ResultType, string) {
 		return tlsrpt.STSInvalid, ""
 	case errors.Is(err, mtasts.ErrFetch):
 		return tlsrpt.STSFetchError, ""
-	case errors.Is(err, dane.ErrMismatch):
-		return tlsrpt.ValidationFailure, "tlsa-mismatch"
 	case errors.As(err, &name):
 		return tlsrpt.CertHostMismatch, ""
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return tlsrpt.CertExpired, ""
 	case errors.As(err, &authority):
 		return tlsrpt.CertNotTrusted, ""
+	case errors.Is(err, dane.ErrMismatch): // and no chain that could be wrong
+		return tlsrpt.ValidationFailure, "tlsa-mismatch"
 	}
 	return tlsrpt.ValidationFailure, err.Error()
 }

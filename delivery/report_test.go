@@ -42,6 +42,7 @@ func TestWhatIsReportedOfTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	issued, issuer := issuedFor(t, "mx9.example.com")
 	offering := smtptest.Script("S: 220 mx\nC: EHLO mail.example.org\nS: 250-mx\nS: 250 STARTTLS\n")
 	plain := smtptest.Script(hello + accept + bye)
 	failing := func(err error) mtasts.Found { return mtasts.Found{Err: err} }
@@ -78,6 +79,8 @@ func TestWhatIsReportedOfTLS(t *testing.T) {
 		{name: "DANE", records: []dnsx.TLSA{tlsa(t, good, 3)}, scripts: []smtptest.Script{offering + securely}, want: "example.net: tlsa of mx1.example.net"},
 		{name: "DANE by the name that the host is an alias of", change: alias(map[string][]dnsx.TLSA{"_25._tcp.host.example.com": {tlsa(t, other, 3)}}), scripts: []smtptest.Script{offering + untrusting},
 			want: "example.net: tlsa of host.example.com fails: validation-failure tlsa-mismatch mx1.example.net"},
+		{name: "DANE, by an issuer whose certificate is for another name", records: []dnsx.TLSA{issuer}, tls: issued, scripts: []smtptest.Script{offering + untrusting},
+			want: "example.net: tlsa of mx1.example.net fails: certificate-host-mismatch  mx1.example.net"},
 		{name: "DANE and another key", records: []dnsx.TLSA{tlsa(t, other, 3)}, scripts: []smtptest.Script{offering + untrusting},
 			want: "example.net: tlsa of mx1.example.net fails: validation-failure tlsa-mismatch mx1.example.net"},
 		{name: "records that cannot be used", records: []dnsx.TLSA{tlsa(t, good, 1)}, scripts: []smtptest.Script{offering + securely},
