@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"homing/delivery/mtasts"
 	"homing/delivery/tlsrpt"
 	"homing/internal/dnsx"
@@ -123,4 +125,31 @@ func TestWhatIsReportedOfTLS(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAHostThatWasGivenUpOnIsReportedWhereItMustDoTLS: mail of one domain goes
+// without TLS, which the host cannot do; the other domain enforces a policy.
+func TestAHostThatWasGivenUpOnIsReportedWhereItMustDoTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		offering := smtptest.Script("S: 220 mx\nC: EHLO mail.example.org\nS: 250-mx\nS: 250 STARTTLS\n")
+		w := newWorld(t)
+		w.tls = &tls.Config{} // has no certificate
+		w.mx("example.com", "mx1.example.net", "198.51.100.1")
+		w.mx("example.net", "mx1.example.net", "198.51.100.1", offering+untrusting, offering+accept+bye, offering+untrusting)
+		w.zone.Hosts["mx1.example.net"] = w.zone.Hosts["mx1.example.net"][:1]
+		seen := &counts{}
+		c := w.config()
+		c.STS, c.Options.Reports = policies{"example.net": sts(mtasts.Enforce, "mx1.example.net")}, seen
+		c.Queue = &inTurn{world: w}
+		w.job("example.com", "ann@example.com")
+		w.job("example.net", "bob@example.net")
+		w.run(c, 2)
+		want := []string{
+			"example.com: no-policy-found of example.com fails: validation-failure remote error: tls: unrecognized name mx1.example.net",
+			"example.net: sts of example.net fails: validation-failure remote error: tls: unrecognized name mx1.example.net",
+		}
+		if diff := cmp.Diff(want, seen.seen); diff != "" {
+			t.Errorf("reported (-want +got):\n%s", diff)
+		}
+	})
 }

@@ -99,7 +99,7 @@ func dialTCP(ctx context.Context, source netip.Addr, to netip.AddrPort) (net.Con
 // After TLS failed where it is opportunistic, it connects once more, without.
 func (d *Delivery) open(ctx context.Context, o *Options, h hop, c net.Conn, noPipelining bool) (*session, *queue.Result) {
 	lesson := d.health.about(h.at)
-	not := without{lesson.noTLS, noPipelining || lesson.noPipelining()}
+	not := without{lesson.noTLS && h.mode == Opportunistic, noPipelining || lesson.noPipelining()}
 	s, failed := d.connect(ctx, o, h, c, not)
 	if failed == nil || !failed.noTLS || h.mode != Opportunistic || ctx.Err() != nil {
 		return s, failed.result()
@@ -208,7 +208,7 @@ func (d *Delivery) greet(s *session, noTLS bool) *failure {
 func (d *Delivery) secure(s *session, noTLS bool) *failure {
 	required := s.mode == Require
 	switch {
-	case s.TLS() != nil || s.mode == None || noTLS && !required:
+	case s.TLS() != nil || s.mode == None || noTLS:
 		return nil
 	case s.Offers("STARTTLS"):
 		failed := s.StartTLS(d.tls(s.hop))
