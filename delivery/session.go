@@ -55,13 +55,14 @@ type session struct {
 	carried int // messages that were begun on it
 }
 
-// quit ends the dialogue, waiting a moment for the answer.
+// quit ends the dialogue, waiting a moment for the answer. How one ended that
+// was cut says nothing about the peer.
 func (s *session) quit() {
 	s.Quit()
 	s.once.Do(func() {
-		s.stop()
+		uncut := s.stop()
 		s.gauge()
-		if why := s.Astray(); why != nil && s.stray != nil {
+		if why := s.Astray(); why != nil && uncut && s.stray != nil {
 			s.stray(why)
 		}
 	})

@@ -216,3 +216,20 @@ func TestOnlyListedDomainsGetTheWindowOfAConnection(t *testing.T) {
 		}
 	})
 }
+
+// TestOurOwnShutdownIsNoAnomaly: what we cut ourselves says nothing about the
+// site.
+func TestOurOwnShutdownIsNoAnomaly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mx("example.net", "mx.example.net", "198.51.100.1", chunking+proof+whole+"\nsilence")
+		w.job("example.net", "a@example.net", "b@example.net", "c@example.net")
+		kept := notes{}
+		c := w.config()
+		c.Notes, c.Options.WindowSites, c.Options.Window = kept, []string{"example.net"}, 4
+		w.stopAfter(c, 10*time.Second)
+		if len(w.results) != 2 || len(kept) != 0 || strings.Contains(w.log.String(), "went wrong") {
+			t.Errorf("noted %q: %s", kept, w.log.String())
+		}
+	})
+}
