@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"homing/queue/shape"
+	"homing/store"
 )
 
 // spaceSites is where the state of sites is noted: by site, the paths of which
@@ -61,30 +61,13 @@ func (q *Queue) noteSites(ctx context.Context) {
 			changed[name] = nil
 		}
 	}
-	if err := q.keep(ctx, spaceSites, changed); err != nil {
+	if err := store.NoteAll(ctx, q.store, spaceSites, changed); err != nil {
 		if ctx.Err() == nil {
 			q.log.Error("noting the state of sites failed", "err", err)
 		}
 		return
 	}
 	q.noted = fresh
-}
-
-// notesAtOnce is how many notes change in one transaction.
-const notesAtOnce = 500
-
-// keep writes notes of a space, a bounded part at a time.
-func (q *Queue) keep(ctx context.Context, space string, notes map[string][]byte) error {
-	for names := range slices.Chunk(slices.Sorted(maps.Keys(notes)), notesAtOnce) {
-		part := map[string][]byte{}
-		for _, name := range names {
-			part[name] = notes[name]
-		}
-		if err := q.store.Note(ctx, space, part); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // recall gives the shaper what was noted before the start.

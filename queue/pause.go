@@ -195,7 +195,7 @@ func (q *Queue) writePauses(ctx context.Context, list []Pause, notes map[string]
 		}
 		notes[p.note()] = text
 	}
-	return q.keep(context.WithoutCancel(ctx), pauseSpace, notes)
+	return store.NoteAll(context.WithoutCancel(ctx), q.store, pauseSpace, notes)
 }
 
 // Wanted reports whether an item that was claimed is still to be sent: nobody

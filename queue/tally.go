@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"homing/store"
 )
 
 // spaceTally is where it is noted what sites took lately.
@@ -174,7 +176,7 @@ func (t *tallies) again(notes map[string][]byte) {
 func (q *Queue) noteTallies(ctx context.Context) {
 	notes, err := q.tallies.take(q.now())
 	if err == nil && len(notes) > 0 {
-		err = q.keep(ctx, spaceTally, notes)
+		err = store.NoteAll(ctx, q.store, spaceTally, notes)
 	}
 	if err == nil {
 		return

@@ -3,13 +3,13 @@ package mtasts
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"homing/store"
 )
 
 // space is where policies are noted, by domain.
@@ -83,21 +83,14 @@ func (c *Cache) tidy(ctx context.Context) error {
 		return err
 	}
 	c.mu.Lock()
-	var gone []string
+	gone := map[string][]byte{}
 	for domain := range notes {
 		if e := c.domains[domain]; e == nil || e.Mode == "" {
-			gone = append(gone, domain)
+			gone[domain] = nil
 		}
 	}
 	c.mu.Unlock()
-	for some := range slices.Chunk(gone, 1000) {
-		values := map[string][]byte{}
-		for _, domain := range some {
-			values[domain] = nil
-		}
-		err = errors.Join(err, c.Notes.Note(ctx, space, values))
-	}
-	return err
+	return store.NoteAll(ctx, c.Notes, space, gone)
 }
 
 // refreshers is how many policies are refreshed at once: a few of the turns,

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"homing/store"
 )
 
 // A Resolver answers what is asked to send a report. Every dnsx.Resolver is
@@ -72,7 +74,7 @@ func New(ctx context.Context, c Config) (*Collector, error) {
 	}
 	s.client = s.newClient()
 	notes, err := s.Notes.Notes(ctx, space)
-	for _, name := range sorted(notes) {
+	for _, name := range slices.Sorted(maps.Keys(notes)) {
 		start, domain, ok := readName(name)
 		t := &tally{}
 		if ok && json.Unmarshal(notes[name], t) == nil {
@@ -85,15 +87,6 @@ func New(ctx context.Context, c Config) (*Collector, error) {
 		}
 	}
 	return s, err
-}
-
-func sorted(notes map[string][]byte) []string {
-	var names []string
-	for name := range notes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 func noteName(start time.Time, domain string, n int) string {
@@ -183,23 +176,9 @@ func (c *Collector) noteAll(ctx context.Context) {
 		}
 	}
 	c.mu.Unlock()
-	if err := c.note(ctx, values); err != nil {
+	if err := store.NoteAll(ctx, c.Notes, space, values); err != nil {
 		c.Log.Warn("what was counted of TLS could not be noted", "err", err)
 	}
-}
-
-// atOnce is how many values are noted in one go.
-const atOnce = 100
-
-func (c *Collector) note(ctx context.Context, values map[string][]byte) (err error) {
-	for names := range slices.Chunk(sorted(values), atOnce) {
-		some := map[string][]byte{}
-		for _, name := range names {
-			some[name] = values[name]
-		}
-		err = errors.Join(err, c.Notes.Note(ctx, space, some))
-	}
-	return err
 }
 
 // forget drops what was counted for a domain.
@@ -217,7 +196,7 @@ func (c *Collector) forget(ctx context.Context, start time.Time, domain string) 
 		delete(c.days, start)
 	}
 	c.mu.Unlock()
-	if err := c.note(ctx, values); err != nil {
+	if err := store.NoteAll(ctx, c.Notes, space, values); err != nil {
 		c.Log.Warn("what was counted of TLS could not be forgotten", "err", err)
 	}
 }
