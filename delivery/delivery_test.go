@@ -87,6 +87,12 @@ func TestHosts(t *testing.T) {
 			C: STARTTLS
 			S: 220 go
 			close`, again: hello250("STARTTLS") + accept + bye, want: "dot: 250 2.0.0 queued by " + mx1},
+		{name: "words ahead of TLS: once more without", first: hello250("STARTTLS") + `
+			C: STARTTLS
+			S"220 go\r\n250-mx\r\n250 AUTH PLAIN\r\n"`, again: hello250("STARTTLS") + accept + bye, want: "dot: 250 2.0.0 queued by " + mx1},
+		{name: "421 to STARTTLS: the next one", first: hello250("STARTTLS") + `
+			C: STARTTLS
+			S: 421 4.7.0 no TLS today`, want: "dot: 250 2.0.0 queued by " + mx2},
 		{name: "PIPELINING advertised and broken: once more without", first: pipelining + `
 			C: MAIL
 			S: 250 ok

@@ -118,6 +118,8 @@ func TestPolicies(t *testing.T) {
 			want: "resolve: we say 451 4.7.5 mx1.example.net is not a mail host by the MTA-STS policy of example.net"},
 		{name: "enforce: the next host is tried, and neither is used without TLS", sts: both, tls: other, first: offering + untrusting, second: hello + bye,
 			want: "starttls: we say 451 4.7.5 mx2.example.net[198.51.100.2]:25 does not offer the TLS that we require" + bySTS + " by mx2.example.net[198.51.100.2]"},
+		{name: "enforce: TLS that does not come to its end", sts: both, tls: endlessTLS(good), first: offering + untrusting,
+			want: "starttls: we say 451 4.7.5 TLS with " + name + " failed: timed out" + bySTS + mx1},
 		{name: "testing: a certificate of nobody", sts: sts(mtasts.Testing, "mx1.example.net"), tls: other, first: offering + securely, want: "dot: 250 2.0.0 queued" + mx1 + " over TLS1.3 none"},
 		{name: "testing: a host that the policy does not list", sts: sts(mtasts.Testing, "mx9.example.net"), first: plain, want: "dot: 250 2.0.0 queued" + mx1},
 		{name: "none: no TLS", sts: sts(mtasts.None), first: plain, want: "dot: 250 2.0.0 queued" + mx1},
@@ -198,6 +200,37 @@ func TestPolicies(t *testing.T) {
 			})
 		})
 	}
+}
+
+// endlessTLS is the TLS of a host that takes its time.
+func endlessTLS(c *tls.Config) *tls.Config {
+	c = c.Clone()
+	c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		<-time.After(time.Hour)
+		return nil, nil
+	}
+	return c
+}
+
+// TestTLSThatHangsIsGivenUpOn: a minute is enough, where nobody asks for it.
+func TestTLSThatHangsIsGivenUpOn(t *testing.T) {
+	good, _, err := smtptest.Certificate("mx1.example.net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.tls = endlessTLS(good)
+		w.mx("example.net", "mx1.example.net", "198.51.100.1", hello250("STARTTLS")+untrusting, hello250("STARTTLS")+accept+bye)
+		w.job("example.net", "ann@example.net")
+		var took time.Duration
+		began, c := time.Now(), w.config()
+		c.Queue = &watching{Queue: w, done: func(queue.Item) { took = time.Since(began) }}
+		w.run(c, 1)
+		if got := w.outcomes()["ann@example.net"]; got != "dot: 250 2.0.0 queued by mx1.example.net[198.51.100.1]" || took != time.Minute {
+			t.Errorf("%q after %v, want it delivered without TLS after a minute", got, took)
+		}
+	})
 }
 
 // ancient is the TLS of a host that has an RSA key and knows nothing else.
