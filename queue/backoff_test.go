@@ -195,50 +195,26 @@ func TestMailForASiteThatRefusesUsForWeeksIsGivenUp(t *testing.T) {
 
 func TestANewAddressSendsLittleOnItsFirstDay(t *testing.T) {
 	const people = 130
-	mail := func(w *world) (sent int) {
-		ctx, cancel := context.WithTimeout(w.ctx, time.Hour)
-		defer cancel()
-		for {
-			job, err := w.queue.Next(ctx)
-			if err != nil {
-				return sent
-			}
-			for _, it := range job.Items {
-				if err := w.queue.Done(w.ctx, it, result("250 2.0.0 OK")); err != nil {
-					w.Fatal(err)
-				}
-				sent++
-			}
-			w.queue.Finish(job)
-		}
-	}
-	submit := func(w *world) {
-		for n := range people {
-			w.submit(fmt.Sprintf("ann%d@example.net", n))
-		}
-	}
-	warming := options
-	warming.Warmup.On = true
 	t.Run("twice as much on the next, also after a restart, and what waits is not late", func(t *testing.T) {
 		var first int
-		restarted(t, warming, func(w *world) {
-			submit(w)
-			first = mail(w)
+		restarted(t, warming(), func(w *world) {
+			w.crowd(people)
+			first = w.deliver()
 		}, func() {}, func(w *world) {
-			if again := mail(w); first != 50 || again != 0 {
+			if again := w.deliver(); first != 50 || again != 0 {
 				t.Errorf("%d on the first day, and after a restart %d; want 50, and none", first, again)
 			}
 			after(24 * time.Hour)
-			if next := mail(w); next != people-50 {
+			if next := w.deliver(); next != people-50 {
 				t.Errorf("%d on the next day, want all the others", next)
 			}
 		})
 	})
 	t.Run("an address of a server that has been sending for a week is no new one", func(t *testing.T) {
 		restarted(t, options, func(w *world) { w.submit("ann@example.com"); w.attempt("250 2.0.0 OK") }, func() { after(8 * 24 * time.Hour) }, func(w *world) {
-			w.queue.SetOptions(warming)
-			submit(w)
-			if sent := mail(w); sent != people {
+			w.queue.SetOptions(warming())
+			w.crowd(people)
+			if sent := w.deliver(); sent != people {
 				t.Errorf("%d on the day, want all %d", sent, people)
 			}
 		})

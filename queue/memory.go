@@ -19,8 +19,11 @@ const spaceSites = "site"
 const noteEvery = time.Minute
 
 // worth reports whether a path has something that a restart must not forget:
-// that the site refuses us, or what was sent of what a day allows.
-func worth(p shape.Path) bool { return p.Level > 0 || p.Learned > 0 || p.Allowance >= 0 && p.Sent > 0 }
+// that the site refuses us, how warm the address is there, or what was sent of
+// what the day allows.
+func worth(p shape.Path) bool {
+	return p.Level > 0 || p.Learned > 0 || p.Day > 0 || p.Allowance >= 0 && p.Sent > 0
+}
 
 // noteSites makes the state of sites durable, as far as it has changed, and
 // what they took.

@@ -1,0 +1,85 @@
+package queue_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"homing/queue"
+)
+
+// warming are options with which new source addresses begin slowly.
+func warming() queue.Options {
+	o := options
+	o.Warmup.On = true
+	return o
+}
+
+// deliver sends what goes out within an hour, and counts it.
+func (w *world) deliver() (sent int) {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, time.Hour)
+	defer cancel()
+	for {
+		job, err := w.queue.Next(ctx)
+		if err != nil {
+			return sent
+		}
+		for _, it := range job.Items {
+			if err := w.queue.Done(w.ctx, it, result("250 2.0.0 OK")); err != nil {
+				w.Fatal(err)
+			}
+			sent++
+		}
+		w.queue.Finish(job)
+	}
+}
+
+// crowd hands over mail to so many people of one domain.
+func (w *world) crowd(people int) {
+	w.Helper()
+	to := make([]string, people)
+	for n := range to {
+		to[n] = fmt.Sprintf("ann%d@example.net", n)
+	}
+	w.submit(to...)
+}
+
+func TestHowWarmAnAddressIsOutlivesARestart(t *testing.T) {
+	t.Run("on a day on which it has not sent yet", func(t *testing.T) {
+		restarted(t, warming(), func(w *world) {
+			w.crowd(400)
+			for _, want := range []int{50, 100} {
+				if sent := w.deliver(); sent != want {
+					t.Errorf("%d sent, want %d", sent, want)
+				}
+				after(24 * time.Hour)
+			}
+		}, func() {}, func(w *world) {
+			if sent := w.deliver(); sent != 200 {
+				t.Errorf("%d sent on the third day, after a restart; want 200", sent)
+			}
+		})
+	})
+	t.Run("when it is warm", func(t *testing.T) {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			openWith(t, dir, warming(), func(w *world) {
+				after(time.Minute)
+				if err := w.store.Note(w.ctx, "site", map[string][]byte{"example.net": []byte(`[{"Day":12}]`)}); err != nil {
+					t.Fatal(err)
+				}
+			})
+			for range 2 {
+				openWith(t, dir, warming(), func(w *world) {
+					w.crowd(300)
+					if sent := w.deliver(); sent != 300 {
+						t.Errorf("%d sent, want all 300", sent)
+					}
+				})
+			}
+		})
+	})
+}
