@@ -141,11 +141,18 @@ func (q *Queue) lookAt(ctx context.Context, now time.Time) {
 // giveUpMost is how many recipients are ended at once.
 const giveUpMost = 200
 
-// giveUp ends the recipients of a key whose site is left alone and who are past
-// their lifetime by as much again: what a site asks of us is not taken from it,
-// but mail that a provider refuses for that long is for nobody any more.
-func (q *Queue) giveUp(ctx context.Context, w store.Work, now time.Time) {
-	late := now.Add(-q.options.Load().Lifetime)
+// giveUp ends the recipients of a key whose site has refused us for twice a
+// lifetime and who are past theirs by as much again: what a site asks of us is
+// not taken from it, but mail that a provider refuses for that long is for
+// nobody any more. What waited for us before the site did so, or was paused
+// meanwhile, did not wait for it.
+func (q *Queue) giveUp(ctx context.Context, w shape.Left, now time.Time) {
+	lifetime := q.options.Load().Lifetime
+	paused := q.pauses.Load().during(w.Key, q.Provider(w.Key), w.Since, now)
+	if now.Sub(w.Since)-paused < 2*lifetime {
+		return
+	}
+	late := now.Add(-lifetime - paused)
 	for w.Expires.Before(late) {
 		leases, err := q.store.Lease(ctx, store.LeaseRequest{Key: w.Key, Now: late, Until: now.Add(time.Hour), Max: giveUpMost, Expired: true})
 		if err != nil {

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,4 +83,39 @@ func TestHowWarmAnAddressIsOutlivesARestart(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestMailThatWaitsForUsIsNotGivenUpForWhatASiteSays(t *testing.T) {
+	pause := func(w *world) {
+		w.campaign("spring", 60)
+		w.do(w.queue.Pause, order(queue.Filter{Campaign: "spring"}))
+	}
+	tests := []struct {
+		name        string
+		before, end func(w *world) // it waits for us, and no longer
+	}{
+		{"for an address to become warm", func(w *world) {
+			w.queue.SetOptions(warming())
+			after(time.Minute)
+			w.crowd(60)
+			w.deliver()
+		}, func(w *world) { w.queue.SetOptions(options) }},
+		{"until it was resumed", pause, func(w *world) { w.do(w.queue.Resume, order(queue.Filter{Campaign: "spring"})) }},
+		{"as long as it is paused", pause, func(*world) {}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in(t, func(w *world) {
+				tt.before(w)
+				after(3 * options.Lifetime)
+				tt.end(w)
+				w.send(func(s *queue.Submission) { s.Lane = queue.Transactional }, "zoe@example.net")
+				w.attempt(slow + ", retry in 20 minutes")
+				after(10 * time.Minute)
+				if n := strings.Count(w.told(), "expired"); n > 0 {
+					t.Errorf("%d recipients expired, want none: the site has refused us for minutes", n)
+				}
+			})
+		})
+	}
 }

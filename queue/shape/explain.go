@@ -88,25 +88,37 @@ func (s *Shaper) Restore(site string, was Path, now time.Time) {
 	s.settle(at, now)
 }
 
-// Abandoned gives the keys of sites that are left alone from every source, so
-// that nothing goes there: whoever is past its lifetime will not be tried.
-func (s *Shaper) Abandoned(now time.Time) []store.Work {
-	shut := map[string]bool{}
+// Left is work for a site that is left alone from every source, so that
+// nothing goes there: whoever is past its lifetime will not be tried.
+type Left struct {
+	store.Work
+	Since time.Time // the site has wanted less mail, or none, from every source since then
+}
+
+// Abandoned gives what is Left and not paused, in no order.
+func (s *Shaper) Abandoned(now time.Time) (all []Left) {
+	since := map[string]time.Time{} // by site; zero: it is not left alone
 	for _, at := range s.sites {
-		shut[at.name] = true
-		for _, p := range at.paths {
-			if !p.until.After(now) {
-				shut[at.name] = false
-			}
-		}
+		since[at.name] = at.shut(now)
 	}
-	var all []store.Work
 	for _, e := range s.keys {
-		if shut[e.domain.at] && e.work.Waiting > 0 && !e.work.Expires.IsZero() {
-			all = append(all, e.work)
+		if at := since[e.domain.at]; !at.IsZero() && !e.paused && e.work.Waiting > 0 && !e.work.Expires.IsZero() {
+			all = append(all, Left{e.work, at})
 		}
 	}
 	return all
+}
+
+// shut says since when the site has wanted less mail, or none, from every
+// source; zero: it is not left alone from one of them.
+func (at *site) shut(now time.Time) (since time.Time) {
+	for _, p := range at.paths {
+		if !p.until.After(now) {
+			return time.Time{}
+		}
+		since = later(since, p.since)
+	}
+	return since
 }
 
 // Why gives what a site said when it asked to be left alone the last time.
