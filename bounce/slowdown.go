@@ -23,13 +23,16 @@ type Slowdown struct {
 var ofSource = []Reason{RateLimited, Blocked, BadReputation, NoPTR}
 
 var (
-	// onePerson matches replies that name a rate, and mean that of one mailbox
-	// or of one transaction.
-	onePerson = regexp.MustCompile(`user you are trying to contact|mailbox is receiving|recipient('s)? (mailbox|address|is receiving|has exceeded|rate)|too many recipients|mail for this (user|recipient)`)
+	// onePerson matches replies that name a rate or a number, and mean that of
+	// one mailbox or of one transaction.
+	onePerson = regexp.MustCompile(`user you are trying to contact|(user|mailbox|inbox|recipient) (is receiving|has (received )?too many)|(mailbox|inbox) (is )?(full|over quota)|recipient('s)? (mailbox|address|has exceeded|rate|limit)|too many recipients|mail for this (user|recipient)|(messages|mails?|limit) (for|to|in) (this |the )?(recipient|mailbox)\b`)
 	crowd     = regexp.MustCompile(`connections?|sessions?|concurren|simultan|parallel`)
 	// named matches a time to wait: a number with a unit behind a word that
-	// asks to wait or to come back, or a clock.
-	named = regexp.MustCompile(`\b(?:(?:again|back|retry|later|wait|delay(?:ed)?|greylist\w*|graylist\w*|next attempt|expect\w*|blocked|deferred|limited|erneut|später|réessay\w*|dans)\b[^.;\d]{0,40}?)(\d{1,6})(?:[:.](\d{2})(?:[:.](\d{2}))?)? ?(s|secs?|seconds?|sekunden|m|mins?|minutes?|minuten|h|hrs?|hours?|stunden|heures?)?\b`)
+	// asks to wait or to come back, or a length like "00:05:00". Digits with
+	// dots are the number of a rule, or an address.
+	named = regexp.MustCompile(`\b(?:again|back|retry|later|wait|delay(?:ed)?|greylist\w*|graylist\w*|next attempt|expect\w*|blocked|deferred|limited|erneut|später|réessay\w*|dans)\b([^.;\d]{0,40}?)(\d{1,6})(?::(\d{2})(?::(\d{2}))?)? ?(s|secs?|seconds?|sekunden|m|mins?|minutes?|minuten|h|hrs?|hours?|stunden|heures?)?\b`)
+	// moment matches a word before a time of the day.
+	moment = regexp.MustCompile(`\b(until|till|bis|jusqu)\b|\b(at|um) $`)
 )
 
 // Times that a reply may name. Less means nothing, and more than a day is no
@@ -51,7 +54,10 @@ func (v Verdict) Slowdown(text string) Slowdown {
 // after finds the time that a reply names.
 func after(text string) time.Duration {
 	for _, m := range named.FindAllStringSubmatch(text, 4) {
-		if d := length(m[1:]); d >= leastAfter && d <= mostAfter {
+		if moment.MatchString(m[1]) {
+			continue
+		}
+		if d := length(m[2:]); d >= leastAfter && d <= mostAfter {
 			return d
 		}
 	}
