@@ -58,7 +58,10 @@ type lane struct {
 func (r *road) lanes(now time.Time) []lane {
 	var all []lane
 	for _, p := range r.site.Paths {
-		l := lane{Path: p, begin: now, pace: r.pace(p), allow: r.allow[p.Source]}
+		l := lane{Path: p, begin: now, pace: r.pace(p)}
+		if p.Allowance >= 0 {
+			l.allow = r.allow[p.Source]
+		}
 		if p.Until.After(now) {
 			l.begin = p.Until
 		}

@@ -82,20 +82,21 @@ func (s *Shaper) Knows(domain string) bool {
 // Describe tells of sites, also of such that are not known, but not how many
 // wait there. What the unknown have in common is shared, and must not be changed.
 func (s *Shaper) Describe(names []string, now time.Time) []Site {
-	var blank *Site
+	blank := map[bool]Site{} // by whether it is a relay
 	all := make([]Site, 0, len(names))
 	for _, name := range names {
 		if at := s.sites[name]; at != nil {
 			all = append(all, s.describe(at, now))
 			continue
 		}
-		if blank == nil {
+		relay := s.limits.relays(name)
+		fresh, known := blank[relay]
+		if !known {
 			at := &site{name: name, index: -1}
 			s.equip(at)
-			like := s.describe(at, now)
-			blank = &like
+			fresh = s.describe(at, now)
+			blank[relay] = fresh
 		}
-		fresh := *blank
 		fresh.Name, fresh.Rule = name, s.limits.rule(name)
 		all = append(all, fresh)
 	}

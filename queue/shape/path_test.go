@@ -263,6 +263,37 @@ func TestANewSourceSendsWhatItMayOnADayAndTheOthersTheRest(t *testing.T) {
 	})
 }
 
+func TestASmarthostDoesNotCareFromWhichOfOurAddressesMailComes(t *testing.T) {
+	s := shape.New(shape.Limits{Total: 100, PerSite: 5, Batch: 50, Sources: []string{"192.0.2.1", "192.0.2.2"}, Via: map[string]string{"": "smarthost"},
+		Rules:     map[string]shape.Rule{"smarthost": {Connections: 3, Rate: shape.Rate{Count: 330, Per: time.Hour}}},
+		Allowance: func(string, int) int { return 1 }})
+	sent := 0
+	for at := now; at.Before(now.Add(time.Hour)); at = at.Add(10 * time.Second) {
+		s.Update(bulk("a.test", "crm spring", 1000), at)
+		for p, _, ok := s.Next(at); ok; p, _, ok = s.Next(at) {
+			s.Leased(p, p.Max, at)
+			if p.Source != "" {
+				t.Fatalf("a dialogue from %s in particular", p.Source)
+			}
+			for range p.Max {
+				s.Sent(p, true, at)
+				sent++
+			}
+			s.Finish(p, at)
+		}
+	}
+	if sent > 330 || sent < 310 {
+		t.Errorf("%d sent in an hour, want the 330 that it takes, whatever is new and however many addresses there are", sent)
+	}
+	if all := s.Describe([]string{"smarthost", "b.test"}, now); len(all[0].Paths) != 1 || len(all[1].Paths) != 2 {
+		t.Errorf("%d ways to the smarthost and %d to a site, want 1, 2", len(all[0].Paths), len(all[1].Paths))
+	}
+	fresh := shape.New(shape.Limits{Sources: []string{"192.0.2.1", "192.0.2.2"}, Via: map[string]string{"": "smarthost"}})
+	if all := fresh.Describe([]string{"b.test", "smarthost", "c.test"}, now); len(all[0].Paths) != 2 || len(all[1].Paths) != 1 || len(all[2].Paths) != 2 {
+		t.Errorf("where nothing was sent yet there are %d, %d and %d ways, want 2, 1, 2", len(all[0].Paths), len(all[1].Paths), len(all[2].Paths))
+	}
+}
+
 func TestCampaignsOfAProviderHaveItInTurn(t *testing.T) {
 	s := shape.New(shape.Limits{Total: 100, PerSite: 100, Batch: 1, Via: map[string]string{"": "google"}})
 	for n := range 20 {

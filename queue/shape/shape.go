@@ -25,7 +25,8 @@ type Limits struct {
 
 	// Via are the sites where all mail of a sending domain goes, whatever the
 	// domains of its recipients; that of "" counts for all other domains.
-	// Without any, mail goes to the sites of its recipients.
+	// Without any, mail goes to the sites of its recipients. What the sites of
+	// Via put up with counts for all Sources together, and Allowance not there.
 	Via map[string]string
 
 	// Allowance is how many messages a source may send to a site on a day of
@@ -63,6 +64,16 @@ func (l Limits) Through(sending string) string {
 		return site
 	}
 	return l.Via[""]
+}
+
+// relays reports whether a site is one of Via.
+func (l Limits) relays(site string) bool {
+	for _, via := range l.Via {
+		if via == site {
+			return true
+		}
+	}
+	return false
 }
 
 // A Shaper holds what is waiting, by key, and who is being served. The zero

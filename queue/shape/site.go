@@ -10,7 +10,8 @@ import (
 type site struct {
 	name    string
 	rule    Rule
-	paths   []*path // one for each source
+	relay   bool    // it is one of Limits.Via
+	paths   []*path // one for each source; of a relay one without a name
 	turn    int     // which of paths goes first among equals
 	active  int
 	stalled int                  // of active
@@ -38,9 +39,9 @@ func (s *Shaper) site(name string) *site {
 // equip gives a site its rule and its paths by the limits. Paths that it had
 // keep what is known of them.
 func (s *Shaper) equip(at *site) {
-	at.rule = s.limits.rule(at.name)
+	at.rule, at.relay = s.limits.rule(at.name), s.limits.relays(at.name)
 	sources := s.limits.Sources
-	if len(sources) == 0 {
+	if len(sources) == 0 || at.relay {
 		sources = []string{""}
 	}
 	old := at.paths
@@ -50,7 +51,7 @@ func (s *Shaper) equip(at *site) {
 		if way == nil {
 			way = &path{source: source, slots: map[*slot]bool{}}
 		}
-		way.rule = at.rule
+		way.rule, way.relay = at.rule, at.relay
 		way.set(at.rule.Rate)
 		at.paths = append(at.paths, way)
 	}
