@@ -28,7 +28,11 @@ var ErrNoFilter = errors.New("queue: nothing says which mail is meant")
 
 // check gives the Filter in its one spelling.
 func (f Filter) check() (Filter, error) {
-	f.Domain = hold.CanonicalDomain(f.Domain)
+	domain := hold.CanonicalDomain(f.Domain)
+	if domain == "" && f.Domain != "" {
+		return f, ErrNoFilter // without it, far more would be meant
+	}
+	f.Domain = domain
 	f.Before = f.Before.UTC()
 	restricted := f
 	restricted.All = false

@@ -452,8 +452,10 @@ func TestNobodyMeansEverybodyByASlip(t *testing.T) {
 	in(t, func(w *world) {
 		w.submit("ann@example.net")
 		for _, op := range []operation{w.queue.Retry, w.queue.Pause, w.queue.Resume, w.queue.Cancel} {
-			if _, err := op(w.ctx, queue.Order{}); !errors.Is(err, queue.ErrNoFilter) {
-				t.Errorf("without a filter: %v, want ErrNoFilter", err)
+			for _, f := range []queue.Filter{{}, {Domain: "."}, {Domain: ".", Application: "crm"}} {
+				if _, err := op(w.ctx, queue.Order{Filter: f}); !errors.Is(err, queue.ErrNoFilter) {
+					t.Errorf("with %+v: %v, want ErrNoFilter", f, err)
+				}
 			}
 		}
 		w.sends("ann@example.net")
