@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"os/user"
 	"strconv"
 	"strings"
@@ -183,7 +184,7 @@ func queueOptions(cfg *config.Config) queue.Options {
 			Sources: delivery.Pairs(cfg.Delivery.SourceAddresses)},
 		Providers: providers, Origin: rest.Origin(),
 		Breaker: cfg.Delivery.Breaker == config.BreakerAuto,
-		Warmup:  queue.Warmup{On: cfg.Delivery.Warmup == config.WarmupAuto, Warm: delivery.Pairs(cfg.Delivery.WarmAddresses)},
+		Warmup:  queue.Warmup{On: cfg.Delivery.Warmup == config.WarmupAuto, Warm: namesOf(cfg.Delivery.WarmAddresses)},
 		Retention: queue.Retention{Events: cfg.Retention.Events, Bounces: cfg.Retention.Bounces,
 			Captured: cfg.Retention.Captured, Index: cfg.Retention.Index},
 	}
@@ -199,6 +200,15 @@ func queueOptions(cfg *config.Config) queue.Options {
 		o.Providers = append(o.Providers, s.provider(rest))
 	}
 	return o
+}
+
+// namesOf gives the names of source addresses. Of a pair that of the first counts
+// (see delivery.Pairs).
+func namesOf(addrs []netip.Addr) (names []string) {
+	for _, a := range addrs {
+		names = append(names, a.String())
+	}
+	return names
 }
 
 // codecOf makes the signer of return addresses.
