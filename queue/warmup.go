@@ -20,13 +20,12 @@ type Warmup struct {
 // the growth, so it doubles at most.
 var schedule = []int{50, 100, 200, 400, 800, 1500, 3000, 6000, 12_000, 25_000, 50_000, 100_000}
 
-// spaceSources is where it is noted since when sources are known.
+// spaceSources is where it is noted which sources are known.
 const spaceSources = "source"
 
 // A source is what is known of an address that we send from.
 type source struct {
-	Since time.Time // when it was first seen
-	Warm  bool      // it was in use before anybody looked
+	Warm bool // it was in use before anybody looked
 }
 
 // establishedAfter is how long a server must have been sending for its
@@ -59,12 +58,12 @@ func (q *Queue) recallSources(ctx context.Context) error {
 			return err
 		}
 	}
-	fresh, now := map[string][]byte{}, q.now()
+	fresh := map[string][]byte{}
 	for _, name := range q.sourceNames() {
 		if _, ok := known[name]; ok {
 			continue
 		}
-		known[name] = source{Since: now.UTC(), Warm: old}
+		known[name] = source{Warm: old}
 		if fresh[name], err = json.Marshal(known[name]); err != nil {
 			return err
 		}
@@ -75,7 +74,7 @@ func (q *Queue) recallSources(ctx context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sources = known
-	q.shaper.SetLimits(q.limits(*q.options.Load()), now)
+	q.shaper.SetLimits(q.limits(*q.options.Load()), q.now())
 	q.wake()
 	return nil
 }
