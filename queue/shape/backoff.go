@@ -29,7 +29,7 @@ type backoff struct {
 	since     time.Time // of the first
 	cooled    time.Time // of the last
 	until     time.Time // when it may be tried again
-	recovered time.Time // when it had all its connections again
+	recovered time.Time // when it had all its connections again; zero: it has not
 	why       string
 	ceiling   int // connections while it recovers; 0: it does not
 	served    int // messages since ceiling was set
@@ -55,10 +55,15 @@ func (p *path) cool(began time.Time, pause Pause, now time.Time) bool {
 	}
 	p.level++
 	length = max(min(length, pause.Most), pause.Named)
-	p.until, p.cooled, p.why = now.Add(length), now, pause.Why
+	p.until, p.cooled, p.recovered, p.why = now.Add(length), now, time.Time{}, pause.Why
+	p.begin()
+	return true
+}
+
+// begin has the site served little by little once it may be tried again.
+func (p *path) begin() {
 	p.ceiling, p.served = 1, 0
 	p.scale = 1 / float64(max(p.rule.Connections, 1))
-	return true
 }
 
 // probing reports whether the site has taken nothing since it was left alone.

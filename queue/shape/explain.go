@@ -26,6 +26,7 @@ type Path struct {
 	Recovering  bool      // it serves us again, and gets more little by little
 	Since       time.Time // of the first of these
 	Until       time.Time // it is left alone until then
+	Recovered   time.Time // when it had served us enough since; zero: it has not
 	Why         string
 	Date        int64 // today, as days since 1970 (UTC)
 	Sent        int   // messages today
@@ -66,7 +67,7 @@ func (s *Shaper) describe(at *site, now time.Time) Site {
 		}
 		out.Paths = append(out.Paths, Path{Source: p.source, Active: p.active, Connections: p.connections(), Learned: p.learned,
 			Bound: bound, Opens: opens, Level: p.level, Recovering: p.ceiling > 0 && !p.until.After(now), Since: p.since, Until: p.until,
-			Why: p.why, Date: p.date, Sent: p.sent, Day: p.day, Allowance: allowance})
+			Recovered: p.recovered, Why: p.why, Date: p.date, Sent: p.sent, Day: p.day, Allowance: allowance})
 	}
 	return out
 }
@@ -82,8 +83,10 @@ func (s *Shaper) Restore(site string, was Path, now time.Time) {
 	p.date, p.sent, p.day = was.Date, was.Sent, was.Day
 	p.learned = was.Learned
 	if was.Level > 0 {
-		p.level, p.since, p.until, p.cooled, p.why = was.Level, was.Since, was.Until, now, was.Why
-		p.ceiling, p.recovered = 1, now
+		p.level, p.since, p.until, p.cooled, p.recovered, p.why = was.Level, was.Since, was.Until, now, was.Recovered, was.Why
+		if was.Recovered.IsZero() {
+			p.begin()
+		}
 	}
 	s.settle(at, now)
 }

@@ -131,6 +131,56 @@ func TestASiteThatRefusesUsIsLeftAlone(t *testing.T) {
 	})
 }
 
+func TestARestartGoesOnWhereASiteRecovered(t *testing.T) {
+	rule := shape.Rule{Connections: 4, Rate: shape.Rate{Count: 330, Per: time.Minute}}
+	// after gives a Shaper that was restarted after a site was left alone and
+	// has then taken so many messages.
+	after := func(t *testing.T, taken int) (s *shape.Shaper, at time.Time) {
+		s = one(rule)
+		p := claim(t, s, now)
+		s.Cool(p, slow, now)
+		s.Finish(p, now)
+		for at = now.Add(2 * time.Minute); taken > 0; at = at.Add(time.Second) {
+			p := claim(t, s, at)
+			for range p.Max {
+				s.Sent(p, true, at)
+				taken--
+			}
+			s.Finish(p, at)
+			s.Update(bulk("a.test", "crm spring", 1000), at)
+		}
+		again := one(rule)
+		again.Restore("a.test", s.Look("a.test", "", "", at).Site.Paths[0], at)
+		return again, at
+	}
+	t.Run("what has not recovered is served little by little, also by its rate", func(t *testing.T) {
+		s, at := after(t, 2)
+		sent := 0
+		for end := at.Add(10 * time.Second); at.Before(end); at = at.Add(time.Second) {
+			for p, _, ok := s.Next(at); ok; p, _, ok = s.Next(at) {
+				s.Leased(p, p.Max, at)
+				for range p.Max {
+					s.Sent(p, false, at)
+					sent++
+				}
+				s.Finish(p, at)
+			}
+		}
+		if path := s.Look("a.test", "", "", at).Site.Paths[0]; !path.Recovering || path.Connections != 1 || sent > 11+20 {
+			t.Errorf("%d connections, %d messages in ten seconds; want 1, and a burst and a quarter of the rate", path.Connections, sent)
+		}
+	})
+	t.Run("what has recovered is served as before, and recovers once", func(t *testing.T) {
+		s, at := after(t, 40)
+		if path := s.Look("a.test", "", "", at).Site.Paths[0]; path.Recovering || path.Connections != 4 || path.Level != 1 {
+			t.Errorf("%+v, want all 4 connections, and that it is known what it said", path)
+		}
+		if ways := s.Tidy(at.Add(25 * time.Hour)); len(ways) > 0 {
+			t.Errorf("%v have recovered again", ways)
+		}
+	})
+}
+
 func TestASiteThatServesLittleHasRecoveredAfterAnHour(t *testing.T) {
 	s := one(shape.Rule{Connections: 4})
 	p := claim(t, s, now)
