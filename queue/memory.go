@@ -20,9 +20,9 @@ const noteEvery = time.Minute
 
 // worth reports whether a path has something that a restart must not forget:
 // that the site refuses us, how warm the address is there, or what was sent of
-// what the day allows.
+// what the day or the rate allows.
 func worth(p shape.Path) bool {
-	return p.Level > 0 || p.Learned > 0 || p.Day > 0 || p.Allowance >= 0 && p.Sent > 0
+	return p.Level > 0 || p.Learned > 0 || p.Day > 0 || p.Spent >= 1 || p.Allowance >= 0 && p.Sent > 0
 }
 
 // noteSites makes the state of sites durable, as far as it has changed, and

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"homing/queue"
+	"homing/queue/shape"
 )
 
 // warming are options with which new source addresses begin slowly.
@@ -118,4 +119,20 @@ func TestMailThatWaitsForUsIsNotGivenUpForWhatASiteSays(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestARateHoldsOverARestart(t *testing.T) {
+	o := options
+	o.Providers = []queue.Provider{{Name: "example.net", Domains: []string{"example.net"},
+		Rule: shape.Rule{Connections: 2, Rate: shape.Rate{Count: 60, Per: 60 * time.Hour}}}}
+	restarted(t, o, func(w *world) {
+		w.crowd(20)
+		if sent := w.deliver(); sent != 2 {
+			t.Errorf("%d sent within an hour, want the 2 that may go at once", sent)
+		}
+	}, func() {}, func(w *world) {
+		if sent := w.deliver(); sent != 1 {
+			t.Errorf("%d sent within another hour, after a restart; want 1", sent)
+		}
+	})
 }

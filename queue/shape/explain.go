@@ -28,10 +28,12 @@ type Path struct {
 	Until       time.Time // it is left alone until then
 	Recovered   time.Time // when it had served us enough since; zero: it has not
 	Why         string
-	Date        int64 // today, as days since 1970 (UTC)
-	Sent        int   // messages today
-	Day         int   // on how many days before today it sent enough to become warm
-	Allowance   int   // how many messages there may be today; below 0: any number
+	Spent       float64   // messages that the rate does not allow again yet, at the time of Told
+	Told        time.Time // zero: there is no rate
+	Date        int64     // today, as days since 1970 (UTC)
+	Sent        int       // messages today
+	Day         int       // on how many days before today it sent enough to become warm
+	Allowance   int       // how many messages there may be today; below 0: any number
 }
 
 // Sites tells of all sites that are known, in no order.
@@ -65,15 +67,16 @@ func (s *Shaper) describe(at *site, now time.Time) Site {
 		if allowance == unlimited {
 			allowance = -1
 		}
+		spent, told := p.spent(now)
 		out.Paths = append(out.Paths, Path{Source: p.source, Active: p.active, Connections: p.connections(), Learned: p.learned,
 			Bound: bound, Opens: opens, Level: p.level, Recovering: p.ceiling > 0 && !p.until.After(now), Since: p.since, Until: p.until,
-			Recovered: p.recovered, Why: p.why, Date: p.date, Sent: p.sent, Day: p.day, Allowance: allowance})
+			Recovered: p.recovered, Why: p.why, Spent: spent, Told: told, Date: p.date, Sent: p.sent, Day: p.day, Allowance: allowance})
 	}
 	return out
 }
 
 // Restore gives a path back what Sites told of it before a restart: how long
-// it is left alone, and what was sent on the day of now.
+// it is left alone, and what was sent of what its rate and the day allow.
 func (s *Shaper) Restore(site string, was Path, now time.Time) {
 	at := s.site(site)
 	p := pathFrom(at.paths, was.Source)
@@ -82,6 +85,7 @@ func (s *Shaper) Restore(site string, was Path, now time.Time) {
 	}
 	p.date, p.sent, p.day = was.Date, was.Sent, was.Day
 	p.learned = was.Learned
+	p.spend(was.Spent, was.Told, now)
 	if was.Level > 0 {
 		p.level, p.since, p.until, p.cooled, p.recovered, p.why = was.Level, was.Since, was.Until, now, was.Recovered, was.Why
 		if was.Recovered.IsZero() {

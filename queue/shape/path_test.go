@@ -131,6 +131,28 @@ func TestASiteThatRefusesUsIsLeftAlone(t *testing.T) {
 	})
 }
 
+func TestARateHoldsOverRestarts(t *testing.T) {
+	rule := shape.Rule{Connections: 3, Rate: shape.Rate{Count: 500, Per: time.Hour}}
+	s, sent := one(rule), 0
+	for at := now; at.Before(now.Add(time.Hour)); at = at.Add(time.Minute) {
+		for p, _, ok := s.Next(at); ok; p, _, ok = s.Next(at) {
+			s.Leased(p, p.Max, at)
+			for range p.Max {
+				s.Sent(p, true, at)
+				sent++
+			}
+			s.Finish(p, at)
+			s.Update(bulk("a.test", "crm spring", 1000), at)
+		}
+		again := one(rule)
+		again.Restore("a.test", s.Look("a.test", "", "", at).Site.Paths[0], at.Add(10*time.Second))
+		s = again
+	}
+	if sent > 500 || sent < 450 {
+		t.Errorf("%d messages in an hour with a restart each minute, want the 500 there may be", sent)
+	}
+}
+
 func TestARestartGoesOnWhereASiteRecovered(t *testing.T) {
 	rule := shape.Rule{Connections: 4, Rate: shape.Rate{Count: 330, Per: time.Minute}}
 	// after gives a Shaper that was restarted after a site was left alone and

@@ -110,6 +110,27 @@ func (b *bucket) full(now time.Time) bool {
 	return b.promised == 0 && (b.Count == 0 || b.tokens >= b.burst()-slack)
 }
 
+// spent is how much of the burst is used or promised now; the zero time, where
+// there is no Rate.
+func (b *bucket) spent(now time.Time) (float64, time.Time) {
+	if b.Count == 0 {
+		return 0, time.Time{}
+	}
+	b.settle(now)
+	return b.burst() - b.tokens + float64(b.promised), b.at
+}
+
+// spend takes what was spent before a restart.
+func (b *bucket) spend(spent float64, told, now time.Time) {
+	if b.Count == 0 || told.IsZero() {
+		return
+	}
+	if told.After(now) { // by a clock that was wrong
+		told = now
+	}
+	b.tokens, b.at = b.burst()-spent, told
+}
+
 // chunk is how many are promised in one go to each of a number of dialogues: so
 // few that all of them together never wait for each other's promises.
 func (b *bucket) chunk(dialogues int) int {
