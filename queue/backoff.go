@@ -134,7 +134,6 @@ func (q *Queue) lookAt(ctx context.Context, now time.Time) {
 	for _, w := range shut {
 		q.giveUp(ctx, w, now)
 	}
-	q.resumed(ctx)
 	q.noteSites(ctx)
 }
 

@@ -26,8 +26,8 @@ const (
 var ofCampaign = []bounce.Reason{bounce.Spam, bounce.Content, bounce.Virus, bounce.Policy, bounce.BadReputation, bounce.AuthFailure, bounce.Rejected}
 
 // A breaker counts what becomes of campaigns, so that one that goes wrong is
-// stopped before it does more harm. It forgets at a restart: then a campaign
-// begins anew.
+// stopped before it does more harm. It forgets at a restart: then the counts
+// begin anew, but the pauses that it made are known.
 type breaker struct {
 	mu        sync.Mutex
 	campaigns map[string]*results // by Key.Flow
@@ -37,7 +37,6 @@ type breaker struct {
 type results struct {
 	all, unknown, refused, complaints int
 	tripped                           bool // it was stopped, and is not stopped a second time
-	open                              bool // the incident is
 }
 
 // campaignsMost bounds what is remembered.
@@ -64,7 +63,6 @@ func (b *breaker) take(e event.Event) (why string) {
 	}
 	why = r.verdict()
 	r.tripped = why != ""
-	r.open = r.tripped
 	return why
 }
 
@@ -122,6 +120,12 @@ func (r *results) verdict() string {
 	return ""
 }
 
+// breakerName is whose pauses those of the breaker are.
+const breakerName = "homing"
+
+// byBreaker reports whether the breaker made the pause.
+func (p Pause) byBreaker() bool { return p.By == breakerName && p.Campaign != "" }
+
 // watch stops the campaigns that facts show to go wrong.
 func (q *Queue) watch(ctx context.Context, told []event.Event) {
 	if !q.options.Load().Breaker {
@@ -129,13 +133,17 @@ func (q *Queue) watch(ctx context.Context, told []event.Event) {
 	}
 	for _, e := range told {
 		why := q.breaker.take(e)
-		if why == "" {
+		f := Filter{Application: e.Application, Campaign: e.Campaign}
+		if why == "" || q.pauses.Load().broke(f) {
 			continue
 		}
-		_, err := q.Pause(ctx, Order{Filter: Filter{Application: e.Application, Campaign: e.Campaign}, By: "homing", Why: why})
+		t, err := q.Pause(ctx, Order{Filter: f, By: breakerName, Why: why})
 		if err != nil {
 			q.log.Error("stopping a campaign failed", "campaign", e.Campaign, "why", why, "err", err)
 			continue
+		}
+		if !t.Pauses[0].byBreaker() {
+			continue // somebody was faster, and will look after it
 		}
 		text := fmt.Sprintf("The campaign %s of %s is paused: %s. Look at what it sends and to whom, then let it go on or end it: homing queue resume --application %s --campaign %s, or cancel.",
 			e.Campaign, e.Application, why, e.Application, e.Campaign)
@@ -143,21 +151,20 @@ func (q *Queue) watch(ctx context.Context, told []event.Event) {
 	}
 }
 
-// resumed ends the incidents of campaigns that somebody has let go on, or
-// ended.
-func (q *Queue) resumed(ctx context.Context) {
-	p := q.pauses.Load()
+// broke reports whether the breaker has stopped a campaign before, as far as
+// that is remembered.
+func (p *pauses) broke(f Filter) bool {
+	return slices.ContainsFunc(p.past, func(p Pause) bool { return p.byBreaker() && p.Filter == f })
+}
+
+// resumed ends the incidents of campaigns that somebody lets go on.
+func (q *Queue) resumed(ctx context.Context, lifted []Pause) {
 	var told []event.Event
-	q.breaker.mu.Lock()
-	for flow, r := range q.breaker.campaigns {
-		if !r.open || p.stops(store.Key{Flow: flow, Lane: laneBulk}, "") {
-			continue
+	for _, p := range lifted {
+		if p.byBreaker() {
+			told = append(told, event.Event{Type: event.IncidentClosed, Time: q.now().UTC(), Application: p.Application, Campaign: p.Campaign,
+				Text: fmt.Sprintf("The campaign %s of %s is paused no more.", p.Campaign, p.Application)})
 		}
-		r.open = false
-		application, campaign := store.SplitFlow(flow)
-		told = append(told, event.Event{Type: event.IncidentClosed, Time: q.now().UTC(), Application: application, Campaign: campaign,
-			Text: fmt.Sprintf("The campaign %s of %s is paused no more.", campaign, application)})
 	}
-	q.breaker.mu.Unlock()
 	q.tell(ctx, told)
 }

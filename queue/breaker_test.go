@@ -159,3 +159,45 @@ func TestAddressesThatNeverAcceptedMailAreNoSurge(t *testing.T) {
 		}
 	})
 }
+
+func TestACampaignThatWasStoppedIsKnownAfterARestart(t *testing.T) {
+	o := options
+	o.Breaker = true
+	dead := func(string, int) string { return "550 5.1.1 user unknown" }
+	restarted(t, o, func(w *world) {
+		w.campaign("old", 480)
+		if tried := w.mailing(dead); tried["old"] >= 220 {
+			t.Errorf("%d sent, want it to stop after 200", tried["old"])
+		}
+	}, func() {}, func(w *world) {
+		w.idle()
+		w.do(w.queue.Resume, order(queue.Filter{Campaign: "old"}))
+		if told := w.incidents(); len(told) != 2 || told[1] != "incident_closed The campaign old of crm is paused no more." {
+			t.Errorf("incidents %q, want it closed", told)
+		}
+		w.mailing(dead)
+		if told := w.incidents(); len(told) != 2 || w.queue.Waiting() > 0 {
+			t.Errorf("incidents %q, %d wait; want it to go on to its end, as somebody decided", told, w.queue.Waiting())
+		}
+	})
+}
+
+func TestACampaignThatSomebodyHasPausedIsNotStoppedOnceMore(t *testing.T) {
+	in(t, func(w *world) {
+		o := options
+		o.Breaker, o.Limits.PerSite = true, 10
+		w.queue.SetOptions(o)
+		w.campaign("old", 240)
+		paused := false
+		w.mailing(func(_ string, n int) string {
+			if n == 199 && !paused {
+				w.do(w.queue.Pause, order(queue.Filter{Application: "crm", Campaign: "old"}))
+				paused = true
+			}
+			return "550 5.1.1 user unknown"
+		})
+		if told := w.incidents(); !paused || len(told) > 0 {
+			t.Errorf("incidents %q, want none", told)
+		}
+	})
+}

@@ -110,7 +110,10 @@ func (q *Queue) Resume(ctx context.Context, o Order) (Tally, error) {
 		return Tally{}, err
 	}
 	var lifted pauses
-	if lifted, err = t.lift(ctx); err == nil && o.After == "" {
+	if lifted, err = t.lift(ctx); err == nil && !o.DryRun {
+		q.resumed(ctx, lifted.standing)
+	}
+	if err == nil && o.After == "" {
 		err = t.countBehind(ctx, &lifted)
 	}
 	if err != nil {
