@@ -130,6 +130,9 @@ func (q *Queue) lookAt(ctx context.Context, now time.Time) {
 	for _, w := range ways {
 		told = append(told, recovered(w, now))
 	}
+	for _, site := range q.surges.ended(now) {
+		told = append(told, surgeOver(site, now))
+	}
 	q.tell(ctx, told)
 	for _, w := range shut {
 		q.giveUp(ctx, w, now)

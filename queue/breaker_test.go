@@ -138,14 +138,10 @@ func TestAProviderThatFailsEverybodyHoldsNobody(t *testing.T) {
 		if held != 19 {
 			t.Errorf("%d are on hold, want those 19 before it was noticed", held)
 		}
-		if told := w.incidents(); len(told) != 1 || !strings.Contains(told[0], "homing hold release --provider example.net") {
-			t.Errorf("incidents %q", told)
-		}
-		after(2 * time.Hour)
-		w.campaign("later", 2)
-		w.mailing(func(string, int) string { return "250 2.0.0 OK" })
-		if told := w.incidents(); len(told) != 2 || told[1] != "incident_closed example.net accepts mail for its addresses as before." {
-			t.Errorf("incidents %q, want it closed", told)
+		after(time.Hour) // nothing goes there
+		told := w.incidents()
+		if len(told) != 2 || !strings.Contains(told[0], "homing hold release --provider example.net") || !strings.HasPrefix(told[1], "incident_closed example.net no longer fails") {
+			t.Errorf("incidents %q, want one that was closed", told)
 		}
 	})
 }

@@ -77,7 +77,8 @@ func (q *Queue) observed(c *store.Case, o Observation) error {
 // finding is what a report says of this delivery. The recipient is the
 // delivery's own, whatever the report claims.
 func (q *Queue) finding(c *store.Case, o Observation) finding {
-	f := finding{now: q.now(), related: o.Related, surge: q.surges.on(q.Provider(c.Recipient.Key))}
+	now := q.now()
+	f := finding{now: now, related: o.Related, surge: q.surges.on(q.Provider(c.Recipient.Key), now)}
 	said, ok := entryFor(o.Report, c.Recipient.Address)
 	if !ok {
 		return f

@@ -47,11 +47,13 @@ func (s *surge) turn(now time.Time) (i int) {
 	return int(slot % surgeSlots)
 }
 
-func (s *surge) sum() (failed, accepted int) {
+// ill reports whether the site fails too many of those it used to accept.
+func (s *surge) ill() bool {
+	failed, accepted := 0, 0
 	for i := range s.failed {
 		failed, accepted = failed+s.failed[i], accepted+s.accepted[i]
 	}
-	return failed, accepted
+	return failed >= surgeLeast && 100*failed > surgeShare*(failed+accepted)
 }
 
 // note counts what a site did with an address that used to accept mail, or
@@ -74,18 +76,38 @@ func (m *surges) note(site string, failed bool, now time.Time) (on, changed bool
 	} else {
 		s.accepted[i]++
 	}
-	bad, good := s.sum()
 	was := s.on
-	s.on = bad >= surgeLeast && 100*bad > surgeShare*(bad+good)
+	s.on = s.ill()
 	return s.on, s.on != was
 }
 
 // on reports whether a site surges.
-func (m *surges) on(site string) bool {
+func (m *surges) on(site string, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.sites[site]
-	return s != nil && s.on
+	if s == nil || !s.on {
+		return false
+	}
+	s.turn(now)
+	return s.ill()
+}
+
+// ended gives the sites whose surge is over because nothing of it is left
+// within the span.
+func (m *surges) ended(now time.Time) (sites []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, s := range m.sites {
+		if !s.on {
+			continue
+		}
+		s.turn(now)
+		if s.on = s.ill(); !s.on {
+			sites = append(sites, name)
+		}
+	}
+	return sites
 }
 
 // surging notes how an attempt at a site ended, and reports whether a hard failure is
@@ -103,9 +125,13 @@ func (q *Queue) surging(ctx context.Context, it Item, site string, f finding) (b
 	e.Text = fmt.Sprintf("%s fails for good more than %d %% of the addresses that used to accept mail: %s. Until that ends its failures hold nobody by themselves. See who was held before it was noticed, and release them: homing hold release --provider %s --since 1h --dry-run",
 		site, surgeShare, f.outcome.Diagnostic, site)
 	if !on {
-		e = event.Event{Type: event.IncidentClosed, Time: f.now.UTC(), Text: fmt.Sprintf("%s accepts mail for its addresses as before.", site)}
+		e = surgeOver(site, f.now)
 	}
 	return on, []event.Event{e}
+}
+
+func surgeOver(site string, now time.Time) event.Event {
+	return event.Event{Type: event.IncidentClosed, Time: now.UTC(), Text: fmt.Sprintf("%s no longer fails so many of the addresses that used to accept mail.", site)}
 }
 
 // usedToAccept reports whether the address of an item accepted mail before, as
