@@ -335,6 +335,33 @@ func TestANewSourceSendsWhatItMayOnADayAndTheOthersTheRest(t *testing.T) {
 	})
 }
 
+func TestAClockThatIsSetBackOverMidnightMakesNoNewDay(t *testing.T) {
+	s := shape.New(shape.Limits{Total: 100, PerSite: 1, Batch: 50, Allowance: func(string, int) int { return 10 }})
+	midnight := now.Truncate(24 * time.Hour).Add(24 * time.Hour)
+	sent := 0
+	for _, at := range []time.Time{midnight.Add(time.Second), midnight.Add(-2 * time.Second), midnight.Add(-time.Second), midnight, midnight.Add(time.Hour)} {
+		s.Update(bulk("a.test", "crm spring", 1000), at)
+		s.Tidy(at) // looks at the site again
+		for p, _, ok := s.Next(at); ok; p, _, ok = s.Next(at) {
+			s.Leased(p, p.Max, at)
+			for range p.Max {
+				s.Sent(p, true, at)
+				sent++
+			}
+			s.Finish(p, at)
+		}
+	}
+	if sent != 10 {
+		t.Errorf("%d sent, want the 10 of one day", sent)
+	}
+	wrong, right := midnight.Add(1000*24*time.Hour), midnight.Add(24*time.Hour)
+	s.Update(bulk("a.test", "crm spring", 1000), wrong)
+	s.Update(bulk("a.test", "crm spring", 1000), right)
+	if p, _, ok := s.Next(right); !ok || p.Max != 10 {
+		t.Errorf("after a clock was years ahead for a moment: slot %v for %d, want the 10 of the day", ok, p.Max)
+	}
+}
+
 func TestASmarthostDoesNotCareFromWhichOfOurAddressesMailComes(t *testing.T) {
 	s := shape.New(shape.Limits{Total: 100, PerSite: 5, Batch: 50, Sources: []string{"192.0.2.1", "192.0.2.2"}, Via: map[string]string{"": "smarthost"},
 		Rules:     map[string]shape.Rule{"smarthost": {Connections: 3, Rate: shape.Rate{Count: 330, Per: time.Hour}}},
