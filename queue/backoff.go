@@ -103,11 +103,13 @@ func (q *Queue) tell(ctx context.Context, events []event.Event) {
 // recovered, what waits for one that is left alone for too long, which source
 // addresses are new. It notes their state.
 func (q *Queue) lookAfter(ctx context.Context) {
+	var awake time.Time // as it was noted
 	for {
 		t := time.NewTimer(min(noteEvery, q.options.Load().Lifetime/8))
 		select {
 		case <-ctx.Done():
 			q.noteSites(context.WithoutCancel(ctx))
+			q.noteAwake(context.WithoutCancel(ctx))
 			return
 		case <-t.C:
 		case <-q.switched:
@@ -116,7 +118,12 @@ func (q *Queue) lookAfter(ctx context.Context) {
 		if err := q.recallSources(ctx); err != nil {
 			q.log.Error("looking up source addresses failed", "err", err)
 		}
-		q.lookAt(ctx, q.now())
+		now := q.now()
+		q.lookAt(ctx, now)
+		if now.Sub(awake) >= awakeEvery {
+			q.noteAwake(ctx)
+			awake = now
+		}
 	}
 }
 
@@ -150,7 +157,7 @@ const giveUpMost = 200
 // meanwhile, did not wait for it.
 func (q *Queue) giveUp(ctx context.Context, w shape.Left, now time.Time) {
 	lifetime := q.options.Load().Lifetime
-	paused := q.pauses.Load().during(w.Key, q.Provider(w.Key), w.Since, now)
+	paused := q.paused(w.Key, w.Since, now)
 	if now.Sub(w.Since)-paused < 2*lifetime {
 		return
 	}

@@ -98,17 +98,18 @@ func (q *Queue) weigh(it Item, r Result) finding {
 	return f
 }
 
-// waited is how long an item waited for us before its attempt began: since this
-// process did, and before that as far as it was paused.
+// waited is how long an item waited for us before its attempt began: while this
+// process was running or one before it, or while it was paused.
 func (q *Queue) waited(it Item, attempt time.Time) time.Duration {
-	due, began := it.Recipient.Due, q.began
+	due, began, k := it.Recipient.Due, q.began, it.Recipient.Key
 	if due.After(began) {
 		return max(0, attempt.Sub(due))
 	}
 	if attempt.Before(began) {
 		began = attempt
 	}
-	return attempt.Sub(began) + q.paused(it, due, began)
+	before := slices.Concat(q.awake, q.pauses.Load().spans(k, q.Provider(k), began))
+	return attempt.Sub(began) + overlap(before, due, began)
 }
 
 // verdict says what a reply means by a table, or what we say in its place. That

@@ -74,38 +74,29 @@ func (p *pauses) stops(k store.Key, provider string) bool {
 	return slices.ContainsFunc(p.standing, func(s Pause) bool { return s.wantsKey(k, provider) })
 }
 
-// during gives how much of the time from one moment to another work under a key
-// was paused.
-func (p *pauses) during(k store.Key, provider string, from, to time.Time) (paused time.Duration) {
-	spans := slices.Concat(p.past, p.standing)
-	slices.SortFunc(spans, func(a, b Pause) int { return a.Since.Compare(b.Since) })
-	for _, s := range spans {
+// spans gives when work under a key was paused, until a moment.
+func (p *pauses) spans(k store.Key, provider string, to time.Time) (all []span) {
+	for _, s := range slices.Concat(p.past, p.standing) {
 		if !s.wantsKey(k, provider) {
 			continue
 		}
 		end := to
-		if !s.Lifted.IsZero() && s.Lifted.Before(to) {
+		if !s.Lifted.IsZero() {
 			end = s.Lifted
 		}
-		if from.Before(s.Since) {
-			from = s.Since
-		}
-		if end.After(from) {
-			paused += end.Sub(from)
-			from = end
-		}
+		all = append(all, span{s.Since, end})
 	}
-	return paused
+	return all
 }
 
-// paused gives how much of the time from one moment to another an item could
-// not be sent because it was paused.
-func (q *Queue) paused(it Item, from, to time.Time) time.Duration {
-	p, k := q.pauses.Load(), it.Recipient.Key
+// paused gives how much of the time from one moment to another work under a key
+// was paused.
+func (q *Queue) paused(k store.Key, from, to time.Time) time.Duration {
+	p := q.pauses.Load()
 	if len(p.past) == 0 && len(p.standing) == 0 {
 		return 0
 	}
-	return p.during(k, q.Provider(k), from, to)
+	return overlap(p.spans(k, q.Provider(k), to), from, to)
 }
 
 // pauseSpace is where pauses are noted in the store.

@@ -53,6 +53,7 @@ type Queue struct {
 	breaker breaker
 	surges  surges
 	began   time.Time // when this process did
+	awake   []span    // when those before it were running; set before anything is sent
 	noting  sync.Mutex
 	noted   map[string][]byte // the state of sites, as it is in the store; guarded by noting
 
@@ -174,7 +175,7 @@ func (q *Queue) Run(ctx context.Context) error {
 
 // remember reads what was noted before the start.
 func (q *Queue) remember(ctx context.Context) error {
-	return errors.Join(q.recallSources(ctx), q.recall(ctx), q.recallTallies(ctx), q.startPauses(ctx))
+	return errors.Join(q.recallSources(ctx), q.recall(ctx), q.recallAwake(ctx), q.recallTallies(ctx), q.startPauses(ctx))
 }
 
 func (q *Queue) learn(works []store.Work) {

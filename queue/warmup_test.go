@@ -10,6 +10,7 @@ import (
 
 	"homing/queue"
 	"homing/queue/shape"
+	"homing/store"
 )
 
 // warming are options with which new source addresses begin slowly.
@@ -134,5 +135,28 @@ func TestARateHoldsOverARestart(t *testing.T) {
 		if sent := w.deliver(); sent != 1 {
 			t.Errorf("%d sent within another hour, after a restart; want 1", sent)
 		}
+	})
+}
+
+func TestWaitingForUsDoesNotEatTheLifetimeAlsoOverRestarts(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		openWith(t, dir, warming(), func(w *world) {
+			w.crowd(50)
+			w.deliver()
+			w.submit("zoe@example.net") // the next day
+			after(5 * time.Hour)
+		})
+		after(30 * time.Second)
+		openWith(t, dir, warming(), func(*world) { after(6 * time.Hour) })
+		after(2 * time.Hour) // that it was down is no time for which it waited for us
+		openWith(t, dir, options, func(w *world) {
+			after(time.Hour)
+			w.attempt("452 4.2.2 mailbox full")
+			if r := w.find("zoe@example.net").Recipient; r.State != store.Waiting || r.Expires.Sub(start).Truncate(time.Minute) != 15*time.Hour+options.Lifetime-2*time.Hour {
+				t.Errorf("it is %v and expires %v after the first mail", r.State, r.Expires.Sub(start))
+			}
+		})
 	})
 }
