@@ -101,6 +101,9 @@ func TestASiteThatRefusesUsIsLeftAlone(t *testing.T) {
 		if p, _, ok := s.Next(until); ok {
 			t.Errorf("a second dialogue beside the first try: %v", p)
 		}
+		if n := s.More(probe, until); n != 0 {
+			t.Errorf("%d more messages behind the first try, which nobody has answered", n)
+		}
 		again := until.Add(time.Second)
 		next := s.Cool(probe, slow, again).Until
 		if want := again.Add(2 * time.Minute); !next.Equal(want) {
@@ -119,7 +122,9 @@ func TestASiteThatRefusesUsIsLeftAlone(t *testing.T) {
 			p := claim(t, s, at)
 			for range 5 {
 				recovered = s.Sent(p, true, at) || recovered
-				s.More(p, at)
+				if s.More(p, at) == 0 {
+					t.Fatalf("step %d: no more messages after one that it took", step)
+				}
 			}
 			s.Finish(p, at)
 			s.Update(bulk("a.test", "crm spring", 1000), at)

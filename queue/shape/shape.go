@@ -423,12 +423,16 @@ func (s *Shaper) Leased(p Pick, got int, now time.Time) {
 }
 
 // More says how many further recipients of its key a Pick may lease, and
-// counts them; 0: none, because a limit is reached or others wait. What Leased
-// was not used is given back by Finish.
+// counts them; 0: none, because a limit is reached, others wait, or the site is
+// tried with one message that has not been answered. What Leased was not used is
+// given back by Finish.
 func (s *Shaper) More(p Pick, now time.Time) int {
 	t := p.slot
 	if t.end.Load() || t.way.until.After(now) || s.Crowded() || t.at.others(t) && s.choose(t.at, lanes-1, now) == nil {
 		return 0
+	}
+	if t.way.probing() && t.granted > 0 {
+		return 0 // it would ride behind the one that tries the site
 	}
 	n := s.most(t.way, t.lane, now)
 	if e := s.keys[p.Key]; e != nil {
