@@ -43,6 +43,8 @@ type heard struct {
 	site   string
 	reopen time.Time     // when the site may be tried again that wants to be left alone, from any of our addresses
 	told   []event.Event // what is to be told of the site
+	until  time.Time     // it is left alone since this attempt; zero: it is not
+	source string        // from this source address
 }
 
 // heed tells the shaper how an attempt went, before anything is stored.
@@ -51,6 +53,9 @@ func (q *Queue) heed(it Item, f finding) heard {
 	defer q.mu.Unlock()
 	p := it.job.pick
 	h := heard{site: p.Site}
+	if p.Via != "" {
+		q.judgeSmarthost(p.Via, f)
+	}
 	switch {
 	case !f.ours && q.shaper.Answered(p, f.now): // it is not one that keeps us waiting
 		q.wake()
@@ -66,6 +71,7 @@ func (q *Queue) heed(it Item, f finding) heard {
 	c := q.shaper.Cool(p, q.pause(f), f.now)
 	h.reopen = c.Opens
 	if c.News {
+		h.source, h.until = p.Source, c.Until
 		q.metrics.backoffs.WithLabelValues(string(f.verdict.Reason)).Inc()
 		q.wake()
 	}

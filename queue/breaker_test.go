@@ -120,13 +120,15 @@ func TestACampaignThatGoesWrongIsPausedAndNoOther(t *testing.T) {
 func TestAProviderThatFailsEverybodyHoldsNobody(t *testing.T) {
 	const people = 60
 	in(t, func(w *world) {
-		mail := func(answer string) {
-			w.campaign("news", people)
-			w.mailing(func(string, int) string { return answer })
-		}
-		mail("250 2.0.0 OK")
+		w.campaign("news", people)
+		w.mailing(func(string, int) string { return "250 2.0.0 OK" })
 		after(2 * time.Hour)
-		mail("550 5.1.1 user unknown") // all of them, who took mail two hours ago
+		w.campaign("news", people) // all of them took mail two hours ago
+		var troubles []queue.Trouble
+		w.mailing(func(string, int) string { troubles = w.queue.Troubles(); return "550 5.1.1 user unknown" })
+		if len(troubles) != 1 || troubles[0].Site != "example.net" || troubles[0].Kind != queue.TroubleSurge {
+			t.Errorf("meanwhile the troubles are %+v, want the surge", troubles)
+		}
 		held := 0
 		for n := range people {
 			if _, is, err := w.queue.Held(w.ctx, fmt.Sprintf("news%d@example.net", n), "crm", "example.org", true); err != nil {
@@ -142,6 +144,9 @@ func TestAProviderThatFailsEverybodyHoldsNobody(t *testing.T) {
 		told := w.incidents()
 		if len(told) != 2 || !strings.Contains(told[0], "homing hold release --provider example.net") || !strings.HasPrefix(told[1], "incident_closed example.net no longer fails") {
 			t.Errorf("incidents %q, want one that was closed", told)
+		}
+		if troubles = w.queue.Troubles(); len(troubles) > 0 {
+			t.Errorf("an hour later the troubles are %+v, want none", troubles)
 		}
 	})
 }

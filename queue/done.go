@@ -57,6 +57,11 @@ func (q *Queue) Done(ctx context.Context, it Item, r Result) error {
 	f := q.weigh(it, r)
 	h := q.heed(it, f)
 	f.reopen = h.reopen
+	if !h.until.IsZero() {
+		// What it said names people, who may have to be left out of the log.
+		q.log.Warn("a site is left alone for a while", "site", h.site, "source", h.source, "until", h.until.UTC(),
+			"reason", f.verdict.Reason, "code", f.outcome.Code, "status", f.outcome.Status)
+	}
 	q.tally(h.site, r)
 	var surge []event.Event
 	f.surge, surge = q.surging(ctx, it, h.site, f)

@@ -29,6 +29,15 @@ type Explanation struct {
 	Pause []Pause    `json:"-"`              // what stops mail of the domain
 
 	Others []string `json:"others,omitempty"` // sending domains whose mail goes another way
+
+	// Of Cause "smarthost": that nothing can be handed to it.
+	Unusable *Unusable `json:"unusable,omitempty"`
+}
+
+// An Unusable says since when a smarthost cannot be used, and why.
+type Unusable struct {
+	Since time.Time `json:"since"`
+	Said  string    `json:"said"`
 }
 
 // SiteLimits are what a site puts up with from one source address.
@@ -95,10 +104,14 @@ func (q *Queue) Explain(domain, from string, hosts []Host) Explanation {
 		found.site = at
 	}
 	v := q.shaper.Look(domain, from, found.site, now)
+	var unusable *Unusable
+	if u, known := q.unusable[found.site]; known && found.by == bySmarthost {
+		unusable = &u
+	}
 	q.mu.Unlock()
 
 	e := Explanation{Domain: domain, From: from, Others: o.otherwise(from), Site: found.site, Cause: string(found.by), Host: found.host.Name, Limits: o.said(v.Site),
-		Here: Waits(v.Here), There: Waits(v.Waits), Pause: q.stopping(domain, found.site, v.Domain)}
+		Here: Waits(v.Here), There: Waits(v.Waits), Pause: q.stopping(domain, found.site, v.Domain), Unusable: unusable}
 	if found.host.Address.IsValid() {
 		e.Address = found.host.Address.Unmap().String()
 	}

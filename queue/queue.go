@@ -64,10 +64,11 @@ type Queue struct {
 
 	mu       sync.Mutex
 	shaper   *shape.Shaper
-	sources  map[string]source // what is known of the addresses we send from
-	warm     map[string]bool   // those that the operator calls warm
-	switched chan struct{}     // has one when the options were replaced
-	news     chan struct{}     // closed and replaced when the shaper may have more to give
+	sources  map[string]source   // what is known of the addresses we send from
+	warm     map[string]bool     // those that the operator calls warm
+	unusable map[string]Unusable // smarthosts that nothing can be handed to, by site
+	switched chan struct{}       // has one when the options were replaced
+	news     chan struct{}       // closed and replaced when the shaper may have more to give
 }
 
 // Config is what a Queue is made of.

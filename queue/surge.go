@@ -110,6 +110,21 @@ func (m *surges) ended(now time.Time) (sites []string) {
 	return sites
 }
 
+// all gives the sites that surge.
+func (m *surges) all(now time.Time) (sites []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, s := range m.sites {
+		if !s.on {
+			continue
+		}
+		if s.turn(now); s.ill() {
+			sites = append(sites, name)
+		}
+	}
+	return sites
+}
+
 // surging notes how an attempt at a site ended, and reports whether a hard failure is
 // part of a surge. What is to be told comes with it.
 func (q *Queue) surging(ctx context.Context, it Item, site string, f finding) (bool, []event.Event) {

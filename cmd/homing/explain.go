@@ -62,6 +62,9 @@ func printExplanation(w io.Writer, e web.Explanation) error {
 		fmt.Fprintf(&b, "Its mail hosts are not known now: %s.\n", terminal.Clip(e.LookUp, 200))
 	}
 	fmt.Fprintf(&b, "Limits for each source address: %s. They come from %s.\n", limitWords(e.Limits), e.Limits.Origin)
+	if u := e.Unusable; u != nil {
+		fmt.Fprintf(&b, "Nothing can be handed to it since %s: %s\n", clock(u.Since), terminal.Clip(u.Said, 300))
+	}
 	for _, way := range e.Ways {
 		tellWay(&b, way)
 	}

@@ -40,6 +40,7 @@ func (h *house) status(ctx context.Context) (web.Status, error) {
 	if err := h.pauses(ctx, &s); err != nil {
 		return s, err
 	}
+	h.troubles(&s)
 	s.Campaigns = h.queue.Campaigns()
 	s.Campaigns = s.Campaigns[:min(len(s.Campaigns), statusCampaigns)]
 	for _, k := range h.teller.Status() {

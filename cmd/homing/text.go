@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +14,21 @@ import (
 
 // clock is a time as people read it, in their own zone.
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// recipients says that so many recipients do something, in words for many.
+func recipients(n int, does string) string {
+	if n != 1 {
+		return fmt.Sprintf("%d recipients %s", n, does)
+	}
+	verb, rest, _ := strings.Cut(does, " ")
+	for _, v := range [][2]string{{"are", "is"}, {"go", "goes"}, {"wait", "waits"}, {"were", "was"}} {
+		if verb == v[0] {
+			verb = v[1]
+			break
+		}
+	}
+	return strings.TrimSpace("1 recipient " + verb + " " + rest)
+}
 
 // jsonFlag adds the flag that every command has that prints something.
 func jsonFlag(c *cobra.Command) *bool {

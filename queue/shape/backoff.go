@@ -1,6 +1,9 @@
 package shape
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Pause is how long a site is left alone from a source address that it told
 // to slow down, or refuses.
@@ -109,6 +112,18 @@ func (p *path) quietly(now time.Time) bool {
 	}
 	quiet := now.Sub(later(p.cooled, p.until))
 	return p.served > 0 && quiet >= remembered || p.active == 0 && quiet >= 24*remembered
+}
+
+// Troubled gives the sites that get less than they used to, or nothing, from
+// one of our addresses, because they told us to slow down or refuse us; in no
+// order.
+func (s *Shaper) Troubled(now time.Time) (all []Site) {
+	for _, at := range s.sites {
+		if slices.ContainsFunc(at.paths, func(p *path) bool { return p.ceiling > 0 }) {
+			all = append(all, s.describe(at, now))
+		}
+	}
+	return all
 }
 
 // A Way is a path that has news.

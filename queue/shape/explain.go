@@ -146,6 +146,7 @@ func (s *Shaper) Why(name string) string {
 // A Load is how much of a flow waits at a site under one key.
 type Load struct {
 	Site, Flow string
+	Domain     string // of the recipients
 	Lane       uint8
 	Waiting    int // due or later, and on their way
 	Paused     bool
@@ -157,7 +158,7 @@ type Load struct {
 func (s *Shaper) Loads() []Load {
 	all := make([]Load, 0, len(s.keys))
 	for _, e := range s.keys {
-		l := Load{Site: e.domain.at, Flow: e.work.Flow, Lane: e.work.Lane, Paused: e.paused, Waiting: e.work.Waiting + e.work.Leased}
+		l := Load{Site: e.domain.at, Domain: e.work.Domain, Flow: e.work.Flow, Lane: e.work.Lane, Paused: e.paused, Waiting: e.work.Waiting + e.work.Leased}
 		if e.work.Waiting > 0 {
 			l.Next = e.work.Next
 		}
