@@ -187,9 +187,32 @@ func (r *road) limit(lanes []lane, now, at time.Time) (by, why string) {
 	case !held.IsZero() && 2*held.Sub(now) >= at.Sub(now):
 		return LimitBackoff, "it is left alone until " + held.UTC().Format("15:04 MST")
 	case rate.Count > 0 && best.pace*rate.Per.Seconds() >= float64(rate.Count)-1e-9:
-		return LimitRate, fmt.Sprintf("%d messages in %s%s", rate.Count, rate.Per, each(len(lanes)))
+		return LimitRate, fmt.Sprintf("%d messages %s%s", rate.Count, PerWords(rate.Per), each(len(lanes)))
 	}
-	return LimitConnections, fmt.Sprintf("%d connections at %.3g messages a second%s", r.connections(best.Path), r.speed, each(len(lanes)))
+	return LimitConnections, fmt.Sprintf("%d connections at %s messages a second%s", r.connections(best.Path), speedWords(r.speed), each(len(lanes)))
+}
+
+// speedWords is a number of messages as people write it, not more exact than it
+// was measured.
+func speedWords(speed float64) string {
+	if speed >= 100 {
+		return fmt.Sprintf("%.0f", speed)
+	}
+	return fmt.Sprintf("%.3g", speed)
+}
+
+// PerWords is the length of time of a rate, in words that follow a number of
+// messages.
+func PerWords(per time.Duration) string {
+	switch per {
+	case time.Second:
+		return "a second"
+	case time.Minute:
+		return "a minute"
+	case time.Hour:
+		return "an hour"
+	}
+	return "in " + per.String()
 }
 
 // held is until when the site is left alone from every source; zero: it is not.

@@ -34,8 +34,10 @@ func TestHowLongMailToASiteTakes(t *testing.T) {
 		want  string
 	}{
 		{"connections times their speed", shape.Rule{Connections: 10}, ways(1, asUsual), 2, nil, 1200, "1m0s connections: 10 connections at 2 messages a second"},
-		{"a rate that is less", shape.Rule{Connections: 10, Rate: rate(60, time.Minute)}, ways(1, asUsual), 2, nil, 120, "2m0s rate: 60 messages in 1m0s"},
+		{"a rate that is less", shape.Rule{Connections: 10, Rate: rate(60, time.Minute)}, ways(1, asUsual), 2, nil, 120, "2m0s rate: 60 messages a minute"},
 		{"a rate that is more", shape.Rule{Connections: 1, Rate: rate(600, time.Minute)}, ways(1, asUsual), 2, nil, 120, "1m0s connections: 1 connections at 2 messages a second"},
+		{"a rate by the hour", shape.Rule{Connections: 10, Rate: rate(3600, time.Hour)}, ways(1, asUsual), 2, nil, 120, "2m0s rate: 3600 messages an hour"},
+		{"a site that is fast", shape.Rule{Connections: 1}, ways(1, asUsual), 26543, nil, 26543 * 60, "1m0s connections: 1 connections at 26543 messages a second"},
 		{"from two addresses it is half", shape.Rule{Connections: 10}, ways(2, asUsual), 2, nil, 2400, "1m0s connections: 10 connections at 2 messages a second, from each of 2 addresses"},
 		{"a site that knows how many it puts up with", shape.Rule{Connections: 10}, ways(1, func(p *shape.Path) { p.Learned = 5 }), 2, nil, 600, "1m0s connections: 5 connections at 2 messages a second"},
 		{"left alone for longer than the rest takes", shape.Rule{Connections: 10}, ways(1, func(p *shape.Path) { p.Until = noon.Add(time.Hour) }), 2, nil, 1200,

@@ -2,7 +2,9 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,7 +43,7 @@ func ParseState(name string) (State, error) {
 			return s, nil
 		}
 	}
-	return 0, fmt.Errorf("no state is called %q", name)
+	return 0, fmt.Errorf("no state is called %q; there are %s", name, strings.Join(slices.Sorted(maps.Values(stateNames)), ", "))
 }
 
 // moves lists every legal change of State.

@@ -55,19 +55,19 @@ func printCampaigns(w io.Writer, all []queue.Campaign) error {
 // limitAt names what limits a campaign, and where.
 func limitAt(c queue.Campaign) string {
 	if c.Provider == "" {
-		return limitedBy(c.LimitedBy, c.Limit)
+		return limitWords(c.LimitedBy, c.Limit)
 	}
-	return terminal.Line(c.Provider) + ", " + limitedBy(c.LimitedBy, c.Limit)
+	return terminal.Line(c.Provider) + ": " + limitWords(c.LimitedBy, c.Limit)
 }
 
 // underWay says in a line how a campaign is getting on.
 func underWay(c queue.Campaign) string {
-	words := fmt.Sprintf("%s of %s, %d recipients wait", terminal.Clip(c.Campaign, 60), terminal.Line(c.Application), c.Waiting)
+	words := fmt.Sprintf("%s of %s, %s", terminal.Clip(c.Campaign, 60), terminal.Line(c.Application), recipients(c.Waiting, "wait"))
 	if c.Paused > 0 {
 		words += fmt.Sprintf(", %d of them paused", c.Paused)
 	}
 	if c.Through == nil {
 		return words
 	}
-	return words + fmt.Sprintf("; through at %s, limited by %s", clock(*c.Through), limitAt(c))
+	return words + fmt.Sprintf("; through at %s (%s)", clock(*c.Through), limitAt(c))
 }

@@ -61,7 +61,7 @@ func printExplanation(w io.Writer, e web.Explanation) error {
 	if e.LookUp != "" {
 		fmt.Fprintf(&b, "Its mail hosts are not known now: %s.\n", terminal.Clip(e.LookUp, 200))
 	}
-	fmt.Fprintf(&b, "Limits for each source address: %s. They come from %s.\n", limitWords(e.Limits), e.Limits.Origin)
+	fmt.Fprintf(&b, "Limits for each source address: %s. They come from %s.\n", siteLimits(e.Limits), e.Limits.Origin)
 	if u := e.Unusable; u != nil {
 		fmt.Fprintf(&b, "Nothing can be handed to it since %s: %s\n", clock(u.Since), terminal.Clip(u.Said, 300))
 	}
@@ -69,7 +69,7 @@ func printExplanation(w io.Writer, e web.Explanation) error {
 		tellWay(&b, way)
 	}
 	for _, p := range e.Pauses {
-		fmt.Fprintf(&b, "Mail of %s is paused, %s; %d recipients of this domain wait for that. To send it: %s\n", meant(*p), decided(*p), p.Recipients, resumeCommand(*p))
+		fmt.Fprintf(&b, "Mail of %s is paused, %s; of this domain %s for that. To send it: %s\n", meant(*p), decided(*p), recipients(p.Recipients, "wait"), resumeCommand(*p))
 	}
 	fmt.Fprintf(&b, "Waiting for %s: %s. At %s altogether: %s.\n", terminal.Line(e.Domain), waitWords(e.Here), terminal.Line(e.Site), waitWords(e.There))
 	fmt.Fprintf(&b, "Now: %s\n", stateWords(e))
@@ -91,7 +91,7 @@ func goesTo(e web.Explanation) string {
 		"organisation": "that is the organisation of its mail host " + host,
 		"smarthost":    "that smarthost of the configuration gets all such mail",
 		"past":         "that was found when mail was sent there",
-		"nothing":      "nothing was sent there since the server was started, and until then the domain stands for its site",
+		"nothing":      "its mail hosts are not known, and until they are the domain stands for itself",
 	}[e.Cause]
 	mail := "Mail for " + terminal.Line(e.Domain)
 	if e.From != "" {
@@ -100,14 +100,14 @@ func goesTo(e web.Explanation) string {
 	return fmt.Sprintf("%s goes to the site %s: %s.", mail, terminal.Line(e.Site), cmp.Or(why, e.Cause))
 }
 
-// limitWords are the limits of a site.
-func limitWords(l queue.SiteLimits) string {
+// siteLimits are the limits of a site.
+func siteLimits(l queue.SiteLimits) string {
 	words := fmt.Sprintf("%d connections at once", l.Connections)
 	if l.PerConnection > 0 {
 		words += fmt.Sprintf(", %d messages over each", l.PerConnection)
 	}
 	if l.Rate > 0 {
-		return words + fmt.Sprintf(", %d messages in %s", l.Rate, time.Duration(l.RateSeconds)*time.Second)
+		return words + fmt.Sprintf(", %d messages %s", l.Rate, queue.PerWords(time.Duration(l.RateSeconds)*time.Second))
 	}
 	return words + ", any number of messages in a minute"
 }
@@ -132,7 +132,7 @@ func tellWay(b *strings.Builder, w queue.Way) {
 	if w.Until != nil {
 		until = "it is left alone until " + clock(*w.Until)
 	}
-	fmt.Fprintf(b, "    it wants less mail, or none, since %s (%d times in a row), and %s. It said: %s\n", clock(*w.Since), w.Refused, until, terminal.Clip(w.Said, 300))
+	fmt.Fprintf(b, "    it wants less mail, or none, since %s (said %s), and %s. It said: %s\n", clock(*w.Since), inARow(w.Refused), until, terminal.Clip(w.Said, 300))
 }
 
 // boundWords say what keeps a way shut.
@@ -149,22 +149,40 @@ func boundWords(w queue.Way) string {
 	return words
 }
 
+// inARow is how often something happened.
+func inARow(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times in a row", n)
+}
+
+// waitWords say who waits.
 func waitWords(w queue.Waits) string {
-	if w.First+w.Bulk == 0 {
+	var words []string
+	if w.Bulk > 0 {
+		words = append(words, people(w.Bulk)+" of mailings")
+	}
+	if w.First > 0 {
+		words = append(words, people(w.First)+" of single messages, which go first")
+	}
+	switch paused := strings.Join(words, ", "); {
+	case len(words) == 0:
 		return "nobody"
+	case w.Paused == w.First+w.Bulk:
+		return paused + " (all of them paused)"
+	case w.Paused > 0:
+		return fmt.Sprintf("%s (%d of them paused)", paused, w.Paused)
+	default:
+		return paused
 	}
-	words := fmt.Sprintf("%d recipients of mailings, %d of single messages, which go first", w.Bulk, w.First)
-	if w.Paused > 0 {
-		words += fmt.Sprintf(" (%d of them paused)", w.Paused)
-	}
-	return words
 }
 
 // stateWords say what the mail of the domain waits for, and until when.
 func stateWords(e web.Explanation) string {
 	words := map[string]string{
 		queue.StateNothing:     "nothing waits for this domain.",
-		queue.StateSending:     fmt.Sprintf("all of it is being sent: %d recipients.", e.Busy),
+		queue.StateSending:     "all of it is being sent, to " + people(e.Busy) + ".",
 		queue.StatePaused:      "it is paused until somebody resumes it.",
 		queue.StateLater:       "it was put off and waits for its next attempt.",
 		queue.StateBackoff:     "the site wanted less mail, or none, and is left alone.",

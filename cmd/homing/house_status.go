@@ -66,11 +66,11 @@ func (h *house) pauses(ctx context.Context, s *web.Status) error {
 	s.Pauses = web.PausesOf(all)
 	for _, p := range s.Pauses {
 		if p.Standing {
-			s.Attention = append(s.Attention, fmt.Sprintf("Mail of %s is paused, %s; %d recipients wait. To send it: %s", meant(*p), decided(*p), p.Recipients, resumeCommand(*p)))
+			s.Attention = append(s.Attention, fmt.Sprintf("Mail of %s is paused, %s; %s. To send it: %s", meant(*p), decided(*p), recipients(p.Recipients, "wait"), resumeCommand(*p)))
 		}
 	}
 	if aside > 0 {
-		s.Attention = append(s.Attention, fmt.Sprintf("%d recipients were set aside. `homing queue list --state paused` shows them, `homing queue resume` sends them.", aside))
+		s.Attention = append(s.Attention, recipients(aside, "were set aside.")+" `homing queue list --state paused` shows them, `homing queue resume --all` sends them.")
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 type operation struct {
 	name, short, long, example string
 	done, would                string // what became of recipients
+	none                       string // said where there are none
 }
 
 // Each command says what is particular about it; chooseHelp is said of all.
@@ -26,23 +27,25 @@ var (
 	retryQueue = operation{name: "retry", short: "Try again now what waits for a later attempt",
 		long:    "Try again now what waits for a later attempt. Limits, back-off and pauses go on to count.",
 		example: "  homing queue retry --domain example.net\n  homing queue retry --provider google --dry-run",
-		done:    "are tried again now", would: "would be tried again now"}
+		done:    "are tried again now", would: "would be tried again now",
+		none: "Nothing of that waits for a later attempt: what is due goes when its turn comes, and what is paused when it is resumed."}
 	pauseQueue = operation{name: "pause", short: "Send nothing of some mail until it is resumed",
 		long: "Send nothing of some mail until it is resumed. By domain, provider, application and campaign it is in force at once, and also\n" +
 			"for mail that comes later. By sender or age the recipients that wait now are set aside, but for those being sent just now.\n" +
 			"Mail is accepted as before, and the time that it is paused does not count towards its lifetime.",
 		example: "  homing queue pause --campaign civicrm:job:1 --why 'wrong date'\n  homing queue pause --provider google",
-		done:    "are set aside", would: "would be set aside"}
+		done:    "are set aside", would: "would be set aside", none: "Nothing of that waits."}
 	resumeQueue = operation{name: "resume", short: "Send again what was paused",
 		long: "Send again what was paused: pauses of all or a part of the mail that is meant, and recipients of it that were set aside.\n" +
 			"What is paused is shown by `homing status`.",
 		example: "  homing queue resume --campaign civicrm:job:1\n  homing queue resume --all",
-		done:    "go on", would: "would go on"}
+		done:    "go on", would: "would go on", none: "Nothing of that is paused."}
 	cancelQueue = operation{name: "cancel", short: "Give up mail that is not delivered yet",
 		long: "Give up mail that is not delivered yet: it waits, is paused or was captured. Applications are told (`cancelled`). What is being\n" +
 			"sent at that very moment may still arrive. What comes later is not cancelled: pause it first.",
 		example: "  homing queue cancel --campaign civicrm:job:1 --dry-run\n  homing queue cancel --domain example.net --older 2d",
-		done:    "are cancelled", would: "would be cancelled"}
+		done:    "are cancelled", would: "would be cancelled",
+		none: "Nothing of that waits, is paused or was captured."}
 )
 
 const chooseHelp = "\n\nFilters restrict, all of them together; at least one, or --all, must be there. --dry-run counts and changes nothing."
@@ -64,14 +67,15 @@ func newQueueOperation(op operation) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		t, err := server.operate(c.Context(), op, in, func(n int) { fmt.Fprintf(c.ErrOrStderr(), "%d recipients so far\n", n) })
+		began := time.Now()
+		t, err := server.operate(c.Context(), op, in, func(n int) { fmt.Fprintf(c.ErrOrStderr(), "%s so far\n", people(n)) })
 		if err != nil {
 			return err
 		}
 		if *asJSON {
 			return printJSON(c.OutOrStdout(), t)
 		}
-		return printTally(c.OutOrStdout(), op, t)
+		return printTally(c.OutOrStdout(), op, t, began)
 	}
 	return c
 }
@@ -148,20 +152,21 @@ func latest(before, now []*web.Pause) []*web.Pause {
 	return before
 }
 
-// printTally says in words what an order did.
-func printTally(w io.Writer, op operation, t web.Tally) error {
+// printTally says in words what an order did that was given at a time.
+func printTally(w io.Writer, op operation, t web.Tally, began time.Time) error {
 	var b strings.Builder
 	switch {
 	case op.name == pauseQueue.name && len(t.Pauses) > 0 && t.Pauses[0].Standing:
-		tellStop(&b, t)
-	case t.Recipients == 0 && len(t.Pauses) == 0:
-		b.WriteString("There is nothing like that.\n")
+		tellStop(&b, t, began)
+	case t.Recipients == 0 && len(t.Pauses)+len(t.Still) == 0:
+		b.WriteString(op.none + "\n")
+	case t.Recipients == 0 && len(t.Pauses) == 0: // tellResumed says it
 	default:
 		words := op.done
 		if t.DryRun {
 			words = op.would
 		}
-		fmt.Fprintf(&b, "%d recipients %s%s.\n", t.Recipients, words, inStates(t.States))
+		fmt.Fprintf(&b, "%s%s.\n", recipients(t.Recipients, words), inStates(t.States))
 	}
 	if op.name == resumeQueue.name {
 		tellResumed(&b, t)
@@ -175,7 +180,7 @@ func printTally(w io.Writer, op operation, t web.Tally) error {
 	for _, r := range t.Examples {
 		fmt.Fprintf(&b, "  %s  %s  %s  %s  %s\n", r.Message, r.State, clock(r.Accepted), origin(r), terminal.Line(r.Recipient))
 	}
-	if t.DryRun {
+	if t.DryRun && t.Recipients+len(t.Pauses) > 0 {
 		b.WriteString("Nothing was changed: leave out --dry-run to do it.\n")
 	}
 	_, err := io.WriteString(w, b.String())
@@ -183,13 +188,18 @@ func printTally(w io.Writer, op operation, t web.Tally) error {
 }
 
 // tellStop tells of a pause that is in force also for what comes later.
-func tellStop(b *strings.Builder, t web.Tally) {
-	verb := "is"
-	if t.DryRun {
-		verb = "would be"
+func tellStop(b *strings.Builder, t web.Tally, began time.Time) {
+	p, paused := t.Pauses[0], "is paused"
+	switch {
+	case t.DryRun:
+		paused = "would be paused"
+	case p.Since.Before(began):
+		paused = "is paused already, " + decided(*p)
 	}
-	p := t.Pauses[0]
-	fmt.Fprintf(b, "Mail of %s %s paused, also what comes later; %d recipients wait behind it.\n", meant(*p), verb, t.Recipients)
+	fmt.Fprintf(b, "Mail of %s %s, also what comes later; %s.\n", meant(*p), paused, recipients(t.Recipients, "wait behind it"))
+	if p.Provider != "" && t.Recipients == 0 {
+		b.WriteString("If that is not what you expected: `homing queue explain DOMAIN` names the provider of a domain.\n")
+	}
 	if !t.DryRun {
 		fmt.Fprintf(b, "To send it again: %s\n", resumeCommand(*p))
 	}

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -64,18 +64,25 @@ func printPlan(w io.Writer, p queue.Plan) error {
 		if s.Sites > 1 {
 			name += fmt.Sprintf(" (%d)", s.Sites)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\n", name, s.Recipients, s.Waiting, throughAt(s.Through), limitedBy(s.LimitedBy, s.Limit))
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\n", name, s.Recipients, s.Waiting, throughAt(s.Through), limitWords(s.LimitedBy, s.Limit))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	where := ""
-	if p.Provider != "" {
-		where = " at " + terminal.Line(p.Provider)
-	}
-	_, err := fmt.Fprintf(w, "A mailing to %d recipients that began now would be through at %s%s, limited%s by %s.\n",
-		p.Recipients, throughAt(p.Through), within(p.Through), where, limitedBy(p.LimitedBy, p.Limit))
+	_, err := fmt.Fprintln(w, planWords(p, time.Now()))
 	return err
+}
+
+// planWords is a plan in a sentence.
+func planWords(p queue.Plan, now time.Time) string {
+	why := limitWords(p.LimitedBy, p.Limit)
+	if p.Provider != "" {
+		why = terminal.Line(p.Provider) + ": " + why
+	}
+	if p.Through == nil {
+		return "Nobody can say when a mailing to " + people(p.Recipients) + " would be through that began now. What holds it up is " + why + "."
+	}
+	return fmt.Sprintf("A mailing to %s that began now would be through at %s (%s). What takes longest is %s.", people(p.Recipients), clock(*p.Through), within(p.Through.Sub(now)), why)
 }
 
 // throughAt is when something will be over, if anybody can say.
@@ -86,22 +93,27 @@ func throughAt(t *time.Time) string {
 	return clock(*t)
 }
 
-// within is how long that takes, in brackets.
-func within(t *time.Time) string {
-	if t == nil {
-		return ""
+// within is how long something takes, from now on.
+func within(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "at once"
+	case d < time.Hour:
+		return "in " + d.Round(time.Second).String()
 	}
-	d := time.Until(*t)
-	if d > time.Hour {
-		return fmt.Sprintf(" (in %s)", strings.TrimSuffix(d.Round(time.Minute).String(), "0s"))
+	minutes := int(d.Round(time.Minute).Minutes())
+	days, hours, minutes := minutes/(24*60), minutes/60%24, minutes%60
+	switch {
+	case days == 0:
+		return fmt.Sprintf("in %dh%dm", hours, minutes)
+	case hours == 0:
+		return fmt.Sprintf("in %dd", days)
 	}
-	return fmt.Sprintf(" (in %s)", d.Round(time.Second))
+	return fmt.Sprintf("in %dd%dh", days, hours)
 }
 
-// limitedBy names a limit, with its words.
-func limitedBy(name, words string) string {
-	if words == "" {
-		return name
-	}
-	return name + ": " + terminal.Clip(words, 120)
+// limitWords says what determines how long mail takes: in words where there are
+// some.
+func limitWords(name, words string) string {
+	return cmp.Or(terminal.Clip(words, 120), name)
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -102,6 +103,15 @@ func (s *control) recipients(ctx context.Context, path string, query url.Values,
 	}
 }
 
+// attemptAt is when there is an attempt. One that time has come for waits for its
+// turn, or for something that `homing queue explain` knows.
+func attemptAt(next time.Time) string {
+	if next.After(time.Now()) {
+		return clock(next)
+	}
+	return "due"
+}
+
 func printQueue(w io.Writer, rows web.Recipients, filtered bool) error {
 	if len(rows.Recipients) == 0 {
 		words := "Nothing waits."
@@ -116,7 +126,7 @@ func printQueue(w io.Writer, rows web.Recipients, filtered bool) error {
 	for _, r := range rows.Recipients {
 		next, last := "", ""
 		if r.Next != nil {
-			next = clock(*r.Next)
+			next = attemptAt(*r.Next)
 		}
 		switch {
 		case r.Pause != nil:

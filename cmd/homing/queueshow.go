@@ -74,7 +74,7 @@ func details(r web.Recipient) [][2]string {
 		{"attempts", fmt.Sprint(r.Attempts)},
 	}
 	if r.Next != nil {
-		lines = append(lines, [2]string{"next", clock(*r.Next)})
+		lines = append(lines, [2]string{"next", attemptAt(*r.Next)})
 	}
 	if r.Expires != nil {
 		lines = append(lines, [2]string{"expires", clock(*r.Expires)})
@@ -86,7 +86,7 @@ func details(r web.Recipient) [][2]string {
 		lines = append(lines, [2]string{"paused", fmt.Sprintf("with %s, %s", meant(*r.Pause), decided(*r.Pause))})
 	}
 	if r.Last != nil {
-		lines = append(lines, [2]string{"last answer", strings.TrimSpace(lastAnswer(r))})
+		lines = append(lines, [2]string{"last answer", strings.TrimPrefix(lastAnswer(r), " The last answer, ")})
 	}
 	return append(lines, [2]string{"taken by", terminal.Line(r.MTA)})
 }

@@ -39,24 +39,24 @@ func newStatus() *cobra.Command {
 func printStatus(w io.Writer, s web.Status) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Homing %s at %s, mode %s, running since %s: %s.\n", s.Version, s.Hostname, s.Mode, clock(s.Started), s.Ready)
-	fmt.Fprintf(&b, "%d recipients wait.\n", s.Waiting)
+	fmt.Fprintf(&b, "%s.\n", recipients(s.Waiting, "wait"))
 	for _, c := range s.Campaigns {
 		fmt.Fprintf(&b, "  campaign: %s\n", underWay(c))
 	}
 	for _, p := range s.Pauses {
 		if !p.Standing { // the others need attention
-			fmt.Fprintf(&b, "  set aside: %d recipients with %s, %s\n", p.Recipients, meant(*p), decided(*p))
+			fmt.Fprintf(&b, "  set aside: %s with %s, %s\n", people(p.Recipients), meant(*p), decided(*p))
 		}
 	}
 	for _, l := range s.Listen {
 		fmt.Fprintf(&b, "  listening: %-12s %s\n", l.What, l.Address)
 	}
 	for _, a := range s.Apps {
-		limit := ""
+		today := people(a.SentToday)
 		if a.Limit > 0 {
-			limit = fmt.Sprintf(" of %d", a.Limit)
+			today = fmt.Sprintf("%d of %s", a.SentToday, people(a.Limit))
 		}
-		fmt.Fprintf(&b, "  application: %s (%s), mode %s, %d%s recipients today\n", a.Name, a.Kind, a.Mode, a.SentToday, limit)
+		fmt.Fprintf(&b, "  application: %s (%s), mode %s, %s today\n", a.Name, a.Kind, a.Mode, today)
 	}
 	for _, k := range s.Sinks {
 		fmt.Fprintf(&b, "  sink: %s (%s), %s", k.Name, k.Type, k.State)

@@ -15,10 +15,18 @@ import (
 // clock is a time as people read it, in their own zone.
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
+// people is a number of recipients.
+func people(n int) string {
+	if n == 1 {
+		return "1 recipient"
+	}
+	return fmt.Sprintf("%d recipients", n)
+}
+
 // recipients says that so many recipients do something, in words for many.
 func recipients(n int, does string) string {
 	if n != 1 {
-		return fmt.Sprintf("%d recipients %s", n, does)
+		return people(n) + " " + does
 	}
 	verb, rest, _ := strings.Cut(does, " ")
 	for _, v := range [][2]string{{"are", "is"}, {"go", "goes"}, {"wait", "waits"}, {"were", "was"}} {
@@ -27,7 +35,7 @@ func recipients(n int, does string) string {
 			break
 		}
 	}
-	return strings.TrimSpace("1 recipient " + verb + " " + rest)
+	return strings.TrimSpace(people(n) + " " + verb + " " + rest)
 }
 
 // jsonFlag adds the flag that every command has that prints something.

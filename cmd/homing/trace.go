@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -156,11 +157,11 @@ func fate(r web.Recipient) string {
 	}
 	switch r.State {
 	case "waiting":
-		next := "soon"
-		if r.Next != nil {
-			next = "on " + clock(*r.Next)
+		next := "one is due"
+		if r.Next != nil && r.Next.After(time.Now()) {
+			next = "the next one on " + clock(*r.Next)
 		}
-		return fmt.Sprintf("It waits; attempts so far: %d, the next one %s.%s", r.Attempts, next, said)
+		return fmt.Sprintf("It waits; attempts so far: %d, %s.%s", r.Attempts, next, said)
 	case "paused":
 		if r.Pause == nil {
 			return "It is paused." + said
