@@ -28,7 +28,7 @@ func newQueueExplain() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	asJSON := jsonFlag(c)
-	from := c.Flags().String("from", "", "explain mail from this domain of yours, where it has a smarthost of its own")
+	from := c.Flags().String("from", "", "explain mail from this `DOMAIN` of yours, where it has a smarthost of its own")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if _, domain, ok := strings.Cut(args[0], "@"); ok {
 			args[0] = domain

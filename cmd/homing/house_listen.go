@@ -158,6 +158,9 @@ func (h *house) web() *web.Web {
 		Ready: h.isReady, Status: h.status, Reload: func(context.Context) error { return h.reload() },
 		Hosts:   h.delivery.Hosts,
 		Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
+		Sends: func(domain string) bool {
+			return slices.ContainsFunc(h.server.Policy().Domains, func(d *server.Domain) bool { return d.Name == domain })
+		},
 		Knows: func(application string) bool {
 			return slices.ContainsFunc(h.server.Policy().Applications, func(a *server.Application) bool { return a.Name == application })
 		},

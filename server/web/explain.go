@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"homing/hold"
@@ -19,6 +20,18 @@ type Explanation struct {
 // lookUpTime is how long mail hosts are looked up for an Explanation.
 const lookUpTime = 5 * time.Second
 
+// maxDomain is how long a domain is at most, in octets (RFC 5321 section 4.5.3.1.2).
+const maxDomain = 255
+
+// isDomain reports whether mail can have a domain in canonical form: one with a
+// dot, or an address literal (RFC 5321 section 4.1.3).
+func isDomain(s string) bool {
+	if len(s) > maxDomain || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || strings.ContainsRune("*/@<>,;\"'()\\", r) }) {
+		return false
+	}
+	return strings.HasPrefix(s, "[") || strings.Contains(s, ".") && !strings.Contains(s, ":")
+}
+
 // explainQueue says where the mail of a domain goes and what it waits for.
 func (w *Web) explainQueue(rw http.ResponseWriter, r *http.Request) {
 	values, err := parameters(r, "domain", "from")
@@ -27,8 +40,12 @@ func (w *Web) explainQueue(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	domain, from := hold.CanonicalDomain(values.Get("domain")), hold.CanonicalDomain(values.Get("from"))
-	if domain == "" || max(len(domain), len(from)) > maxWords {
-		problem(rw, http.StatusBadRequest, "domain: want the domain of recipients, like example.net")
+	switch {
+	case !isDomain(domain):
+		problem(rw, http.StatusBadRequest, "domain: want the domain of recipients, like example.net, and not the name of a provider")
+		return
+	case from != "" && w.Sends != nil && !w.Sends(from):
+		problem(rw, http.StatusBadRequest, "from: want a domain that mail is sent as, one that has a [[domain]] in the configuration")
 		return
 	}
 	var out Explanation

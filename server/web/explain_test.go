@@ -35,14 +35,28 @@ func TestAnExplanationInJSON(t *testing.T) {
 }
 
 func TestAnExplanationNeedsADomain(t *testing.T) {
-	w := open(t, func(w *Web) { w.Hosts = hosted })
+	w := open(t, func(w *Web) {
+		w.Hosts = hosted
+		w.Sends = func(domain string) bool { return domain == "shop.example" }
+	})
+	const noDomain = "domain: want the domain of recipients, like example.net, and not the name of a provider"
 	for path, want := range map[string]string{
-		"":                                     "domain: want the domain of recipients, like example.net",
-		"?domain=":                             "domain: want the domain of recipients, like example.net",
+		"":                                     noDomain,
+		"?domain=":                             noDomain,
+		"?domain=google":                       noDomain,
+		"?domain=*.google.com":                 noDomain,
+		"?domain=not+a.domain":                 noDomain,
+		"?domain=smarthost:shop.example":       noDomain,
+		"?domain=a.test&from=hsop.example":     "from: want a domain that mail is sent as",
 		"?domain=a.test&site=big":              `there is no parameter "site" here`,
-		"?domain=" + strings.Repeat("x", 1001): "domain: want the domain of recipients, like example.net",
+		"?domain=" + strings.Repeat("x", 1001): noDomain,
 	} {
 		wantProblem(t, do(t, w.url, request{path: "/api/v1/queue/explain" + path}), http.StatusBadRequest, want)
+	}
+	for _, path := range []string{"?domain=%5B192.0.2.1%5D", "?domain=%5BIPv6:2001:db8::1%5D", "?domain=b%C3%BCcher.example", "?domain=a_b.test&from=Shop.example"} {
+		if got := do(t, w.url, request{path: "/api/v1/queue/explain" + path}); got.status != http.StatusOK {
+			t.Errorf("%s is answered %d %s", path, got.status, got.body)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ type Web struct {
 	Status  func(context.Context) (Status, error)
 	Hosts   func(ctx context.Context, domain string) ([]queue.Host, error) // the best mail hosts of a domain
 	Knows   func(application string) bool                                  // whether there is one of that name
+	Sends   func(domain string) bool                                       // whether mail is sent as that domain; nil: nobody can say
 	Log     *slog.Logger
 	Now     func() time.Time
 
