@@ -61,8 +61,8 @@ type Way struct {
 	Since       *time.Time `json:"since,omitempty"`   // of the first of these
 	Until       *time.Time `json:"until,omitempty"`   // it is left alone
 	Said        string     `json:"said,omitempty"`
-	Sent        int        `json:"sent_today"`
-	Allowance   *int       `json:"daily_limit,omitempty"` // of warm-up, today
+	Tried       *int       `json:"tried_today,omitempty"` // messages, while the source is warmed up; else nobody counts
+	Allowance   *int       `json:"daily_limit,omitempty"` // of these
 }
 
 // Waits counts recipients that wait or are being sent.
@@ -150,7 +150,7 @@ func (o *Options) said(s shape.Site) SiteLimits {
 
 func way(p shape.Path, now time.Time) Way {
 	w := Way{Source: p.Source, Active: p.Active, Connections: p.Connections, Learned: p.Learned, Bound: string(p.Bound),
-		Opens: stamp(p.Opens), Refused: p.Level, Sent: p.Sent}
+		Opens: stamp(p.Opens), Refused: p.Level}
 	if p.Level > 0 {
 		w.Since, w.Said = stamp(p.Since), p.Why
 	}
@@ -158,7 +158,7 @@ func way(p shape.Path, now time.Time) Way {
 		w.Until = stamp(p.Until)
 	}
 	if p.Allowance >= 0 {
-		w.Allowance = &p.Allowance
+		w.Tried, w.Allowance = &p.Sent, &p.Allowance
 	}
 	return w
 }

@@ -114,9 +114,9 @@ func siteLimits(l queue.SiteLimits) string {
 
 // tellWay tells how things are from one source address.
 func tellWay(b *strings.Builder, w queue.Way) {
-	fmt.Fprintf(b, "  from %s: %d of %d connections in use, %d messages sent today", cmp.Or(w.Source, "the usual address"), w.Active, w.Connections, w.Sent)
-	if w.Allowance != nil {
-		fmt.Fprintf(b, " of %d (the address is being warmed up)", *w.Allowance)
+	fmt.Fprintf(b, "  from %s: %d of %d connections in use", cmp.Or(w.Source, "the usual address"), w.Active, w.Connections)
+	if w.Tried != nil && w.Allowance != nil {
+		fmt.Fprintf(b, ", %d of %d messages tried today (the address is being warmed up)", *w.Tried, *w.Allowance)
 	}
 	if w.Learned > 0 {
 		fmt.Fprintf(b, "; it puts up with %d connections, as it said itself", w.Learned)

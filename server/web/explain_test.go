@@ -26,11 +26,11 @@ func TestAnExplanationInJSON(t *testing.T) {
 	w.give("pause", `{"domain":"one.test","by":"olga","why":"they move"}`)
 	wantJSON(t, do(t, w.url, request{path: "/api/v1/queue/explain?domain=ONE.test"}).body, `{"domain":"one.test","site":"host.test","cause":"organisation",
 		"host":"mx.host.test","address":"192.0.2.1","limits":{"connections":1,"origin":""},
-		"ways":[{"source":"","active":0,"connections":1,"bound":"","sent_today":0}],"state":"nothing","busy":0,
+		"ways":[{"source":"","active":0,"connections":1,"bound":""}],"state":"nothing","busy":0,
 		"here":{"first":0,"bulk":0,"paused":0},"there":{"first":0,"bulk":0,"paused":0},
 		"pauses":[{"domain":"one.test","since":"TIME","by":"olga","why":"they move","standing":true}]}`)
 	wantJSON(t, do(t, w.url, request{path: "/api/v1/queue/explain?domain=two.test"}).body, `{"domain":"two.test","site":"two.test","cause":"nothing",
-		"limits":{"connections":1,"origin":""},"ways":[{"source":"","active":0,"connections":1,"bound":"","sent_today":0}],"state":"nothing","busy":0,
+		"limits":{"connections":1,"origin":""},"ways":[{"source":"","active":0,"connections":1,"bound":""}],"state":"nothing","busy":0,
 		"here":{"first":0,"bulk":0,"paused":0},"there":{"first":0,"bulk":0,"paused":0},"pauses":[],"lookup":"Host or domain name not found: two.test"}`)
 }
 
