@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"homing/internal/terminal"
@@ -14,7 +15,10 @@ const statusTroubles = 10
 
 // troubles adds the sites that do not take mail as they should.
 func (h *house) troubles(s *web.Status) {
-	all := h.queue.Troubles()
+	// Who is being tried again, with nothing to try it with, needs nobody.
+	all := slices.DeleteFunc(h.queue.Troubles(), func(t queue.Trouble) bool {
+		return t.Kind == queue.TroubleBackoff && t.Until.IsZero() && t.Waiting == 0
+	})
 	for _, t := range all[:min(len(all), statusTroubles)] {
 		s.Attention = append(s.Attention, troubleWords(t))
 	}
@@ -40,11 +44,11 @@ func troubleWords(t queue.Trouble) string {
 	if !t.Until.IsZero() {
 		until = "is left alone until " + clock(t.Until)
 	}
-	see := "homing events"
+	see := ""
 	if t.Domain != "" {
-		see = "homing queue explain " + terminal.Line(t.Domain)
+		see = " See: homing queue explain " + terminal.Line(t.Domain) + "."
 	}
-	return fmt.Sprintf("%s wants less mail, or none%s, since %s and %s; %s. See: %s. It said: %s", site, from, clock(t.Since), until, recipients(t.Waiting, "wait"), see, terminal.Clip(t.Said, 120))
+	return fmt.Sprintf("%s wants less mail, or none%s, since %s and %s; %s.%s It said: %s", site, from, clock(t.Since), until, recipients(t.Waiting, "wait"), see, terminal.Clip(t.Said, 120))
 }
 
 // smarthostWords names a smarthost by its table in the configuration.

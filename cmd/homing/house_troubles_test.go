@@ -16,8 +16,10 @@ func TestWhatIsTheMatterWithASiteIsSaidWithWhatToDo(t *testing.T) {
 	}{
 		{"left alone", queue.Trouble{Site: "google", Kind: queue.TroubleBackoff, Source: "198.51.100.7", Since: since, Until: since.Add(time.Minute), Said: "421 4.7.28 slow down", Waiting: 4711, Domain: "example.net"},
 			"google wants less mail, or none from 198.51.100.7, since 2026-11-23 10:01:00 and is left alone until 2026-11-23 10:02:00; 4711 recipients wait. See: homing queue explain example.net. It said: 421 4.7.28 slow down"},
-		{"tried again, and nobody waits", queue.Trouble{Site: "google", Kind: queue.TroubleBackoff, Since: since, Said: "421 no"},
-			"google wants less mail, or none, since 2026-11-23 10:01:00 and is being tried again little by little; 0 recipients wait. See: homing events. It said: 421 no"},
+		{"nobody waits", queue.Trouble{Site: "google", Kind: queue.TroubleBackoff, Since: since, Until: since.Add(time.Minute), Said: "421 no"},
+			"google wants less mail, or none, since 2026-11-23 10:01:00 and is left alone until 2026-11-23 10:02:00; 0 recipients wait. It said: 421 no"},
+		{"tried again", queue.Trouble{Site: "google", Kind: queue.TroubleBackoff, Since: since, Said: "421 no", Waiting: 1, Domain: "a.test"},
+			"google wants less mail, or none, since 2026-11-23 10:01:00 and is being tried again little by little; 1 recipient waits. See: homing queue explain a.test. It said: 421 no"},
 		{"a provider that is ill", queue.Trouble{Site: "google", Kind: queue.TroubleSurge},
 			"google fails for good addresses that used to accept mail; until that ends this holds nobody. See who was held before: homing hold release --provider google --since 2h --dry-run"},
 		{"the smarthost", queue.Trouble{Site: "smarthost", Kind: queue.TroubleSmarthost, Since: since, Said: "451 4.7.8 no", Waiting: 1},
