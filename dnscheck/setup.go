@@ -1,0 +1,47 @@
+package dnscheck
+
+import (
+	"context"
+	"net/netip"
+
+	"homing/internal/dnsx"
+)
+
+// A Resolver answers what is checked. Every dnsx.Resolver is one; the errors
+// are those of dnsx.
+type Resolver interface {
+	MX(ctx context.Context, name string) ([]dnsx.MX, error)
+	Addrs(ctx context.Context, name string) ([]netip.Addr, error)
+	TXT(ctx context.Context, name string) ([]string, error)
+	PTR(ctx context.Context, addr netip.Addr) ([]string, error)
+	TLSA(ctx context.Context, name string) ([]dnsx.TLSA, error)
+	Bases(ctx context.Context, host string) ([]string, error)
+}
+
+// A Setup is what the configuration says of us, as far as the DNS is
+// concerned. Names are in lower-case A-labels without a final dot.
+type Setup struct {
+	Hostname  string       // greeting and HELO
+	Addresses []netip.Addr // that we send from and listen on, as the world sees them
+	Domains   []Domain     // that mail is sent as
+	Returns   []string     // domains of return addresses; their MX must be Homing
+	Routed    []string     // other domains that routes take mail for
+	PublicURL string       // https, where the world reaches /.well-known/; "": nowhere
+	Reports   string       // the address that DMARC and TLS reports go to; "": none of ours
+	Pinned    []dnsx.TLSA  // of our certificate, where it is to be published; none: it is not
+}
+
+// A Domain is one that mail is sent as.
+type Domain struct {
+	Name      string
+	Return    string // the domain of its return addresses; "": mail keeps the application's own
+	Keys      []Key  // that sign; none: mail goes unsigned
+	Smarthost string // host that its mail goes through; "": straight to the MXs
+}
+
+// A Key is a DKIM key of ours.
+type Key struct {
+	Selector string
+	Record   string // what is published: "v=DKIM1; k=rsa; p=…"
+	Bits     int    // of an RSA key; 0: Ed25519
+}
