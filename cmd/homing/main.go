@@ -85,6 +85,7 @@ func newRoot() *cobra.Command {
 		newDemo(),
 		newServe(),
 		newStatus(),
+		newCheck(),
 		newConfig(),
 		newApp(),
 		newQueue(),

@@ -31,6 +31,8 @@ func (w *Web) routes() []route {
 		{http.MethodGet, "/healthz", anybody, w.healthz},
 		{http.MethodGet, "/readyz", anybody, w.readyz},
 		{http.MethodGet, "/metrics", neighbours, w.metrics},
+		{http.MethodGet, "/selfcheck", neighbours, w.selfCheck},
+		{http.MethodPost, "/selfcheck", known, w.checkNow},
 		{http.MethodGet, "/api/v1/status", known, w.status},
 		{http.MethodGet, "/api/v1/queue", known, w.listQueue},
 		{http.MethodGet, "/api/v1/queue/pauses", known, w.listPauses},
@@ -61,14 +63,18 @@ func (w *Web) routes() []route {
 // else is 401: there is nothing to be had here without being known.
 func (w *Web) Open() http.Handler {
 	var open []route
+	paths := map[string]bool{}
 	for _, r := range w.routes() {
-		switch r.access {
-		case neighbours:
+		switch {
+		case r.access == neighbours:
 			r.answer = onlyNeighbours(r.answer)
-			open = append(open, r)
-		case anybody:
-			open = append(open, r)
+		case r.access == known && paths[r.path]: // another method of it is open
+			r.answer = unauthorized
+		case r.access == known:
+			continue
 		}
+		open = append(open, r)
+		paths[r.path] = true
 	}
 	return router(open, unauthorized)
 }

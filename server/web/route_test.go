@@ -39,7 +39,7 @@ func TestOnlyWhatTheContractCallsOpenIsOpen(t *testing.T) {
 			open = append(open, r.method+" "+r.path)
 		}
 	}
-	if want := []string{"GET /healthz", "GET /readyz", "GET /metrics"}; !slices.Equal(open, want) {
+	if want := []string{"GET /healthz", "GET /readyz", "GET /metrics", "GET /selfcheck"}; !slices.Equal(open, want) {
 		t.Errorf("open are %q, want %q", open, want)
 	}
 }
@@ -52,7 +52,10 @@ func TestEverythingThatIsNotOpenIsUnauthorizedOnTheNetwork(t *testing.T) {
 		{path: "/healthz/"}, {path: "/api/v1/queue", head: http.Header{"Authorization": {"Bearer x"}}}, {method: "OPTIONS", path: "/api/v1/holds"}}
 	for _, r := range w.routes() {
 		if r.access == known {
-			asked = append(asked, request{r.method, concrete(r), `{"address":"ann@example.net"}`, jsonBody}, request{method: "PUT", path: concrete(r)})
+			asked = append(asked, request{r.method, concrete(r), `{"address":"ann@example.net"}`, jsonBody})
+			if r.path != "/selfcheck" { // of which GET is open
+				asked = append(asked, request{method: "PUT", path: concrete(r)})
+			}
 		}
 	}
 	for _, r := range asked {

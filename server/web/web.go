@@ -29,6 +29,7 @@ type Web struct {
 	Ready   func() error                // nil: everything that listens does so
 	Reload  func(context.Context) error // reads the configuration again
 	Status  func(context.Context) (Status, error)
+	Checks  Checker
 	Hosts   func(ctx context.Context, domain string) ([]queue.Host, error) // the best mail hosts of a domain
 	Knows   func(application string) bool                                  // whether there is one of that name
 	Sends   func(domain string) bool                                       // whether mail is sent as that domain; nil: nobody can say

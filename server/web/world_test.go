@@ -77,6 +77,7 @@ func open(t *testing.T, change func(w *Web)) *world {
 		Ready:   func() error { return nil },
 		Reload:  func(context.Context) error { return nil },
 		Status:  func(context.Context) (Status, error) { return Status{Version: "v1", Listen: []Listening{}}, nil },
+		Checks:  checked{},
 		Knows:   func(name string) bool { return name == "crm" },
 	}
 	if change != nil {
