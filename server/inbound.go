@@ -24,6 +24,7 @@ type Inbound struct {
 	reader Reader
 	names  Names
 	each   bool // LMTP: an answer for each recipient, and the peer is no MX
+	mirror *mirror
 }
 
 // A Reader understands mail. *bounce.Reader is one.
@@ -55,6 +56,7 @@ type inSession struct {
 
 func (s *inSession) Hello(_ context.Context, name string) error {
 	s.hello = name
+	s.mirror.hear(name)
 	return nil
 }
 
