@@ -157,6 +157,7 @@ func (h *house) web() *web.Web {
 		Store: h.store, Queue: h.queue, Reader: h.reader, Rules: h.rules.Table, Log: h.log, Now: time.Now,
 		Ready: h.isReady, Status: h.status, Reload: func(context.Context) error { return h.reload() },
 		Hosts:   h.delivery.Hosts,
+		Checks:  h.checker,
 		Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
 		Sends: func(domain string) bool {
 			return slices.ContainsFunc(h.server.Policy().Domains, func(d *server.Domain) bool { return d.Name == domain })

@@ -9,6 +9,7 @@ import (
 	"homing/event"
 	"homing/event/dsn"
 	"homing/event/maildir"
+	"homing/event/notice"
 	"homing/event/relay"
 	"homing/event/webhook"
 	"homing/queue"
@@ -25,6 +26,9 @@ func (h *house) sinks(cfg *config.Config) ([]event.Sink, error) {
 			return nil, fmt.Errorf("sink %s: %w", c.Name, err)
 		}
 		all = append(all, s)
+	}
+	if len(cfg.Notify.To) > 0 {
+		all = append(all, notice.New(h.notices(cfg)))
 	}
 	return all, nil
 }

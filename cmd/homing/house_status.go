@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"homing/dnscheck"
 	"homing/event"
 	"homing/server/web"
 	"homing/store"
@@ -49,12 +50,25 @@ func (h *house) status(ctx context.Context) (web.Status, error) {
 			s.Attention = append(s.Attention, fmt.Sprintf("The sink %s is %s since %s: %s.", k.Name, k.State, clock(k.Since), k.Failure))
 		}
 	}
+	s.Attention = append(s.Attention, h.failing()...)
 	for _, d := range p.Domains {
 		if d.Signer == nil {
 			s.Attention = append(s.Attention, "Mail of "+d.Name+" goes unsigned: give the domain a DKIM key (dkim = [{ selector, key_file }]).")
 		}
 	}
 	return s, nil
+}
+
+// failing says in a sentence that checks fail or warn.
+func (h *house) failing() []string {
+	count := map[dnscheck.Verdict]int{}
+	for _, f := range h.checker.Last().Findings {
+		count[f.Verdict]++
+	}
+	if count[dnscheck.Fail]+count[dnscheck.Warn] == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("Of the self-check, %d fail and %d warn: `homing check` says what to change.", count[dnscheck.Fail], count[dnscheck.Warn])}
 }
 
 // pauses adds what is paused.

@@ -34,7 +34,7 @@ func (h *house) run(ctx context.Context) error {
 	stages := []*stage{
 		start(ctx, stop, talk...),
 		start(ctx, stop, part{"queue", h.queue.Run}, part{"TLS reports", h.reports.Run}, part{"sinks", h.teller.Run}),
-		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"MTA-STS policies", h.policies.Run}, part{"incidents", h.server.Run}),
+		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"MTA-STS policies", h.policies.Run}, part{"incidents", h.server.Run}, part{"self-check", h.checker.Run}, part{"digest", h.digests}),
 		start(ctx, stop, intake...),
 	}
 	close(h.open)
@@ -143,6 +143,8 @@ func (h *house) reload() error {
 	h.server.SetPolicy(policy)
 	h.setDelivery(live) // before the queue says that mail goes by a new smarthost
 	h.queue.SetOptions(queueOptions(live))
+	h.live.Store(live)
+	h.checker.SetInterval(live.Check.Interval)
 	for _, w := range cfg.Warnings {
 		h.log.Warn("configuration", "problem", w.String())
 	}

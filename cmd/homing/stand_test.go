@@ -114,6 +114,9 @@ retry = ["1h"]
 [dns]
 server = "{{.DNS}}"
 
+[notify]
+to = ["it@accepts.test"]
+
 [limits]
 disk_reserve = "1MiB"
 `))

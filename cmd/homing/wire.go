@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,7 @@ import (
 	"homing/internal/dnsx"
 	"homing/queue"
 	"homing/server"
+	"homing/server/selfcheck"
 	"homing/server/smtpd"
 	"homing/store/bolt"
 	"homing/verp"
@@ -43,6 +45,9 @@ type house struct {
 	delivery  *delivery.Delivery
 	policies  *mtasts.Cache
 	reports   *tlsrpt.Collector
+	dns       *dnsx.Client
+	checker   *selfcheck.Checker
+	live      atomic.Pointer[config.Config] // what is in force
 	rules     *bounce.Live
 	reader    *bounce.Reader
 	smtpd     *smtpd.Metrics
@@ -55,6 +60,7 @@ type house struct {
 // again when it fails.
 func build(ctx context.Context, j job) (h *house, err error) {
 	h = &house{job: j, started: time.Now(), metrics: prometheus.NewRegistry(), open: make(chan struct{}), stopping: make(chan struct{})}
+	h.live.Store(h.cfg)
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	table, err := tableOf(h.cfg)
 	if err != nil {
@@ -114,11 +120,15 @@ func (h *house) furnish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.dns = dns
 	if err := h.sendOut(ctx, dns); err != nil {
 		return err
 	}
+	if err := h.lookAfter(ctx); err != nil {
+		return err
+	}
 	h.teller = event.NewTeller(event.Config{
-		Log: h.store, Wants: h.server.Wants, Logger: h.log, Metrics: event.NewMetrics(h.metrics),
+		Log: h.store, Wants: h.wants, Logger: h.log, Metrics: event.NewMetrics(h.metrics),
 		Report: func(ctx context.Context, e event.Event) error { return h.queue.Tell(ctx, nil, e) },
 	})
 	sinks, err := h.sinks(h.cfg)

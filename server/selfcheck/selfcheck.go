@@ -141,7 +141,7 @@ func (s *Checker) next() time.Time {
 			wait = min(wait, confirmAfter)
 		}
 	}
-	return s.last.Time.Add(wait)
+	return s.last.Time.Add(max(wait, freshFor))
 }
 
 // Last gives the newest result.

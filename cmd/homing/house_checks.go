@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"homing/config"
+	"homing/dnscheck"
+	"homing/event"
+	"homing/server/selfcheck"
+)
+
+// lookAfter makes what checks the server itself.
+func (h *house) lookAfter(ctx context.Context) (err error) {
+	h.checker, err = selfcheck.New(ctx, selfcheck.Config{
+		Checks: h.checks, Notes: h.store, Log: h.log, Metrics: h.metrics,
+		Tell: func(ctx context.Context, events ...event.Event) error { return h.queue.Tell(ctx, nil, events...) },
+	})
+	if err != nil {
+		return err
+	}
+	h.checker.SetInterval(h.cfg.Check.Interval)
+	return nil
+}
+
+// checks are all checks of the server.
+func (h *house) checks() []selfcheck.Check {
+	cfg := h.live.Load()
+	one := func(name string, check func(ctx context.Context) dnscheck.Finding) selfcheck.Check {
+		return selfcheck.Check{Name: name, Run: func(ctx context.Context) []dnscheck.Finding { return []dnscheck.Finding{check(ctx)} }}
+	}
+	way := selfcheck.Net{Resolver: h.dns, Name: cfg.Hostname, Port: uint16(cfg.Delivery.Port), Dial: dialFrom(cfg)}
+	all := []selfcheck.Check{
+		one("disk", func(context.Context) dnscheck.Finding { return selfcheck.Disk(spaceOf(cfg)) }),
+		one("clock", func(context.Context) dnscheck.Finding { return selfcheck.Clock(selfcheck.ClockKept()) }),
+		one("certificate", func(context.Context) dnscheck.Finding {
+			return selfcheck.Certificate(h.shown(cfg.Hostname), cfg.Hostname, nil, time.Now())
+		}),
+	}
+	if cfg.Delivery.Smarthost == nil {
+		all = append(all, one("outgoing_port", way.Outgoing))
+	}
+	return all
+}
+
+// dialFrom connects as mail does: from one of the addresses that we send from.
+func dialFrom(cfg *config.Config) func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	return func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+		var d net.Dialer
+		for _, a := range cfg.Delivery.SourceAddresses {
+			if a.Is4() == to.Addr().Unmap().Is4() {
+				d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
+				break
+			}
+		}
+		return d.DialContext(ctx, "tcp", to.String())
+	}
+}
+
+// spaceOf is the disk that data_dir is on.
+func spaceOf(cfg *config.Config) (selfcheck.Space, error) {
+	s := selfcheck.Space{Path: cfg.DataDir}
+	var fs unix.Statfs_t
+	err := unix.Statfs(cfg.DataDir, &fs)
+	s.Free, s.Reserve = fs.Bavail*uint64(fs.Bsize), cfg.Limits.DiskReserve.Of(fs.Blocks*uint64(fs.Bsize))
+	return s, err
+}
+
+// shown is the certificate that is shown to whom calls us by a name; nil: none.
+func (h *house) shown(name string) *tls.Certificate {
+	t := h.tls()
+	if t == nil {
+		return nil
+	}
+	c, err := t.GetCertificate(&tls.ClientHelloInfo{ServerName: name})
+	if err != nil {
+		return nil
+	}
+	return c
+}
