@@ -83,6 +83,7 @@ func obeySignals(cancel func()) (end func()) {
 func newRoot() *cobra.Command {
 	root := group("homing", "A mail server for programs that send to many people and must hear back",
 		newDemo(),
+		newInit(),
 		newServe(),
 		newStatus(),
 		newCheck(),
