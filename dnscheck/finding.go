@@ -19,6 +19,11 @@ const (
 	Skipped Verdict = "skipped" // it could not be found out, or does not apply; Found says why
 )
 
+// Usable ends the name of a check of whether those can be asked whom another
+// check asks: "blocklist_usable" is one of "blocklist". As long as it is not
+// OK, what that one does not find is not over.
+const Usable = "_usable"
+
 // A Finding is what one check says of one subject. Texts are for people, in
 // plain ASCII but for what others have published.
 type Finding struct {

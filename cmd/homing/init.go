@@ -134,12 +134,12 @@ func (f *founding) standing(c *cobra.Command, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s is there already, and stays as it is: it sends as %s.\n", f.path, strings.Join(names, ", "))
 	if !slices.Contains(names, f.Domain) {
-		fmt.Fprintf(out, "It does not send as %s yet: add a [[domain]] to the file (docs/CONFIGURATION.md), and the domain to the application's domains.\n", f.Domain)
+		fmt.Fprintf(out, "It does not send as %s yet: `homing domain add %s`.\n", f.Domain, f.Domain)
 	}
 	if err := listApps(out, cfg); err != nil {
 		return err
 	}
-	_, err = fmt.Fprint(out, "Next: `homing config check`, `homing dns --diff`, `homing check`. More applications: `homing app add`.\n")
+	_, err = fmt.Fprint(out, "Next: `homing config check`, `homing dns --diff`, `homing check`. More: `homing app add`, `homing domain add`.\n")
 	return err
 }
 

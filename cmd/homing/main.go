@@ -89,6 +89,7 @@ func newRoot() *cobra.Command {
 		newCheck(),
 		newConfig(),
 		newApp(),
+		newDomain(),
 		newQueue(),
 		newPlan(),
 		newHold(),

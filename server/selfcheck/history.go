@@ -61,6 +61,9 @@ func (s *Checker) compare(found []dnscheck.Finding, now time.Time) (changes []Ch
 	for _, f := range found {
 		key := keyOf(f)
 		seen[key] = true
+		if of, ok := strings.CutSuffix(f.Check, dnscheck.Usable); ok && f.Verdict != dnscheck.OK {
+			unsure[of] = true // who could not be asked has not said that it is over
+		}
 		if f.Verdict == dnscheck.Skipped {
 			unsure[f.Check] = true
 			continue

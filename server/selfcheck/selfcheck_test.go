@@ -204,6 +204,27 @@ func TestWhatIsNotCheckedAnyMoreHasRecovered(t *testing.T) {
 	})
 }
 
+func TestWhatNobodyCouldBeAskedAboutIsNotOver(t *testing.T) {
+	in(t, func(w *world) {
+		w.set(map[string]dnscheck.Verdict{"a": dnscheck.Fail})
+		w.more = []selfcheck.Check{{Name: "lists", Run: func(context.Context) []dnscheck.Finding {
+			if time.Since(w.began) < time.Hour {
+				return nil
+			}
+			return []dnscheck.Finding{{Check: "spf" + dnscheck.Usable, Subject: "x", Verdict: dnscheck.Warn, Fix: "ask properly"}}
+		}}}
+		w.run(func(*selfcheck.Checker) {
+			after(2 * time.Minute)
+			w.heard()
+			w.set(map[string]dnscheck.Verdict{"a": "", "b": dnscheck.OK})
+			after(2 * time.Hour)
+			if got := w.heard(); got != "" {
+				t.Errorf("told %q", got)
+			}
+		})
+	})
+}
+
 func TestAFailureIsToldOnceThroughRestarts(t *testing.T) {
 	in(t, func(w *world) {
 		w.set(map[string]dnscheck.Verdict{"a": dnscheck.Fail})
