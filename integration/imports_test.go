@@ -106,7 +106,7 @@ func TestPackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 		t.Fatal(err)
 	}
 	rules, imports := importRules(string(document)), ourImports(t)
-	for _, room := range []string{"cmd", "server", "delivery", "queue", "store", "hold", "bounce", sinkRoom, "event", "verp", "config", "internal", "integration"} {
+	for _, room := range []string{"cmd", "server", "delivery", "queue", "store", "hold", "bounce", sinkRoom, "event", "verp", "config", "dnscheck", "internal", "integration"} {
 		if len(rules[room]) == 0 {
 			t.Errorf("docs/ARCHITECTURE.md has no rule for %s", room)
 		}
