@@ -154,7 +154,8 @@ func addressTerm(a netip.Addr) string {
 func (p *planner) smarthost(ctx context.Context, name, host string) (term, remark string) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		if !publicnet.Address(a) {
-			return "", fmt.Sprintf("the smarthost %s is not a public address: SPF has to name the address that its mail reaches the world from, which only whoever runs it can say.", host)
+			return "", fmt.Sprintf("the smarthost %s is not a public address: SPF has to name the address that its mail reaches the world from, "+
+				"which only whoever runs it can say.", host)
 		}
 		return addressTerm(a), ""
 	}
@@ -167,10 +168,12 @@ func (p *planner) smarthost(ctx context.Context, name, host string) (term, remar
 	}
 	for _, label := range []string{"_spf.", "spf."} {
 		if texts, err := p.r.TXT(ctx, label+organisation); err == nil && slices.ContainsFunc(texts, isSPF) {
-			return "include:" + label + organisation, fmt.Sprintf("%s was found by its name: compare it with what the provider of the smarthost %s tells its customers to include in SPF.", label+organisation, host)
+			return "include:" + label + organisation, fmt.Sprintf("%s was found by its name: compare it with what the provider of "+
+				"the smarthost %s tells its customers to include in SPF.", label+organisation, host)
 		}
 	}
-	return "", fmt.Sprintf("the mail goes through the smarthost %s, and what SPF has to include for it is not known here: its provider says it to its customers. Add that to the record.", host)
+	return "", fmt.Sprintf("the mail goes through the smarthost %s, and what SPF has to include for it is not known here: "+
+		"its provider says it to its customers. Add that to the record.", host)
 }
 
 // fitting gives the terms that stand for one that is to be added, so that the
@@ -178,16 +181,23 @@ func (p *planner) smarthost(ctx context.Context, name, host string) (term, remar
 func (p *planner) fitting(ctx context.Context, tree *spfTree, name, text, term string) (terms []string, remark string) {
 	n := tree.questions(ctx, text, name)
 	domain, isInclude := strings.CutPrefix(term, "include:")
-	switch {
-	case n <= maxSPFQuestions || !isInclude:
+	if n <= maxSPFQuestions || !isInclude {
 		return []string{term}, ""
-	case p.sends(name) && !slices.ContainsFunc(p.s.Domains, func(d Domain) bool { return d.Name == name && d.Return == "" || d.Return == name }):
-		return nil, fmt.Sprintf("%s does not fit in: the SPF record would ask %d questions, and %d are allowed. It can be left out, because the envelope sender is in another name.", term, n, maxSPFQuestions)
+	}
+	why := fmt.Sprintf("%s does not fit in: the SPF record would ask %d questions, and %d are allowed. ", term, n, maxSPFQuestions)
+	if !p.inEnvelope(name) {
+		return nil, why + "It can be left out, because the envelope sender is in another name."
 	}
 	if nets := tree.networks(ctx, domain); len(nets) > 0 && len(nets) <= maxFlat {
-		return nets, fmt.Sprintf("%s does not fit in: the SPF record would ask %d questions, and %d are allowed. Its networks stand there instead; they change when the provider's do, which `homing dns --diff` finds out.", term, n, maxSPFQuestions)
+		return nets, why + "Its networks stand there instead; they change when the provider's do, which `homing dns --diff` finds out."
 	}
 	return []string{term}, ""
+}
+
+// inEnvelope reports whether envelope senders are in a name, and not only From
+// fields.
+func (p *planner) inEnvelope(name string) bool {
+	return !p.sends(name) || slices.ContainsFunc(p.s.Domains, func(d Domain) bool { return d.Return == name || d.Name == name && d.Return == "" })
 }
 
 // overSPF says what to do about a record that asks too many questions.
@@ -202,7 +212,7 @@ func overSPF(ctx context.Context, tree *spfTree, name, text string) (plan Plan) 
 			costs = append(costs, fmt.Sprintf("%s (%d)", t.text, c))
 		}
 	}
-	plan.remark(name, Todo, "the SPF record asks %d questions, and with more than %d it counts for nothing: %s. Take out what sends no more, or write networks (ip4:) in the place of an include.",
-		n, maxSPFQuestions, strings.Join(costs, ", "))
+	plan.remark(name, Todo, "the SPF record asks %d questions, and with more than %d it counts for nothing: %s. "+
+		"Take out what sends no more, or write networks (ip4:) in the place of an include.", n, maxSPFQuestions, strings.Join(costs, ", "))
 	return plan
 }

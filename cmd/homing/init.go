@@ -148,7 +148,7 @@ func (f *founding) complete(ctx context.Context) {
 	f.Return = cmp.Or(f.Return, "bounce."+f.Domain)
 	f.DataDir = cmp.Or(f.DataDir, "/var/lib/homing")
 	f.Hostname = cmp.Or(f.Hostname, ownName(ctx), "mail."+f.Domain)
-	if own := publicAddresses(); len(f.Addresses) == 0 {
+	if own := publicAddresses(new(config.Config)); len(f.Addresses) == 0 {
 		f.Addresses = own
 	} else {
 		f.Hidden = !slices.ContainsFunc(f.Addresses, func(a netip.Addr) bool { return slices.Contains(own, a) })

@@ -88,6 +88,7 @@ func newRoot() *cobra.Command {
 		newStatus(),
 		newCheck(),
 		newConfig(),
+		newDNS(),
 		newApp(),
 		newDomain(),
 		newQueue(),

@@ -5,14 +5,11 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
-
-	"homing/internal/publicnet"
 )
 
 // surroundings are what `homing init` finds on the machine.
@@ -117,21 +114,6 @@ func listeners(table string, port int, inodes map[string]bool) {
 			inodes[fields[9]] = true
 		}
 	}
-}
-
-// publicAddresses are the addresses of this machine's interfaces that the world
-// can reach.
-func publicAddresses() (all []netip.Addr) {
-	found, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil
-	}
-	for _, a := range found {
-		if p, err := netip.ParsePrefix(a.String()); err == nil && publicnet.Address(p.Addr().Unmap()) {
-			all = append(all, p.Addr().Unmap())
-		}
-	}
-	return all
 }
 
 // ownName is the full name of this machine; "": it has none.

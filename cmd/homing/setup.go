@@ -1,0 +1,161 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"homing/config"
+	"homing/delivery/dane"
+	"homing/dnscheck"
+	"homing/hold"
+	"homing/internal/dkim"
+	"homing/internal/dnsx"
+	"homing/internal/publicnet"
+)
+
+// setupOf says what the configuration means for the DNS. Pinned stays empty:
+// see pinned.
+func setupOf(cfg *config.Config) (dnscheck.Setup, error) {
+	s := dnscheck.Setup{Hostname: hold.CanonicalDomain(cfg.Hostname), Addresses: publicAddresses(cfg), Reports: reportAddress(cfg)}
+	if strings.HasPrefix(cfg.PublicURL, "https://") {
+		s.PublicURL = cfg.PublicURL
+	}
+	for _, c := range cfg.Domains {
+		d, err := checkedDomain(cfg, c)
+		if err != nil {
+			return s, err
+		}
+		s.Domains = append(s.Domains, d)
+		if _, name, ok := strings.Cut(c.ReturnPath, "@"); ok && !slices.Contains(s.Returns, name) {
+			s.Returns = append(s.Returns, name)
+		}
+	}
+	for _, r := range cfg.Routes {
+		_, name, _ := strings.Cut(r.Address, "@")
+		if name = hold.CanonicalDomain(name); !slices.Contains(s.Returns, name) && !slices.Contains(s.Routed, name) {
+			s.Routed = append(s.Routed, name)
+		}
+	}
+	return s, nil
+}
+
+func checkedDomain(cfg *config.Config, c config.Domain) (dnscheck.Domain, error) {
+	d := dnscheck.Domain{Name: hold.CanonicalDomain(c.Name)}
+	if _, name, ok := strings.Cut(c.ReturnPath, "@"); ok && c.VERP == config.Sign {
+		d.Return = name
+	}
+	if hop := cmp.Or(c.Smarthost, cfg.Delivery.Smarthost); hop != nil {
+		d.Smarthost = hop.Address.Host()
+	}
+	for _, k := range c.DKIM {
+		key, err := dkim.NewKey(k.Selector, k.Key)
+		if err != nil {
+			return d, fmt.Errorf("the DKIM key %s of %s: %w", k.KeyFile, c.Name, err)
+		}
+		record, err := key.Record()
+		if err != nil {
+			return d, fmt.Errorf("the DKIM key %s of %s: %w", k.KeyFile, c.Name, err)
+		}
+		published := dnscheck.Key{Selector: strings.ToLower(k.Selector), Record: record}
+		if private, ok := k.Key.(*rsa.PrivateKey); ok {
+			published.Bits = private.N.BitLen()
+		}
+		d.Keys = append(d.Keys, published)
+	}
+	return d, nil
+}
+
+// reportAddress gives the address that Homing reads reports at: of the first
+// route for them. A catch-all has them at any.
+func reportAddress(cfg *config.Config) string {
+	i := slices.IndexFunc(cfg.Routes, func(r config.Route) bool { return r.As == config.AsReport })
+	if i < 0 {
+		return ""
+	}
+	if domain, ok := strings.CutPrefix(cfg.Routes[i].Address, "*@"); ok {
+		return "reports@" + domain
+	}
+	return cfg.Routes[i].Address
+}
+
+// publicAddresses gives the addresses that the world knows this machine by:
+// those that the configuration names, else those of its interfaces.
+func publicAddresses(cfg *config.Config) []netip.Addr {
+	if len(cfg.Delivery.PublicAddresses) > 0 {
+		return cfg.Delivery.PublicAddresses
+	}
+	if public := onlyPublic(cfg.Delivery.SourceAddresses); len(public) > 0 {
+		return public
+	}
+	found, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil // then whoever asks has to name them
+	}
+	var all []netip.Addr
+	for _, a := range found {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			all = append(all, p.Addr().Unmap())
+		}
+	}
+	return onlyPublic(all)
+}
+
+func onlyPublic(all []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(all), func(a netip.Addr) bool { return !publicnet.Address(a) })
+}
+
+// pinned gives the TLSA records of our certificate, where there are any at the
+// host already, or where force asks for them: those that are there as long as
+// one allows the certificate, else one for its key (RFC 7671 section 5.1).
+func pinned(ctx context.Context, r dnscheck.Resolver, cfg *config.Config, s dnscheck.Setup, force bool) ([]dnsx.TLSA, error) {
+	if cfg.TLS.CertFile == "" {
+		if force {
+			return nil, errors.New("[tls] names no certificate that a TLSA record could be made of: write cert_file and key_file there")
+		}
+		return nil, nil
+	}
+	there, err := r.TLSA(ctx, dane.Name(s.Hostname))
+	switch {
+	case err != nil && errors.Is(err, dnsx.ErrTemporary) && !force:
+		return nil, nil // what else is asked there shows it
+	case len(there) == 0 && !force:
+		return nil, nil
+	}
+	chain, err := certificatesOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if usable := dane.Usable(there); dane.Verify(usable, chain, append([]string{s.Hostname}, s.Returns...), time.Now()) == nil {
+		return usable, nil
+	}
+	sum := sha256.Sum256(chain[0].RawSubjectPublicKeyInfo)
+	return []dnsx.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: sum[:]}}, nil
+}
+
+// certificatesOf reads the certificate and those that go with it.
+func certificatesOf(cfg *config.Config) ([]*x509.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(cfg.TLS.CertFile, cfg.TLS.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate %s: %w", cfg.TLS.CertFile, err)
+	}
+	var chain []*x509.Certificate
+	for _, der := range pair.Certificate {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("reading the certificate %s: %w", cfg.TLS.CertFile, err)
+		}
+		chain = append(chain, c)
+	}
+	return chain, nil
+}
