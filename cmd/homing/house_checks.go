@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -44,6 +45,21 @@ func (h *house) checks() []selfcheck.Check {
 	}
 	if cfg.Delivery.Smarthost == nil {
 		all = append(all, one("outgoing_port", way.Outgoing))
+	}
+	setup, err := setupOf(cfg)
+	lists, err2 := dnscheck.Lists(cfg.Check.Blocklists)
+	if err = errors.Join(err, err2); err != nil { // neither can be, after the configuration was checked
+		return append(all, one("setup", func(context.Context) dnscheck.Finding {
+			return dnscheck.Finding{Check: selfcheck.Unfinished, Subject: "setup", Verdict: dnscheck.Skipped, Found: err.Error()}
+		}))
+	}
+	all = append(all, selfcheck.Check{Name: "blocklist", Run: func(ctx context.Context) []dnscheck.Finding {
+		return dnscheck.Blocklists(ctx, h.dns, setup, lists)
+	}})
+	if len(cfg.Listen.SMTP) > 0 {
+		for _, a := range setup.Addresses {
+			all = append(all, selfcheck.Check{Name: "incoming_port " + a.String(), Run: func(ctx context.Context) []dnscheck.Finding { return way.Ourselves(ctx, h.server, a) }})
+		}
 	}
 	return all
 }
