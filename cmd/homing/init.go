@@ -105,7 +105,7 @@ func (f *founding) found(c *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("what was written has a mistake, which should not be: %w", explainConfig(err))
 	}
-	return f.explain(out, cfg, around)
+	return f.explain(c.Context(), out, cfg, around)
 }
 
 // foundingPath is where homing.toml is to be: where a command would look for
@@ -202,7 +202,7 @@ func (f *founding) ask(c *cobra.Command, around surroundings) {
 }
 
 // explain says what was done and what there is to do.
-func (f *founding) explain(out io.Writer, cfg *config.Config, around surroundings) error {
+func (f *founding) explain(ctx context.Context, out io.Writer, cfg *config.Config, around surroundings) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Written: %s, with keys beside it. Read it once: it says what each line is for.\n", f.path)
 	for _, p := range around.ports {
@@ -216,6 +216,13 @@ func (f *founding) explain(out io.Writer, cfg *config.Config, around surrounding
 		b.WriteString("\nThis machine has no public address of its own. Write the one that the world sees into the file:\n" +
 			"[delivery]\npublic_addresses = [\"203.0.113.10\"]\n")
 	}
+	if _, err := io.WriteString(out, terminal.Lines(b.String())); err != nil {
+		return err
+	}
+	if err := f.printDNS(ctx, out, cfg); err != nil {
+		return err
+	}
+	b.Reset()
 	f.App.door = doorFor(cfg, &f.App)
 	b.WriteString("\nNext:\n")
 	for i, step := range f.steps() {
@@ -228,10 +235,31 @@ func (f *founding) explain(out io.Writer, cfg *config.Config, around surrounding
 	return f.App.explain(out, f.path, cfg)
 }
 
+// printDNS prints the records to publish, as `homing dns` does. Without the
+// network it cannot be known what is there already.
+func (f *founding) printDNS(ctx context.Context, out io.Writer, cfg *config.Config) error {
+	if f.Offline {
+		return nil
+	}
+	j := dnsJob{cfg: cfg, out: out}
+	var err error
+	if j.setup, err = setupOf(cfg); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(out, "\nPublish in the DNS:\n\n"); err != nil {
+		return err
+	}
+	if err := j.run(ctx); err != nil {
+		_, err = fmt.Fprintf(out, "The records cannot be made out now: %v. Run `homing dns` later.\n", err)
+		return err
+	}
+	return nil
+}
+
 // steps is what to do next.
 func (f *founding) steps() []string {
 	return []string{
-		"Publish the records that `homing dns` prints; `homing dns --diff` says which are still missing.",
+		"Publish the records that `homing dns` prints; `homing dns --diff` says which are still missing, and `homing dns --watch` waits for them.",
 		"Start the server: `sudo systemctl enable --now homing` (docs/OPERATING.md, \"Install\"), or `sudo homing serve` to look at it.",
 		"`sudo homing check` says what is not as it should be, and how to mend it.",
 	}
