@@ -34,6 +34,8 @@ type Reader interface {
 
 // Answers of the MX.
 var (
+	errTrialAlone = reply.Errorf(452, reply.Enhanced{4, 5, 3}, "one at a time")
+
 	errNobody  = reply.Errorf(550, reply.Enhanced{5, 1, 1}, "no such address here")
 	errLooping = reply.Errorf(554, reply.Enhanced{5, 4, 6}, "this mail was here before: it is in a loop")
 )
@@ -74,6 +76,9 @@ func (s *inSession) Mail(_ context.Context, from string, o smtpd.MailOptions) er
 // Rcpt decides without the disk.
 func (s *inSession) Rcpt(_ context.Context, to string, _ smtpd.RcptOptions) error {
 	d, err := s.policy.Load().locate(to)
+	if d.trial && len(s.to) > 0 || len(s.to) == 1 && s.to[0].trial {
+		return errTrialAlone
+	}
 	if err != nil || !d.known() {
 		s.metrics.refuse(err)
 		return errNobody.With(err)
@@ -94,6 +99,10 @@ func (s *inSession) Data(ctx context.Context, c *smtpd.Content) []error {
 	}
 	defer letter.raw.Discard()
 	letter.from, letter.requireTLS = s.from, s.requireTLS
+	if len(s.to) == 1 && s.to[0].trial {
+		s.mirror.take(s.to[0].tag.Delivery, Heard{Kind: string(letter.report.Kind), From: s.from, At: s.now()})
+		return []error{nil}
+	}
 	if !s.each { // who hands mail in over LMTP has it from somebody else
 		letter.peer = s.peer
 	}

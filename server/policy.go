@@ -5,6 +5,7 @@ package server
 
 import (
 	"cmp"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -173,6 +174,7 @@ type destination struct {
 	address string
 	tag     verp.Tag
 	path    *Domain // set with tag
+	trial   bool    // tag is of a trial of ours, and of no delivery
 	own     *ownAddress
 	route   *Route
 	role    string // "postmaster" or "abuse"
@@ -201,6 +203,12 @@ func (p *Policy) locate(address string) (destination, error) {
 			continue
 		}
 		tag, err := p.Verp.Decode(d.Path.Domain, verp.Return, text)
+		if errors.Is(err, verp.ErrForged) {
+			if t, err := p.Verp.Decode(d.Path.Domain, verp.Trial, text); err == nil {
+				to.tag, to.path, to.trial = t, d, true
+				return to, nil
+			}
+		}
 		to.tag, to.path = tag, d
 		return to, err
 	}

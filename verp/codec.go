@@ -45,6 +45,7 @@ type Purpose byte
 const (
 	Return      Purpose = 'r' // the envelope sender: what comes back counts
 	Unsubscribe Purpose = 'u' // the link and the address of List-Unsubscribe
+	Trial       Purpose = 't' // our own mail, by which the way back is tried
 )
 
 // A Key signs tags. Its ID travels in the tag, so that old tags still verify

@@ -25,6 +25,7 @@ func (h *house) lookAfter(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	h.loop = h.newLoop()
 	h.checker.SetInterval(h.cfg.Check.Interval)
 	return nil
 }
@@ -46,6 +47,7 @@ func (h *house) checks() []selfcheck.Check {
 	if cfg.Delivery.Smarthost == nil {
 		all = append(all, one("outgoing_port", way.Outgoing))
 	}
+	all = append(all, h.loopChecks(cfg)...)
 	setup, err := setupOf(cfg)
 	lists, err2 := dnscheck.Lists(cfg.Check.Blocklists)
 	if err = errors.Join(err, err2); err != nil { // neither can be, after the configuration was checked

@@ -47,6 +47,7 @@ type house struct {
 	reports   *tlsrpt.Collector
 	dns       *dnsx.Client
 	checker   *selfcheck.Checker
+	loop      *selfcheck.Loop
 	live      atomic.Pointer[config.Config] // what is in force
 	rules     *bounce.Live
 	reader    *bounce.Reader

@@ -1,0 +1,208 @@
+package selfcheck
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"homing/dnscheck"
+)
+
+// A Way is one by which mail goes out and comes back.
+type Way struct {
+	Domain  string // that mail is sent as
+	Returns string // the domain of its return addresses
+	Through string // the name of the smarthost that its mail goes through; "": straight to the MXs
+}
+
+// A Returned is a message of ours that came back.
+type Returned struct {
+	Kind string    // what it was understood as: a bounce.Kind
+	From string    // its reverse-path
+	At   time.Time // when
+}
+
+// A Loop tries the way back: it has mail go out as all mail does, to a return
+// address of ours, and waits for it at our own MX. What comes back there is
+// understood like all other, and changes nothing.
+type Loop struct {
+	// Trial makes an address at which mail of a sending domain comes back,
+	// and a function that waits for it, which gives the error of ctx. End
+	// gives both up.
+	Trial func(domain string) (address string, wait func(ctx context.Context) (Returned, error), end func(), err error)
+	// Send sends a message with an envelope from and to an address, straight
+	// or through the smarthost of the domain. It gives who took it.
+	Send func(ctx context.Context, w Way, straight bool, address string, message []byte) (host string, err error)
+	// Sign gives a message with the signatures of a domain.
+	Sign func(domain string, message []byte) ([]byte, error)
+
+	mu    sync.Mutex
+	under map[string]*trip // through smarthosts, by domain
+}
+
+// A trip is a message that went through a smarthost, which takes its time. It
+// belongs to the check of its domain, of which one runs at a time.
+type trip struct {
+	sent    time.Time
+	host    string
+	address string
+	wait    func(ctx context.Context) (Returned, error)
+	end     func()
+	back    *Returned
+}
+
+// How long it may take to come back.
+const (
+	backStraight  = 3 * time.Second
+	backThrough   = 15 * time.Minute
+	tripsEvery    = time.Hour
+	returnPath    = "return_path"
+	smarthostBack = "smarthost_return"
+)
+
+// Try tries the ways of a domain. Through a smarthost the answer comes later:
+// what is said of it is what a try of the last hour came to.
+func (l *Loop) Try(ctx context.Context, w Way) []dnscheck.Finding {
+	all := []dnscheck.Finding{l.straight(ctx, w)}
+	if w.Through != "" {
+		all = append(all, l.through(ctx, w))
+	}
+	return all
+}
+
+// straight sends what an MX can hear: a signed message, a report of a failure,
+// a complaint, and an answer of somebody who is away.
+func (l *Loop) straight(ctx context.Context, w Way) dnscheck.Finding {
+	f := dnscheck.Finding{Check: returnPath, Subject: w.Returns, Verdict: dnscheck.OK,
+		Wanted: "mail to a return address of ours comes back over the published MX, and is understood"}
+	fails := func(found string) dnscheck.Finding {
+		f.Verdict, f.Found = dnscheck.Fail, found
+		f.Fix = fmt.Sprintf("Bounces do not come back. Look at the findings about the MX of %s and about incoming_port first: `homing dns --diff` and\n`homing check`; then at the log of this server at the time of the check.", w.Returns)
+		return f
+	}
+	began := time.Now()
+	host := ""
+	for _, s := range samples {
+		address, wait, end, err := l.Trial(w.Domain)
+		if err != nil {
+			f.Verdict, f.Found = dnscheck.Skipped, err.Error()
+			return f
+		}
+		back, err := l.one(ctx, w, s, address, wait, &host)
+		end()
+		switch {
+		case ctx.Err() != nil:
+			f.Verdict, f.Found = dnscheck.Skipped, "there was no time for it"
+			return f
+		case err != nil:
+			return fails(fmt.Sprintf("%s: %v", s.words, err))
+		case back.Kind != s.kind:
+			return fails(fmt.Sprintf("%s came back, and was taken for %s", s.words, back.Kind))
+		}
+	}
+	f.Found = fmt.Sprintf("a message, a bounce, a complaint and an automatic answer came back over %s in %d ms, and were understood", host, time.Since(began).Milliseconds())
+	return f
+}
+
+// one sends one sample straight and waits for it.
+func (l *Loop) one(ctx context.Context, w Way, s sample, address string, wait func(context.Context) (Returned, error), host *string) (Returned, error) {
+	message, err := l.compose(w, s, address)
+	if err != nil {
+		return Returned{}, err
+	}
+	if *host, err = l.Send(ctx, w, true, address, message); err != nil {
+		return Returned{}, fmt.Errorf("it was not taken: %w", err)
+	}
+	within, cancel := context.WithTimeout(ctx, backStraight)
+	defer cancel()
+	back, err := wait(within)
+	if err != nil {
+		return back, fmt.Errorf("%s took it, and it did not come back here: another server takes the mail of %s", *host, w.Returns)
+	}
+	return back, nil
+}
+
+func (l *Loop) compose(w Way, s sample, address string) ([]byte, error) {
+	text := strings.NewReplacer("{address}", address, "{domain}", w.Domain, "{date}", time.Now().Format("Mon, 02 Jan 2006 15:04:05 -0700"), "\n", "\r\n").Replace(s.text)
+	if !s.signed {
+		return []byte(text), nil
+	}
+	return l.Sign(w.Domain, []byte(text))
+}
+
+// through sends a message through the smarthost, at most once an hour, and says
+// what became of the last one.
+func (l *Loop) through(ctx context.Context, w Way) dnscheck.Finding {
+	f := dnscheck.Finding{Check: smarthostBack, Subject: w.Domain, Verdict: dnscheck.OK, Wanted: "the smarthost leaves the envelope sender alone, so that bounces come back"}
+	l.mu.Lock()
+	t := l.under[w.Domain]
+	l.mu.Unlock()
+	if t == nil || time.Since(t.sent) > tripsEvery {
+		next, err := l.leave(ctx, w)
+		if err != nil {
+			f.Verdict, f.Found, f.Fix = dnscheck.Fail, "it was not taken: "+err.Error(), "Mail of "+w.Domain+" waits for this: look at [delivery.smarthost] or [domain.smarthost], and at what the smarthost's own pages say of the account."
+			return f
+		}
+		if t == nil {
+			t = next
+		}
+	}
+	t.look(ctx)
+	return t.finding(f, w)
+}
+
+// look takes note of a message that has come back.
+func (t *trip) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	if back, err := t.wait(ctx); err == nil && t.back == nil {
+		t.back = &back
+	}
+}
+
+// finding says what became of a trip.
+func (t *trip) finding(f dnscheck.Finding, w Way) dnscheck.Finding {
+	switch {
+	case t.back == nil && time.Since(t.sent) < backThrough:
+		f.Verdict, f.Found = dnscheck.Skipped, fmt.Sprintf("%s took a message %d s ago, and it is not back yet", t.host, int(time.Since(t.sent).Seconds()))
+	case t.back == nil:
+		f.Verdict, f.Found = dnscheck.Fail, fmt.Sprintf("%s took a message at %s, and it has not come back", t.host, t.sent.UTC().Format("15:04 MST"))
+		f.Fix = "Ask those who run the smarthost where it is; look at the MX of " + w.Returns + " as well."
+	case !strings.EqualFold(t.back.From, t.address):
+		f.Verdict, f.Found = dnscheck.Fail, fmt.Sprintf("it came back with another envelope sender, %q: bounces go there, and nobody hears of them", t.back.From)
+		f.Fix = "Send through a smarthost that keeps the envelope sender, or straight to the MXs."
+	default:
+		f.Found = fmt.Sprintf("a message came back through %s in %d s, with the envelope sender that it had", t.host, int(t.back.At.Sub(t.sent).Seconds()))
+	}
+	return f
+}
+
+// leave sends a message through the smarthost, and has somebody wait for it.
+func (l *Loop) leave(ctx context.Context, w Way) (*trip, error) {
+	address, wait, end, err := l.Trial(w.Domain)
+	if err != nil {
+		return nil, err
+	}
+	message, err := l.compose(w, samples[0], address)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	t := &trip{sent: time.Now(), address: address, wait: wait, end: end}
+	if t.host, err = l.Send(ctx, w, false, address, message); err != nil {
+		end()
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.under == nil {
+		l.under = map[string]*trip{}
+	}
+	if old := l.under[w.Domain]; old != nil {
+		old.end()
+	}
+	l.under[w.Domain] = t
+	return t, nil
+}

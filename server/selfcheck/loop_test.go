@@ -1,0 +1,150 @@
+package selfcheck_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"homing/bounce"
+	"homing/dnscheck"
+	"homing/server/selfcheck"
+)
+
+// roads is how mail of ours comes back, or not.
+type roads struct {
+	*testing.T
+	heard    chan selfcheck.Returned
+	open     int                                      // trials that have not ended
+	straight func(kind string) (string, string)       // by what was sent: what comes back ("": nothing), and why it was not taken ("": it was)
+	through  func(address string) *selfcheck.Returned // what comes back through the smarthost; nil: nothing
+	sent     []string
+}
+
+func (r *roads) loop() *selfcheck.Loop {
+	return &selfcheck.Loop{
+		Trial: func(domain string) (string, func(context.Context) (selfcheck.Returned, error), func(), error) {
+			if domain == "odd.example" {
+				return "", nil, nil, errors.New("odd.example has no return addresses")
+			}
+			r.open++
+			heard := make(chan selfcheck.Returned, 8)
+			r.heard = heard
+			return "return+tag@bounce." + domain, func(ctx context.Context) (selfcheck.Returned, error) {
+				select {
+				case x := <-heard:
+					return x, nil
+				case <-ctx.Done():
+					return selfcheck.Returned{}, ctx.Err()
+				}
+			}, func() { r.open-- }, nil
+		},
+		Send: func(_ context.Context, w selfcheck.Way, straight bool, address string, message []byte) (string, error) {
+			report, err := bounce.NewReader(bounce.NewTable()).Read(bytes.NewReader(message))
+			if err != nil {
+				r.Error(err)
+			}
+			r.sent = append(r.sent, string(message))
+			if !straight {
+				if back := r.through(address); back != nil {
+					back.At = time.Now().Add(2 * time.Second)
+					heard := r.heard
+					go func() { <-time.After(2 * time.Second); heard <- *back }()
+				}
+				return "smtp.provider.example", nil
+			}
+			kind, refused := r.straight(string(report.Kind))
+			if refused != "" {
+				return "", errors.New(refused)
+			}
+			if kind != "" {
+				r.heard <- selfcheck.Returned{Kind: kind, From: address, At: time.Now()}
+			}
+			return "mail.example.org", nil
+		},
+		Sign: func(domain string, message []byte) ([]byte, error) {
+			return append([]byte("DKIM-Signature: d="+domain+"\r\n"), message...), nil
+		},
+	}
+}
+
+func TestTheWayBackIsTriedWithWhatComesBack(t *testing.T) {
+	same := func(kind string) (string, string) { return kind, "" }
+	tests := []struct {
+		name, domain string
+		straight     func(kind string) (string, string)
+		want         dnscheck.Verdict
+		found        string
+	}{
+		{"all comes back and is understood", "example.org", same, dnscheck.OK, "came back over mail.example.org in 0 ms, and were understood"},
+		{"nothing is taken", "example.org", func(string) (string, string) { return "", "550 5.7.1 no" }, dnscheck.Fail, "a message: it was not taken: 550 5.7.1 no"},
+		{"another server takes it", "example.org", func(string) (string, string) { return "", "" }, dnscheck.Fail, "a message: mail.example.org took it, and it did not come back here"},
+		{"bounces are filtered on the way", "example.org", func(kind string) (string, string) {
+			if kind == "bounce" {
+				return "", "550 spam"
+			}
+			return kind, ""
+		}, dnscheck.Fail, "a bounce: it was not taken: 550 spam"},
+		{"a complaint is not understood", "example.org", func(kind string) (string, string) {
+			return strings.Replace(kind, "complaint", "message", 1), ""
+		}, dnscheck.Fail, "a complaint came back, and was taken for message"},
+		{"a domain without return addresses", "odd.example", same, dnscheck.Skipped, "odd.example has no return addresses"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &roads{T: t, straight: tt.straight}
+				all := r.loop().Try(t.Context(), selfcheck.Way{Domain: tt.domain, Returns: "bounce." + tt.domain})
+				if len(all) != 1 || all[0].Check != "return_path" || all[0].Subject != "bounce."+tt.domain {
+					t.Fatalf("findings %+v", all)
+				}
+				wants(t, all[0], tt.want, tt.found)
+				if r.open != 0 {
+					t.Errorf("%d trials have not ended", r.open)
+				}
+				if tt.want == dnscheck.OK && (!strings.HasPrefix(r.sent[0], "DKIM-Signature: d=example.org\r\n") || strings.HasPrefix(r.sent[1], "DKIM")) {
+					t.Errorf("signed are not our own messages alone: %.60q, %.60q", r.sent[0], r.sent[1])
+				}
+			})
+		})
+	}
+}
+
+func TestTheWayThroughASmarthostIsTriedOnceAnHour(t *testing.T) {
+	w := selfcheck.Way{Domain: "example.org", Returns: "bounce.example.org", Through: "smarthost"}
+	tests := []struct {
+		name    string
+		through func(address string) *selfcheck.Returned
+		want    dnscheck.Verdict
+		found   string
+	}{
+		{"it comes back", func(a string) *selfcheck.Returned { return &selfcheck.Returned{Kind: "message", From: a} }, dnscheck.OK, "came back through smtp.provider.example in 2 s"},
+		{"its envelope sender was rewritten", func(string) *selfcheck.Returned { return &selfcheck.Returned{Kind: "message", From: "u@gmail.example"} }, dnscheck.Fail, `another envelope sender, "u@gmail.example"`},
+		{"it is lost", func(string) *selfcheck.Returned { return nil }, dnscheck.Fail, "took a message at 00:00 UTC, and it has not come back"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &roads{T: t, straight: func(kind string) (string, string) { return kind, "" }, through: tt.through}
+				l := r.loop()
+				first := l.Try(t.Context(), w)
+				wants(t, first[1], dnscheck.Skipped, "smtp.provider.example took a message 0 s ago, and it is not back yet")
+				<-time.After(20 * time.Minute)
+				later := l.Try(t.Context(), w)
+				wants(t, later[1], tt.want, tt.found)
+				if r.open != 1 || len(r.sent) != 9 {
+					t.Errorf("%d trials are open, %d messages were sent; want one, and one through the smarthost", r.open, len(r.sent))
+				}
+				<-time.After(time.Hour)
+				wants(t, l.Try(t.Context(), w)[1], tt.want, tt.found) // what came of the last one
+				if len(r.sent) != 14 {
+					t.Errorf("%d messages were sent, want another one through the smarthost", len(r.sent))
+				}
+				<-time.After(10 * time.Second)
+			})
+		})
+	}
+}
