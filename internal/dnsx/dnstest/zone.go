@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"homing/internal/dnsx"
 )
 
@@ -83,16 +85,18 @@ func (z *Zone) TXT(ctx context.Context, name string) ([]string, error) {
 	return answer(z, name, z.TXTs[name], err)
 }
 
-// PTR is dnsx.Resolver.PTR.
+// PTR is dnsx.Resolver.PTR. The servers of an address are down, silent or slow
+// under its name in in-addr.arpa or ip6.arpa.
 func (z *Zone) PTR(ctx context.Context, addr netip.Addr) ([]string, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %w", dnsx.ErrTemporary, err)
-	}
-	names := z.PTRs[addr.Unmap()]
-	if len(names) == 0 {
+	name, err := dns.ReverseAddr(addr.Unmap().String())
+	if err != nil {
 		return nil, fmt.Errorf("%w: PTR %v", dnsx.ErrNoName, addr)
 	}
-	return slices.Clone(names), nil
+	name = strings.TrimSuffix(name, ".")
+	if err := z.wait(ctx, name); err != nil {
+		return nil, fmt.Errorf("%w: PTR %v: %w", dnsx.ErrTemporary, addr, err)
+	}
+	return answer(z, name, z.PTRs[addr.Unmap()], nil)
 }
 
 // TLSA is dnsx.Resolver.TLSA.

@@ -219,3 +219,25 @@ func ExampleZone() {
 	// [] DNS does not answer now: example.com: SERVFAIL
 	// [] no such domain name: example.org
 }
+
+func TestServersOfAnAddressFailLikeAnyOther(t *testing.T) {
+	addr := netip.MustParseAddr("192.0.2.1")
+	const name = "1.2.0.192.in-addr.arpa"
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		z := &dnstest.Zone{PTRs: map[netip.Addr][]string{addr: {"mx.example.net"}}, Slow: map[string]time.Duration{name: time.Second}}
+		begin := time.Now()
+		if names, err := z.PTR(ctx, addr); err != nil || len(names) != 1 || time.Since(begin) != time.Second {
+			t.Errorf("slow: PTR = %v, %v after %v, want one name after 1s", names, err, time.Since(begin))
+		}
+		z.Down = map[string]bool{name: true}
+		if names, err := z.PTR(ctx, addr); !errors.Is(err, dnsx.ErrTemporary) {
+			t.Errorf("down: PTR = %v, %v, want ErrTemporary", names, err)
+		}
+		z.Silent = map[string]bool{name: true}
+		if names, err := z.PTR(ctx, addr); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("silent: PTR = %v, %v, want the end of the context", names, err)
+		}
+	})
+}
