@@ -157,7 +157,7 @@ func worse(a, b error) error {
 
 // lookup answers one question from the cache or from a server.
 func (c *Client) lookup(ctx context.Context, name string, qtype uint16) *answer {
-	name, err := absolute(name)
+	name, err := askable(name)
 	if err != nil {
 		return &answer{err: err}
 	}

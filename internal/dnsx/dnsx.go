@@ -78,6 +78,16 @@ var profile = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(f
 // absolute gives the canonical form of a name with its final dot. Its error
 // is ErrNoName: what can be no name does not exist.
 func absolute(name string) (string, error) {
+	asked, err := askable(name)
+	if strings.Contains(asked, `\`) {
+		return "", fmt.Errorf("%w: %q has a character that no host name has", ErrNoName, name)
+	}
+	return asked, err
+}
+
+// askable is absolute for names that are no host's as well: a macro of SPF can
+// ask for one with a space (RFC 7208 section 7.1), which comes out escaped.
+func askable(name string) (string, error) {
 	ascii := strings.ToLower(strings.TrimSuffix(name, "."))
 	for i := range len(name) {
 		if name[i] < 0x80 {
@@ -102,12 +112,12 @@ func absolute(name string) (string, error) {
 		}
 		for i := range len(label) {
 			// A backslash would begin an escape (RFC 1035 section 5.1).
-			if c := label[i]; c <= ' ' || c > '~' || c == '\\' {
+			if c := label[i]; c < ' ' || c > '~' || c == '\\' {
 				return "", fmt.Errorf("%w: %q has a character that no host name has", ErrNoName, name)
 			}
 		}
 	}
-	return ascii + ".", nil
+	return strings.ReplaceAll(ascii, " ", `\ `) + ".", nil
 }
 
 // Canonical gives the one spelling of a domain name: lower case, A-labels, no

@@ -94,6 +94,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) serve(ctx context.Context, w dns.ResponseWriter, q *dns.Msg) {
 	z := s.zone.Load()
 	name := strings.ToLower(strings.TrimSuffix(q.Question[0].Name, "."))
+	name = strings.ReplaceAll(name, `\ `, " ")
 	s.mu.Lock()
 	s.asked[dns.TypeToString[q.Question[0].Qtype]+" "+name]++
 	s.mu.Unlock()

@@ -122,9 +122,13 @@ func (z *Zone) Bases(ctx context.Context, host string) ([]string, error) {
 // find follows the aliases of a name, as slowly as each of them is, and says
 // whether all are signed.
 func (z *Zone) find(ctx context.Context, name string) (end string, signed bool, err error) {
-	end, err = dnsx.Canonical(name)
+	// No host is called so, but a macro of SPF can ask for a name with a space.
+	unspaced, err := dnsx.Canonical(strings.ReplaceAll(name, " ", "_"))
 	if err != nil {
 		return "", false, err
+	}
+	if end = unspaced; strings.Contains(name, " ") {
+		end = strings.ToLower(strings.TrimSuffix(name, "."))
 	}
 	signed = z.Signed[end]
 	for range 16 {
