@@ -2,7 +2,9 @@ package dnscheck
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"slices"
 
 	"blitiri.com.ar/go/spf"
 
@@ -21,4 +23,68 @@ type envelope struct {
 func evaluate(ctx context.Context, r Resolver, e envelope, limits ...spf.Option) (spf.Result, error) {
 	options := append([]spf.Option{spf.WithContext(ctx), spf.WithResolver(dnsx.Net{Resolver: r})}, limits...)
 	return spf.CheckHostWithSender(e.from.AsSlice(), e.helo, e.sender, options...)
+}
+
+// stranger is an address that no record names (RFC 1112 section 4), so that
+// evaluating it goes through every term of a record.
+var stranger = netip.AddrFrom4([4]byte{240, 0, 0, 1})
+
+// maxCounted is where counting ends: no record that works comes near.
+const maxCounted = 30
+
+// A cost is what a record makes a receiver ask in the worst case.
+type cost struct {
+	lookups int      // terms that ask; 10 are allowed
+	void    int      // of them, those that are answered with nothing; 2 are allowed
+	absent  []string // names that were answered with nothing
+	result  spf.Result
+	err     error // why
+}
+
+// costOf counts what the record of a name costs, by trying with how little it
+// can be evaluated. The result is what it says to a stranger who may ask as
+// much as he likes.
+func costOf(ctx context.Context, r Resolver, name string) (c cost) {
+	noted := &absences{Resolver: r}
+	try := func(lookups, void int) (spf.Result, error) {
+		return evaluate(ctx, noted, envelope{stranger, name, "postmaster@" + name},
+			spf.OverrideLookupLimit(uint(lookups)), spf.OverrideVoidLookupLimit(uint(void)))
+	}
+	c.result, c.err = try(maxCounted, maxCounted)
+	c.absent = noted.names
+	for ; c.lookups < maxCounted; c.lookups++ {
+		if _, err := try(c.lookups, maxCounted); !errors.Is(err, spf.ErrLookupLimitReached) {
+			break
+		}
+	}
+	for ; c.void < maxCounted; c.void++ {
+		if _, err := try(maxCounted, c.void); !errors.Is(err, spf.ErrVoidLookupLimitReached) {
+			break
+		}
+	}
+	return c
+}
+
+// absences notes which names have nothing.
+type absences struct {
+	Resolver
+	names []string
+}
+
+func (a *absences) note(name string, err error) {
+	if err != nil && !silent(err) && !slices.Contains(a.names, name) {
+		a.names = append(a.names, name)
+	}
+}
+
+func (a *absences) MX(ctx context.Context, name string) ([]dnsx.MX, error) {
+	records, err := a.Resolver.MX(ctx, name)
+	a.note(name, err)
+	return records, err
+}
+
+func (a *absences) Addrs(ctx context.Context, name string) ([]netip.Addr, error) {
+	addrs, err := a.Resolver.Addrs(ctx, name)
+	a.note(name, err)
+	return addrs, err
 }
