@@ -147,10 +147,12 @@ func voids(name string, cost cost) Finding {
 	return f
 }
 
-// domainSpec is the form of a domain in a term: macros and visible characters,
-// and at the end a top label that is no number, or a macro (RFC 7208 section
-// 7.1). toplabel is not asked for where macros stand.
-var domainSpec = regexp.MustCompile(`^[!-~]*(\.[A-Za-z0-9-]*[A-Za-z][A-Za-z0-9-]*|\.[A-Za-z0-9]+-[A-Za-z0-9-]*[A-Za-z0-9]|%\{[A-Za-z][0-9]*r?[-.+,/_=]*\})\.?$`)
+// domainSpec is how a domain in a term ends: with a top label, which is no
+// number, or a macro (RFC 7208 section 7.1).
+var domainSpec = regexp.MustCompile(`(\.[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*\.?|\.[A-Za-z0-9]+-[A-Za-z0-9-]*[A-Za-z0-9]\.?|%\{[^}]*\})$`)
+
+// macroString is what may stand in it, and in modifiers that nobody knows.
+var macroString = regexp.MustCompile(`^([^%]|%[%_-]|%\{[slodiphvSLODIPHV][0-9]*[rR]?[-.+,/_=]*\})*$`)
 
 // spfMistakeIn finds what makes a record count for nothing at receivers who
 // read it strictly (RFC 7208 section 4.6): also behind what decides, and also
@@ -175,8 +177,10 @@ func spfMistakeIn(text string) string {
 func termMistake(t spfTerm) string {
 	host, four, six := target(t.argument, "example.org")
 	switch {
+	case !macroString.MatchString(t.argument):
+		return "there is no such macro"
 	case t.qualifier == 0 && t.name != "redirect" && t.name != "exp":
-		return "" // unknown modifiers are passed over
+		return "" // others are passed over (RFC 7208 section 6)
 	case t.qualifier == 0 || t.name == "include" || t.name == "exists":
 		if !domainSpec.MatchString(t.argument) {
 			return "a domain must follow"
