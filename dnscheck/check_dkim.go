@@ -24,7 +24,7 @@ func (c *checker) dkimJobs() (jobs []job) {
 // verify: few know Ed25519.
 func signing(d Domain) Finding {
 	f := Finding{Check: CheckDKIM, Verdict: Warn, Wanted: "signatures with an RSA key",
-		Fix: newKey(d.Name, "homing1") + "Then publish what `homing dns` prints."}
+		Fix: newKey(d.Name, "homing1") + "\nThen publish what `homing dns` prints."}
 	switch {
 	case len(d.Keys) == 0:
 		f.Found = "mail of this domain is not signed: large receivers refuse bulk mail without a signature"
@@ -44,7 +44,7 @@ func newKey(domain, selector string) string {
 	if domain != "" {
 		text += " of " + domain
 	}
-	return text + ":\ndkim = [ { selector = \"" + selector + "\", key_file = \"" + file + "\" } ]\n"
+	return text + ":\ndkim = [ { selector = \"" + selector + "\", key_file = \"" + file + "\" } ]"
 }
 
 // key compares a published key with ours (RFC 6376 section 3.6). The keys are
@@ -97,7 +97,7 @@ func compareKey(name string, k Key, wanted keyRecord, texts []string) (f Finding
 // keyLength judges an RSA key (RFC 8301 section 3.2).
 func keyLength(bits int, name string) Finding {
 	f := Finding{Check: CheckDKIMLength, Wanted: "an RSA key of 2048 bits, or Ed25519", Found: fmt.Sprintf("%d bits", bits),
-		Fix: newKey("", "another") + "Publish it with `homing dns`, and take " + name + " away a week later."}
+		Fix: newKey("", "another") + "\nPublish it with `homing dns`, and take " + name + " away a week later."}
 	switch {
 	case bits == 0:
 		return right(CheckDKIMLength, f.Wanted, "Ed25519")

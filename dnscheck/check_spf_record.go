@@ -38,16 +38,15 @@ func (c *checker) spfRecord(ctx context.Context, name string) []Finding {
 	if cost.result == spf.TempError {
 		return []Finding{noAnswer(CheckSPFRecord, cost.err), skipped(CheckSPFLookups, "no answer"), skipped(CheckSPFVoid, "no answer")}
 	}
-	c.review(&f, name, texts[0], cost)
+	c.review(ctx, &f, name, texts[0], cost)
 	return []Finding{f, c.lookups(ctx, name, texts[0], cost), voids(name, cost)}
 }
 
 // review looks for what is wrong or unwise in a record.
-func (c *checker) review(f *Finding, name, text string, cost cost) {
+func (c *checker) review(ctx context.Context, f *Finding, name, text string, cost cost) {
 	terms := termsOf(text)
-	f.Fix = "Correct the record:\n" + textLine(name, text)
 	if mistake := spfMistakeIn(text); mistake != "" {
-		f.Verdict, f.Found = Fail, mistake
+		f.Verdict, f.Found, f.Fix = Fail, mistake, "Correct that word in the record:\n"+textLine(name, text)
 		return
 	}
 	all := slices.IndexFunc(terms, func(t spfTerm) bool { return t.name == "all" })
@@ -57,7 +56,7 @@ func (c *checker) review(f *Finding, name, text string, cost cost) {
 		f.Verdict, f.Found = Fail, "the record lets everybody send in this name: "+text
 		f.Fix = "Take out what lets everybody pass (+all, a network as large as the world, or an include of such a record), and end with ~all:\n" + textLine(name, withoutAll(terms))
 	case cost.result == spf.PermError && cost.lookups < maxCounted && cost.void < maxCounted:
-		f.Verdict, f.Found = Fail, c.spfMistake(cost.err)
+		f.Verdict, f.Found, f.Fix = Fail, c.spfMistake(cost.err), c.withoutDead(ctx, name, terms)
 	case ptr >= 0:
 		f.Verdict, f.Found = Warn, fmt.Sprintf("%s is slow, and many receivers pass it over (RFC 7208 section 5.5)", terms[ptr].text)
 		f.Fix = "Name the hosts or networks instead (a:, mx, ip4:, ip6:), and take out " + terms[ptr].text + "."
@@ -68,6 +67,23 @@ func (c *checker) review(f *Finding, name, text string, cost cost) {
 		f.Verdict, f.Fix = OK, ""
 		f.Found = text + c.remarkOn(name, terms, all)
 	}
+}
+
+// withoutDead gives a record without what leads to none, or to several.
+func (c *checker) withoutDead(ctx context.Context, name string, terms []spfTerm) string {
+	tree := &spfTree{r: c.r}
+	words, dead := []string{"v=spf1"}, []string(nil)
+	for _, t := range terms {
+		if (t.name == "include" || t.name == "redirect") && tree.read(ctx, t.argument) == "" {
+			dead = append(dead, t.text)
+		} else {
+			words = append(words, t.text)
+		}
+	}
+	if len(dead) == 0 {
+		return "The mistake is in a record that this one includes. Tell whoever runs it, or take it out: " + listed(costs(ctx, tree, strings.Join(words, " "), name)) + "."
+	}
+	return fmt.Sprintf("Ask for what %s has been replaced by, or take it out:\n%s", listed(dead), textLine(name, strings.Join(words, " ")))
 }
 
 // remarkOn explains how a record ends.
