@@ -34,6 +34,7 @@ const lineBuffer = 32 << 10
 type Walker struct {
 	Limit time.Duration    // computing time for one message; 0: MaxWalk
 	Now   func() time.Time // nil: time.Now
+	Keep  int              // octets kept of each part, whatever it is, within MaxKept; 0: MaxText of text and messages, little of others
 }
 
 // Mail is what a walk found.
@@ -49,7 +50,7 @@ type Part struct {
 	Fields Fields
 	Type   string // "text/plain": lower case, never empty
 	Depth  int    // multiparts around it; 0: the message has no others
-	Raw    []byte // content as it came, at most MaxText octets
+	Raw    []byte // content as it came, as much as is kept of it
 	Size   int64  // octets of the whole content
 	// Stray is set for text between the header of a multipart and its first
 	// delimiter, kept where no delimiter came.
@@ -80,7 +81,7 @@ func (w Walker) Walk(r io.Reader) (Mail, error) {
 		clock.limit = MaxWalk
 	}
 	clock.last = clock.now()
-	s := walk{in: bufio.NewReaderSize(&clock, lineBuffer), buf: make([]byte, 0, 16<<10)}
+	s := walk{in: bufio.NewReaderSize(&clock, lineBuffer), buf: make([]byte, 0, 16<<10), each: w.Keep}
 	s.open(0)
 	err := s.run()
 	s.close()
@@ -128,6 +129,7 @@ type walk struct {
 	stack   []delimiter
 	part    found // the one being read
 	at      place
+	each    int // octets kept of each part; 0: by its type
 	fields  int // octets of header so far
 	limited bool
 	started bool // a line of the message has been seen
@@ -323,6 +325,8 @@ func (s *walk) endHeader() {
 		}
 		s.stack = append(s.stack, d)
 		s.part.depth++
+	case s.each > 0:
+		s.part.keep = s.each
 	case !strings.HasPrefix(kind.Type, "text/") && !strings.HasPrefix(kind.Type, "message/"):
 		s.part.keep = keptOther
 	}

@@ -256,3 +256,35 @@ func BenchmarkWalk(b *testing.B) {
 		walk(b, text)
 	}
 }
+
+func TestAWalkKeepsAsMuchOfEachPartAsItIsTold(t *testing.T) {
+	text := "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\n" + strings.Repeat("text\n", 100_000) +
+		"--b\nContent-Type: application/zip\n\n" + strings.Repeat("zip\n", 100_000) + "--b\nContent-Type: application/zip\n\n" + strings.Repeat("zip\n", 2_000_000) + "--b--\n"
+	tests := []struct {
+		name string
+		keep int
+		want []int
+	}{
+		{"as usual", 0, []int{message.MaxText, 16 << 10, 16 << 10}},
+		{"a little", 1000, []int{1000, 1000, 1000}},
+		{"everything, within the limit of all together", message.MaxKept, []int{500_000, 400_000, -1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m, err := message.Walker{Keep: tt.keep}.Walk(strings.NewReader(text))
+			if err != nil || len(m.Parts) != len(tt.want) {
+				t.Fatalf("%d parts, %v, want %d", len(m.Parts), err, len(tt.want))
+			}
+			all := 0
+			for i, p := range m.Parts {
+				all += len(p.Raw)
+				if tt.want[i] >= 0 && len(p.Raw) != tt.want[i] {
+					t.Errorf("part %d: %d octets are kept, want %d", i, len(p.Raw), tt.want[i])
+				}
+			}
+			if all > message.MaxKept {
+				t.Errorf("%d octets are kept, want at most %d", all, message.MaxKept)
+			}
+		})
+	}
+}
