@@ -23,6 +23,7 @@ type Inbound struct {
 	core
 	reader Reader
 	names  Names
+	claims Claims
 	each   bool // LMTP: an answer for each recipient, and the peer is no MX
 	mirror *mirror
 }
@@ -30,6 +31,12 @@ type Inbound struct {
 // A Reader understands mail. *bounce.Reader is one.
 type Reader interface {
 	Read(r io.Reader) (bounce.Report, error)
+}
+
+// Claims takes mail to the address for DMARC and TLS reports. *reports.Keeper
+// is one. What it cannot understand is no error.
+type Claims interface {
+	Take(ctx context.Context, r io.Reader) error
 }
 
 // Answers of the MX.

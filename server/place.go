@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"fmt"
+	"io"
+	"slices"
 
 	"homing/bounce"
 	"homing/event"
@@ -18,12 +20,13 @@ type place struct {
 	delivery event.DeliveryID
 	fact     event.Event // with a Type, if it is to be told
 	role     bool
+	claims   bool // it may be a DMARC or TLS report
 }
 
 // deliver gives a letter to its recipients and answers for each. What is passed
 // on goes first, while the letter is ours alone. Then come the reports, which
-// may be repeated without a second effect, and then, in one transaction, what
-// is to be told. Over SMTP the rest is not begun when something cannot be taken
+// may be repeated without a second effect, those about a delivery and those
+// about our domains, and then, in one transaction, what is to be told. Over SMTP the rest is not begun when something cannot be taken
 // now, because all of it will come again: so no fact is told twice for want of
 // another.
 func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []error {
@@ -51,11 +54,29 @@ func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []e
 			return []error{ofStore(answers[i])}
 		}
 	}
+	if err := in.take(ctx, l, places, answers); !in.each && again(err) {
+		return []error{ofStore(err)}
+	}
 	in.tell(ctx, l, places, answers)
 	for i, d := range to {
 		answers[i] = ofStore(answers[first[hold.Canonical(d.address)]])
 	}
 	return answers
+}
+
+// take has a letter to addresses for reports understood, once for all of them.
+// What cannot be remembered now is not told either, because it comes again.
+func (in *Inbound) take(ctx context.Context, l *letter, places []place, answers []error) error {
+	if in.claims == nil || !slices.ContainsFunc(places, func(p place) bool { return p.claims }) {
+		return nil
+	}
+	err := in.claims.Take(ctx, io.NewSectionReader(l.raw, 0, l.raw.Size()))
+	for i := range places {
+		if err != nil && places[i].claims {
+			places[i].fact, answers[i] = event.Event{}, err
+		}
+	}
+	return err
 }
 
 // again reports whether the peer will send a letter again for this answer.
@@ -99,7 +120,7 @@ func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, 
 	case d.own != nil:
 		return place{fact: in.ownFact(l, d)}, nil
 	case d.route != nil:
-		return place{fact: routeFact(l, d)}, nil
+		return place{fact: routeFact(l, d), claims: d.route.As == RouteReport}, nil
 	case in.policy.Load().Postmaster == "":
 		return place{fact: event.Event{Type: event.Replied, Recipient: d.address, From: l.from}}, nil
 	}

@@ -43,6 +43,30 @@ type world struct {
 	mx     string
 	lmtp   string
 	names  *names
+	claims *claims
+}
+
+// claims are the mails that came to an address for reports.
+type claims struct {
+	mu      sync.Mutex
+	taken   []string
+	refuses error
+}
+
+func (c *claims) Take(_ context.Context, r io.Reader) error {
+	text, err := io.ReadAll(r)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taken = append(c.taken, string(text))
+	return errors.Join(err, c.refuses)
+}
+
+// refuse makes Take fail, and gives what was taken until then.
+func (c *claims) refuse(err error) (taken []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken, c.taken, c.refuses = c.taken, nil, err
+	return taken
 }
 
 // names counts what is asked of the DNS.
@@ -127,7 +151,8 @@ func openOn(t *testing.T, change func(p *server.Policy), wrap func(server.Store)
 		Hosts: map[string][]netip.Addr{"mx.example.net": dnstest.Addrs("127.0.0.1")},
 	}
 	w.names = &names{Resolver: zone}
-	w.Server, err = server.New(ctx, server.Config{Policy: &w.policy, Queue: w.queue, Store: wrap(w.store),
+	w.claims = &claims{}
+	w.Server, err = server.New(ctx, server.Config{Policy: &w.policy, Claims: w.claims, Queue: w.queue, Store: wrap(w.store),
 		Reader: bounce.NewReader(bounce.NewTable()), Names: w.names, Log: log, Now: time.Now, Metrics: server.NewMetrics(nil)})
 	if err != nil {
 		t.Fatal(err)

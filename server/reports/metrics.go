@@ -8,7 +8,7 @@ import (
 
 // busy is why a report was not read besides those of aggregate: others took
 // too long.
-const busy = "busy"
+const busy aggregate.Reason = "busy"
 
 // metrics counts what reports claim. Domains are ours alone.
 type metrics struct {

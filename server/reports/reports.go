@@ -157,8 +157,7 @@ func (k *Keeper) Take(ctx context.Context, r io.Reader) error {
 		return err
 	}
 	if leave == nil {
-		k.metrics.unread.WithLabelValues(busy).Inc()
-		k.Log.Warn("a report was not read, because others took too long to read")
+		k.notUnderstood([]aggregate.Fault{{Reason: busy, Detail: "it was not read, because others took too long to read"}})
 		return nil
 	}
 	defer leave()
