@@ -13,6 +13,7 @@ import (
 
 	"homing/bounce"
 	"homing/queue"
+	"homing/server/reports"
 )
 
 // reference is docs/API.md.
@@ -52,7 +53,7 @@ func TestTheReferenceHasEveryField(t *testing.T) {
 	fields := map[string]bool{}
 	for _, typ := range []reflect.Type{reflect.TypeFor[Status](), reflect.TypeFor[Recipients](), reflect.TypeFor[Holds](), reflect.TypeFor[AddHold](), reflect.TypeFor[Problem](),
 		reflect.TypeFor[Order](), reflect.TypeFor[Tally](), reflect.TypeFor[Pauses](), reflect.TypeFor[Explanation](), reflect.TypeFor[queue.Plan](), reflect.TypeFor[Campaigns](),
-		reflect.TypeFor[SelfCheck](), reflect.TypeFor[queue.Replay](), reflect.TypeFor[bounce.UnknownList]()} {
+		reflect.TypeFor[SelfCheck](), reflect.TypeFor[queue.Replay](), reflect.TypeFor[bounce.UnknownList](), reflect.TypeFor[reports.Answer]()} {
 		fieldsOf(typ, fields)
 	}
 	if len(fields) < 40 {

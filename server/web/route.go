@@ -52,6 +52,7 @@ func (w *Web) routes() []route {
 		{http.MethodGet, "/api/v1/holds/{address}", known, w.showHold},
 		{http.MethodDelete, "/api/v1/holds/{address}", known, w.releaseHold},
 		{http.MethodGet, "/api/v1/events", known, w.events},
+		{http.MethodGet, "/api/v1/reports", known, w.reports},
 		{http.MethodPost, "/api/v1/classify", known, w.classify},
 		{http.MethodPost, "/api/v1/classify/replay", known, w.replay},
 		{http.MethodGet, "/api/v1/classify/unknown", known, w.unknown},

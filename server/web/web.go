@@ -24,6 +24,7 @@ type Web struct {
 	Store   Store
 	Queue   Queue
 	Reader  Reader
+	Reports Reports
 	Rules   func() *bounce.Table // those that the server goes by now
 	Metrics http.Handler
 	Ready   func() error                // nil: everything that listens does so

@@ -19,8 +19,10 @@ import (
 
 	"homing/bounce"
 	"homing/event"
+	"homing/internal/dnsx/dnstest"
 	"homing/queue"
 	"homing/queue/shape"
+	"homing/server/reports"
 	"homing/store"
 	"homing/store/bolt"
 )
@@ -79,6 +81,11 @@ func open(t *testing.T, change func(w *Web)) *world {
 		Status:  func(context.Context) (Status, error) { return Status{Version: "v1", Listen: []Listening{}}, nil },
 		Checks:  checked{},
 		Knows:   func(name string) bool { return name == "crm" },
+	}
+	w.Web.Reports, err = reports.New(t.Context(), reports.Config{Notes: w.store, Resolver: &dnstest.Zone{}, Log: quiet, Now: time.Now,
+		Names: reports.Names{Senders: []string{"example.org", "xn--mller-kva.example"}, Keep: 90 * 24 * time.Hour}})
+	if err != nil {
+		t.Fatal(err)
 	}
 	if change != nil {
 		change(w.Web)
