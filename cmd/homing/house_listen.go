@@ -158,6 +158,7 @@ func (h *house) web() *web.Web {
 		Ready: h.isReady, Status: h.status, Reload: func(context.Context) error { return h.reload() },
 		Hosts:   h.delivery.Hosts,
 		Checks:  h.checker,
+		Reports: h.received,
 		Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
 		Sends: func(domain string) bool {
 			return slices.ContainsFunc(h.server.Policy().Domains, func(d *server.Domain) bool { return d.Name == domain })

@@ -96,6 +96,7 @@ func newRoot() *cobra.Command {
 		newHold(),
 		newTrace(),
 		newEvents(),
+		newReports(),
 		newClassify(),
 		newDoctor(),
 		newVersion(),

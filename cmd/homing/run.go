@@ -34,7 +34,8 @@ func (h *house) run(ctx context.Context) error {
 	stages := []*stage{
 		start(ctx, stop, talk...),
 		start(ctx, stop, part{"queue", h.queue.Run}, part{"TLS reports", h.reports.Run}, part{"sinks", h.teller.Run}),
-		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"MTA-STS policies", h.policies.Run}, part{"incidents", h.server.Run}, part{"self-check", h.checker.Run}, part{"digest", h.digests}),
+		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"MTA-STS policies", h.policies.Run}, part{"incidents", h.server.Run},
+			part{"received reports", h.received.Run}, part{"self-check", h.checker.Run}, part{"digest", h.digests}),
 		start(ctx, stop, intake...),
 	}
 	close(h.open)
@@ -141,6 +142,7 @@ func (h *house) reload() error {
 	}
 	h.rules.Use(table)
 	h.server.SetPolicy(policy)
+	h.received.SetNames(reportedNames(live))
 	h.setDelivery(live) // before the queue says that mail goes by a new smarthost
 	h.queue.SetOptions(queueOptions(live))
 	h.live.Store(live)

@@ -22,6 +22,7 @@ import (
 	"homing/internal/dnsx"
 	"homing/queue"
 	"homing/server"
+	"homing/server/reports"
 	"homing/server/selfcheck"
 	"homing/server/smtpd"
 	"homing/store/bolt"
@@ -44,7 +45,8 @@ type house struct {
 	teller    *event.Teller
 	delivery  *delivery.Delivery
 	policies  *mtasts.Cache
-	reports   *tlsrpt.Collector
+	reports   *tlsrpt.Collector // that we write
+	received  *reports.Keeper   // that others write
 	dns       *dnsx.Client
 	checker   *selfcheck.Checker
 	loop      *selfcheck.Loop
@@ -114,8 +116,12 @@ func (h *house) furnish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.received, err = reports.New(ctx, reports.Config{Notes: h.store, Resolver: dns, Names: reportedNames(h.cfg), Log: h.log, Now: time.Now, Metrics: h.metrics})
+	if err != nil {
+		return err
+	}
 	h.server, err = server.New(ctx, server.Config{
-		Policy: policy, Queue: h.queue, Store: h.store, Reader: h.reader, Names: dns,
+		Policy: policy, Queue: h.queue, Store: h.store, Reader: h.reader, Names: dns, Claims: h.received,
 		Log: h.log, Now: time.Now, Metrics: server.NewMetrics(h.metrics),
 	})
 	if err != nil {
