@@ -26,6 +26,7 @@ const (
 	MaxText        = 255      // octets of any text in a report
 	MaxCount       = 1_000_000_000
 
+	maxWalk     = 10 * time.Second // computing; few mails are read at a time
 	maxJSON     = 4 << 20
 	maxElements = 500_000
 	maxDepth    = 20
@@ -143,7 +144,7 @@ func faultf(r Reason, format string, args ...any) Fault {
 // content. What it cannot understand is a Fault; an error is one of r. Memory
 // is bounded by the constants, whatever comes.
 func Read(r io.Reader) (Reports, error) {
-	mail, err := message.Walker{Keep: message.MaxKept}.Walk(r)
+	mail, err := message.Walker{Keep: message.MaxKept, Limit: maxWalk}.Walk(r)
 	if err != nil {
 		return Reports{}, fmt.Errorf("reading a report: %w", err)
 	}

@@ -8,11 +8,11 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
 	utf "golang.org/x/text/encoding/unicode"
-	"golang.org/x/text/runes"
 	"golang.org/x/text/transform"
 )
 
@@ -29,11 +29,11 @@ func undeclared(in *bufio.Reader) (*bufio.Reader, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	steps := []transform.Transformer{runes.ReplaceIllFormed(), runes.Map(legal)}
+	var text io.Reader = in
 	if e := encodingOf(head); e != nil {
-		steps = append([]transform.Transformer{e.NewDecoder()}, steps...)
+		text = e.NewDecoder().Reader(in)
 	}
-	out := bufio.NewReaderSize(transform.NewReader(in, transform.Chain(steps...)), 4096)
+	out := bufio.NewReaderSize(transform.NewReader(text, cleaner{}), 4096)
 	if err := skipBlanks(out); err != nil {
 		return nil, err
 	}
@@ -74,13 +74,30 @@ func encodingOf(head []byte) encoding.Encoding {
 	return e
 }
 
-// legal replaces characters that XML does not allow (XML 1.0 section 2.2), and
-// byte order marks.
-func legal(r rune) rune {
-	if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == '\ufeff' || r == '\ufffe' || r == '\uffff' {
-		return ' '
+// A cleaner makes valid UTF-8 of a text, with a space for each character that
+// XML does not allow (XML 1.0 section 2.2), and for byte order marks.
+type cleaner struct{ transform.NopResetter }
+
+// Transform implements transform.Transformer.
+func (cleaner) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	for nSrc < len(src) {
+		if !atEOF && !utf8.FullRune(src[nSrc:]) {
+			return nDst, nSrc, transform.ErrShortSrc
+		}
+		r, size := rune(src[nSrc]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRune(src[nSrc:])
+		}
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == '\ufeff' || r == '\ufffe' || r == '\uffff' {
+			r = ' '
+		}
+		if nDst+utf8.RuneLen(r) > len(dst) {
+			return nDst, nSrc, transform.ErrShortDst
+		}
+		nDst += utf8.EncodeRune(dst[nDst:], r)
+		nSrc += size
 	}
-	return r
+	return nDst, nSrc, nil
 }
 
 // skipBlanks discards white space. That there is nothing else is no error.
@@ -92,7 +109,7 @@ func skipBlanks(in *bufio.Reader) error {
 			return nil
 		case err != nil:
 			return err
-		case !strings.ContainsRune(" \t\r\n", rune(c)):
+		case c != ' ' && c != '\t' && c != '\r' && c != '\n':
 			return in.UnreadByte()
 		}
 	}
