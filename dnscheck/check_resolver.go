@@ -43,10 +43,14 @@ func (c *checker) ourDomains() []string {
 func (c *checker) resolver(ctx context.Context) []Finding {
 	bases, err := c.r.Bases(ctx, c.o.Signed)
 	if err != nil {
+		verdict, why := Fail, "the resolver does not answer"
+		if !silent(err) {
+			verdict, why = Warn, "the resolver knows nothing of the world"
+		}
 		return []Finding{
-			{Check: CheckResolver, Verdict: Fail, Wanted: "an answer for " + c.o.Signed, Found: err.Error(),
+			{Check: CheckResolver, Verdict: verdict, Wanted: "an answer for " + c.o.Signed, Found: err.Error(),
 				Fix: "Look at which servers /etc/resolv.conf or server in [dns] names, and whether they answer:\ndig " + c.o.Signed + "\n" + localUnbound},
-			skipped(CheckDNSSEC, "the resolver does not answer"),
+			skipped(CheckDNSSEC, why),
 		}
 	}
 	return []Finding{c.honest(ctx), validates(c.o.Signed, len(bases) > 0)}

@@ -55,7 +55,9 @@ func (h *house) checks() []selfcheck.Check {
 			return dnscheck.Finding{Check: selfcheck.Unfinished, Subject: "setup", Verdict: dnscheck.Skipped, Found: err.Error()}
 		}))
 	}
-	all = append(all, selfcheck.Check{Name: "blocklist", Run: func(ctx context.Context) []dnscheck.Finding {
+	all = append(all, selfcheck.Check{Name: "dns", Run: func(ctx context.Context) []dnscheck.Finding {
+		return dnscheck.Run(ctx, h.dns, setup, dnscheck.Options{})
+	}}, selfcheck.Check{Name: "blocklist", Run: func(ctx context.Context) []dnscheck.Finding {
 		return dnscheck.Blocklists(ctx, h.dns, setup, lists)
 	}})
 	if len(cfg.Listen.SMTP) > 0 {
