@@ -89,7 +89,12 @@ func (c *checker) all(ctx context.Context, jobs []job) (all []Finding) {
 	results := make([]chan []Finding, len(jobs))
 	for i, j := range jobs {
 		results[i] = make(chan []Finding, 1)
-		go func() { results[i] <- j.do(ctx, slots, c.o.Each) }()
+		select { // in their order: the resolver's own comes first
+		case slots <- struct{}{}:
+			go func() { results[i] <- j.do(ctx, slots, c.o.Each) }()
+		case <-ctx.Done():
+			results[i] <- nil
+		}
 	}
 	for i, j := range jobs {
 		all = append(all, j.await(results[i], late)...)
@@ -113,14 +118,9 @@ func (j job) await(result <-chan []Finding, late <-chan struct{}) []Finding {
 	}
 }
 
-// do makes the checks of a job when there is a slot.
+// do makes the checks of a job, which has a slot, and gives that back.
 func (j job) do(ctx context.Context, slots chan struct{}, each time.Duration) (found []Finding) {
-	select {
-	case slots <- struct{}{}:
-		defer func() { <-slots }()
-	case <-ctx.Done():
-		return nil
-	}
+	defer func() { <-slots }()
 	ctx, cancel := context.WithTimeout(ctx, each)
 	defer cancel()
 	defer func() {

@@ -147,8 +147,9 @@ func TestNoConnectionIsMadeToWhereMailMustNotGo(t *testing.T) {
 	if n := strangers(); n > 0 {
 		t.Errorf("%d connections were made, want none", n)
 	}
+	const trials = 4 // the mail by which the self-check tries the way back
 	for name, n := range st.Metrics() {
-		if strings.HasPrefix(name, "homing_smtpd_connections_total{") && strings.Contains(name, `listener="smtp"`) && n > 0 {
+		if strings.HasPrefix(name, "homing_smtpd_connections_total{") && strings.Contains(name, `listener="smtp"`) && n > trials {
 			t.Errorf("%s is %g: the server talked to itself", name, n)
 		}
 	}
