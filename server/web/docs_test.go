@@ -33,13 +33,15 @@ func TestTheReferenceHasEveryRoute(t *testing.T) {
 		switch {
 		case strings.HasPrefix(m[2], "*Open.*"):
 			words += " for anybody"
+		case strings.HasPrefix(m[2], "*Public.*"):
+			words += " for everybody"
 		case strings.HasPrefix(m[2], "*Open to this machine*"):
 			words += " for neighbours"
 		}
 		got = append(got, words)
 	}
 	for _, r := range (&Web{}).routes() {
-		want = append(want, r.method+" "+r.path+map[access]string{anybody: " for anybody", neighbours: " for neighbours"}[r.access])
+		want = append(want, r.method+" "+r.path+map[access]string{everybody: " for everybody", anybody: " for anybody", neighbours: " for neighbours"}[r.access])
 	}
 	slices.Sort(got)
 	slices.Sort(want)

@@ -16,6 +16,7 @@ const (
 	known      access = iota // whoever shows a token, which this version has none of: nobody
 	neighbours               // whoever is on this machine
 	anybody
+	everybody // also on the public listener
 )
 
 // A route is one thing that can be asked for. Every route of the server is in
@@ -33,6 +34,8 @@ func (w *Web) routes() []route {
 		{http.MethodGet, "/metrics", neighbours, w.metrics},
 		{http.MethodGet, "/selfcheck", neighbours, w.selfCheck},
 		{http.MethodPost, "/selfcheck", known, w.checkNow},
+		{http.MethodGet, "/.well-known/mta-sts.txt", everybody, w.stsPolicy},
+		{http.MethodGet, "/.well-known/acme-challenge/{token}", everybody, w.challenge},
 		{http.MethodGet, "/api/v1/status", known, w.status},
 		{http.MethodGet, "/api/v1/queue", known, w.listQueue},
 		{http.MethodGet, "/api/v1/queue/pauses", known, w.listPauses},

@@ -32,22 +32,25 @@ const maxConnections = 1000
 // returns when all are gone: nil, or the error of l. No goroutine outlives it,
 // if the handlers return when the context of their request ends.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime, MaxHeaderBytes: maxRequest,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	return untilEnd(ctx, s, func() error { return s.Serve(netutil.LimitListener(l, maxConnections)) })
+}
+
+// untilEnd runs a server by run until ctx ends.
+func untilEnd(ctx context.Context, s *http.Server, run func() error) error {
 	work, cut := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), stopKey{}, ctx))
 	defer cut()
 	var connections sync.WaitGroup
-	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
-		MaxHeaderBytes: maxRequest, DisableGeneralOptionsHandler: true,
-		BaseContext: func(net.Listener) context.Context { return work },
-		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-		ConnState: func(_ net.Conn, state http.ConnState) {
-			switch state {
-			case http.StateNew: // always called before Serve returns
-				connections.Add(1)
-			case http.StateClosed, http.StateHijacked:
-				connections.Done()
-			}
-		},
+	s.DisableGeneralOptionsHandler = true
+	s.BaseContext = func(net.Listener) context.Context { return work }
+	s.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew: // always called before Serve returns
+			connections.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			connections.Done()
+		}
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -61,7 +64,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 			cut()
 		}
 	})
-	err := s.Serve(netutil.LimitListener(l, maxConnections))
+	err := run()
 	if stop() { // the listener failed
 		s.Close()
 		cut()

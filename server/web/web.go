@@ -37,6 +37,9 @@ type Web struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 
+	STS        func(domain string) string // the policy about TLS for mail to a domain; "": none
+	Challenges http.Handler               // answers an authority that looks whether names are ours; nil: none is asked
+
 	MaxMessage int64         // octets of a message to classify; 0: 25 MiB
 	Heartbeat  time.Duration // how often a stream without events says that it is there; 0: 30 s
 }
