@@ -25,7 +25,7 @@ type checker struct {
 
 func (c *checker) all() {
 	c.server()
-	c.certificate()
+	c.tls()
 	c.listeners()
 	c.domains()
 	c.applications()

@@ -113,6 +113,16 @@ const (
 	TLSNone          TLSPolicy = "none"
 )
 
+// An MTASTS is the mode of the policies about TLS (RFC 8461 section 5).
+type MTASTS string
+
+// The modes of policies.
+const (
+	MTASTSOff     MTASTS = "off" // there are none
+	MTASTSTesting MTASTS = "testing"
+	MTASTSEnforce MTASTS = "enforce"
+)
+
 // A Digest is how often a summary is mailed.
 type Digest string
 
@@ -165,6 +175,7 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[SourceType]():      of(SourceIMAP),
 	reflect.TypeFor[SinkType]():        of(SinkWebhook, SinkCiviCRM, SinkDSN, SinkMaildir, SinkLMTP, SinkSMTP),
 	reflect.TypeFor[TLSPolicy]():       of(TLSRequire, TLSOpportunistic, TLSNone),
+	reflect.TypeFor[MTASTS]():          of(MTASTSOff, MTASTSTesting, MTASTSEnforce),
 	reflect.TypeFor[Digest]():          of(NoDigest, Daily, Weekly),
 	reflect.TypeFor[LogFormat]():       of(LogAuto, LogText, LogJSON),
 	reflect.TypeFor[LogAddresses]():    of(LogFull, LogMasked, LogHashed),

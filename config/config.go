@@ -62,18 +62,27 @@ type Listen struct {
 	HTTPS       []Address `toml:"https"`
 }
 
-// TLS names the certificate that listeners show. CertFile and KeyFile are
-// both set or both empty.
+// TLS names the certificate that listeners show, and what is said of TLS to
+// those who send to us. CertFile and KeyFile are both set or both empty; with
+// them there is no ACME.
 type TLS struct {
-	CertFile string `toml:"cert_file,file"`
-	KeyFile  string `toml:"key_file,file"`
-	ACME     *ACME  `toml:"acme"`
+	CertFile string   `toml:"cert_file,file"`
+	KeyFile  string   `toml:"key_file,file"`
+	ACME     *ACME    `toml:"acme"`
+	MTASTS   MTASTS   `toml:"mta_sts"`
+	MTASTSMX []string `toml:"mta_sts_mx"` // empty: Hostname alone
 }
+
+// Trusted reports whether there is a certificate that clients can trust. The
+// server's own is only for mail that comes in.
+func (t TLS) Trusted() bool { return t.CertFile != "" || t.KeyFile != "" || t.ACME != nil }
 
 // ACME asks for a certificate (RFC 8555).
 type ACME struct {
-	Email   string `toml:"email"`
-	Webroot string `toml:"webroot,path"`
+	Email     string  `toml:"email"`
+	Webroot   string  `toml:"webroot,path"`
+	Listen    Address `toml:"listen"`
+	Directory string  `toml:"directory"`
 }
 
 // A Domain is what mail is sent as.

@@ -94,6 +94,7 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 			DiskReserve: config.Reserve{Percent: 5}, MessageOut: 25 << 20, MessageIn: 10 << 20,
 			Recipients: 1000, ConnectionsPerAddress: 30, AuthFailuresPerMinute: 10,
 		},
+		TLS:       config.TLS{MTASTS: config.MTASTSTesting},
 		Retention: config.Retention{Events: 90 * day, Bounces: 30 * day, Captured: 30 * day, Index: 30 * day},
 		Log:       config.Log{Format: config.LogAuto, Addresses: config.LogFull},
 		Store:     config.Store{Engine: config.Embedded},

@@ -13,12 +13,16 @@ const ControlSocket = "control.sock"
 // report by mail (RFC 3464) to the application's own envelope sender.
 const DefaultSink = "dsn"
 
+// acmeDirectory is the authority that is asked for certificates.
+const acmeDirectory = "https://acme-v02.api.letsencrypt.org/directory"
+
 // start is the Config before the file is read.
 func start() *Config {
 	return &Config{
 		DataDir: DefaultDataDir,
 		Mode:    Deliver,
 		Listen:  everywhere(),
+		TLS:     TLS{MTASTS: MTASTSTesting},
 		Hold: Hold{Thresholds: map[string]int{
 			"Dns": 3, "Host": 3, "Loop": 3, "Quota": 3, "Relay": 3, "Syntax": 3,
 		}},
@@ -62,6 +66,10 @@ func everywhere() Listen {
 // fill gives the elements of lists what they leave out. What was written
 // wrongly stays zero here, but is an error by then.
 func (c *Config) fill() {
+	if a := c.TLS.ACME; a != nil {
+		or(&a.Listen, Address{"tcp", ":80"})
+		or(&a.Directory, acmeDirectory)
+	}
 	for i := range c.Domains {
 		d := &c.Domains[i]
 		or(&d.Separator, "+")

@@ -32,8 +32,8 @@ func (c *checker) listeners() {
 		for i, a := range s.addresses {
 			path := at("listen", s.key, i)
 			c.listener(a, path, s.socket)
-			if s.tls && c.c.TLS == (TLS{}) {
-				c.errorf(path, "needs a certificate; write cert_file and key_file in [tls], or leave %s out", s.key)
+			if s.tls && !c.c.TLS.Trusted() {
+				c.errorf(path, "needs a certificate that clients trust; write cert_file and key_file in [tls], or [tls.acme], or leave %s out", s.key)
 			}
 			all = append(all, listener{path, a})
 		}
@@ -88,6 +88,14 @@ func (l listener) clashes(b Address) bool {
 	return a.Port() != 0 && a.Port() == b.Port() && (a.Host() == b.Host() || a.everywhere() || b.everywhere())
 }
 
+// Covers reports whether whoever calls b reaches a listener at a.
+func (a Address) Covers(b Address) bool {
+	if a.Network != b.Network || a.Network == "unix" {
+		return a == b
+	}
+	return a.Port() == b.Port() && (a.Host() == b.Host() || a.everywhere())
+}
+
 // everywhere reports whether an address is all of this machine's.
 func (a Address) everywhere() bool {
 	ip, err := netip.ParseAddr(a.Host())
@@ -95,14 +103,15 @@ func (a Address) everywhere() bool {
 }
 
 // plainSubmission warns where nobody could log in, because AUTH waits for a
-// STARTTLS that is never offered.
+// STARTTLS that is never offered: mailers of applications that meet the
+// server's own certificate send nothing, also those that need no AUTH.
 func (c *checker) plainSubmission() {
-	if c.c.TLS != (TLS{}) {
+	if c.c.TLS.Trusted() {
 		return
 	}
 	for i, a := range c.c.Listen.Submission {
 		if path := at("listen", "submission", i); !a.IsZero() && !a.Loopback() {
-			c.warnf(path, "AUTH is offered after STARTTLS only, and there is no certificate; write cert_file and key_file in [tls], or listen at 127.0.0.1")
+			c.warnf(path, "AUTH is offered after STARTTLS only, and there is no certificate that clients trust (the server's own is for port 25); write cert_file and key_file in [tls], or [tls.acme], or listen at 127.0.0.1")
 		}
 	}
 }

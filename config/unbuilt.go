@@ -19,8 +19,6 @@ type gap struct {
 // gaps: an error where mail or facts would be lost that somebody counts on, a
 // warning where only a check or a notice is missing.
 var gaps = []gap{
-	{"listen.https", "", false, "the public HTTPS listener is not built yet; leave it out, and let the web server in front pass /u/ and /.well-known/ to the address of http"},
-	{"tls.acme", "", false, "asking for certificates is not built yet; let certbot or another program get one, and write cert_file and key_file in [tls]"},
 	{"domain.list_unsubscribe", string(UnsubscribeAuto), true, "List-Unsubscribe headers are not added yet, so bulk mail has only what the application writes itself"},
 	{"route.as", string(AsActivity), false, "filing mail as activities is not built yet, so it would wait for ever; remove the route, and leave that mail where CiviCRM reads it now"},
 	{"source", "", false, "reading mail from another server is not built yet, so it would stay there; remove [[source]], and let the application read it as before"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"homing/config"
+	"homing/internal/certs"
 	"homing/server"
 	"homing/server/smtpd"
 	"homing/server/web"
@@ -106,11 +106,15 @@ func (h *house) plans() (all []plan) {
 	implicit.ImplicitTLS = true
 	add("submissions", h.smtp(h.server.Outbound, implicit), 0, c.Submissions...)
 	lmtp := h.mxOptions()
-	lmtp.Kind, lmtp.MaxPerAddress = smtpd.LMTP, 0
+	lmtp.Kind, lmtp.MaxPerAddress, lmtp.TLS = smtpd.LMTP, 0, h.trustedTLS()
 	add("lmtp", h.smtp(h.server.LMTP, lmtp), 0o660, c.LMTP...)
 	add("local", h.smtp(h.server.Outbound, h.submissionOptions(logins, true)), 0o666, c.Local)
 	w := h.web()
 	add(listenHTTP, func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, l, w.Open(), h.log) }, 0o660, c.HTTP...)
+	public := certs.HTTPS(h.certs)
+	add("https", func(ctx context.Context, l net.Listener) error {
+		return web.ServePublic(ctx, l, public, w.Public(), h.log)
+	}, 0, c.HTTPS...)
 	add(listenControl, func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, l, w.Control(), h.log) }, 0o600,
 		config.Address{Network: "unix", Address: filepath.Join(h.cfg.DataDir, config.ControlSocket)})
 	return all
@@ -134,17 +138,10 @@ func (h *house) mxOptions() smtpd.Options {
 // (loopback, a Unix socket) passwords may be sent without TLS.
 func (h *house) submissionOptions(logins *smtpd.AuthLimiter, safe bool) smtpd.Options {
 	return smtpd.Options{
-		Hostname: h.cfg.Hostname, Kind: smtpd.Submission, TLS: h.tls(), Auth: true, AllowInsecureAuth: safe, AuthLimiter: logins,
+		Hostname: h.cfg.Hostname, Kind: smtpd.Submission, TLS: h.trustedTLS(), Auth: true, AllowInsecureAuth: safe, AuthLimiter: logins,
 		SMTPUTF8: true, DSN: true, Chunking: true, RequireTLS: true, MaxMessage: int64(h.cfg.Limits.MessageOut), MaxRecipients: h.cfg.Limits.Recipients,
 		MaxConnections: maxConnections, Log: h.log, Metrics: h.smtpd,
 	}
-}
-
-func (h *house) tls() *tls.Config {
-	if h.certs == nil {
-		return nil
-	}
-	return h.certs.Config()
 }
 
 func (h *house) smtp(b smtpd.Backend, o smtpd.Options) func(context.Context, net.Listener) error {
@@ -153,7 +150,7 @@ func (h *house) smtp(b smtpd.Backend, o smtpd.Options) func(context.Context, net
 }
 
 func (h *house) web() *web.Web {
-	return &web.Web{
+	w := &web.Web{
 		Store: h.store, Queue: h.queue, Reader: h.reader, Rules: h.rules.Table, Log: h.log, Now: time.Now,
 		Ready: h.isReady, Status: h.status, Reload: func(context.Context) error { return h.reload() },
 		Hosts:   h.delivery.Hosts,
@@ -166,7 +163,12 @@ func (h *house) web() *web.Web {
 		Knows: func(application string) bool {
 			return slices.ContainsFunc(h.server.Policy().Applications, func(a *server.Application) bool { return a.Name == application })
 		},
+		STS: h.stsPolicy,
 	}
+	if h.acme != nil {
+		w.Challenges = h.acme
+	}
+	return w
 }
 
 // isReady is nil once everything listens, until the end begins, and while the

@@ -51,6 +51,7 @@ func (h *house) status(ctx context.Context) (web.Status, error) {
 		}
 	}
 	s.Attention = append(s.Attention, h.failing()...)
+	s.Attention = append(s.Attention, h.uncertified()...)
 	for _, d := range p.Domains {
 		if d.Signer == nil {
 			s.Attention = append(s.Attention, "Mail of "+d.Name+" goes unsigned: give the domain a DKIM key (dkim = [{ selector, key_file }]).")

@@ -18,10 +18,7 @@ import (
 func (h *house) run(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	intake := []part{{"reloading", h.reloads}}
-	if h.certs != nil {
-		intake = append(intake, part{"certificate", h.certs.Run})
-	}
+	intake := []part{{"reloading", h.reloads}, {"certificate", h.certs.Run}}
 	var talk []part
 	for _, l := range h.listeners {
 		p := part{l.what + " at " + l.address, l.serve}
@@ -143,6 +140,9 @@ func (h *house) reload() error {
 	h.rules.Use(table)
 	h.server.SetPolicy(policy)
 	h.received.SetNames(reportedNames(live))
+	if h.acme != nil {
+		h.acme.SetNames(h.certified())
+	}
 	h.setDelivery(live) // before the queue says that mail goes by a new smarthost
 	h.queue.SetOptions(queueOptions(live))
 	h.live.Store(live)

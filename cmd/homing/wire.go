@@ -38,7 +38,8 @@ type house struct {
 	stopping chan struct{} // closed when the end has begun
 
 	keys      []verp.Key
-	certs     *certs.Files // nil: no TLS
+	certs     certs.Source
+	acme      *certs.ACME // nil: no authority is asked
 	store     *bolt.Store
 	queue     *queue.Queue
 	server    *server.Server
@@ -72,11 +73,6 @@ func build(ctx context.Context, j job) (h *house, err error) {
 	h.rules = bounce.NewLive(table)
 	if err := makeDataDir(h.cfg.DataDir, h.log); err != nil {
 		return nil, err
-	}
-	if h.cfg.TLS.CertFile != "" {
-		if h.certs, err = certs.Load(h.cfg.TLS.CertFile, h.cfg.TLS.KeyFile, h.log); err != nil {
-			return nil, err
-		}
 	}
 	h.store, err = bolt.Open(ctx, bolt.Options{Dir: filepath.Join(h.cfg.DataDir, "store"), Log: h.log, Reserve: reserveOf(h.cfg.Limits.DiskReserve)})
 	if err != nil {
@@ -128,6 +124,9 @@ func (h *house) furnish(ctx context.Context) error {
 		return err
 	}
 	h.dns = dns
+	if err := h.certificates(dns); err != nil {
+		return err
+	}
 	if err := h.sendOut(ctx, dns); err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
-// Package certs holds a certificate that lives in files and is read again when
-// they change, so that a renewal needs no restart.
+// Package certs has the certificates that the server shows: of files, of an
+// authority that it asks itself (RFC 8555), or its own.
 package certs
 
 import (
@@ -8,12 +8,37 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 )
 
-// Files is a certificate in two PEM files. Its methods may be called from many
+// A Source has certificates to show. Its methods may be called from many
 // goroutines.
+type Source interface {
+	// Show gives the certificate for a name; "" stands for whoever asks for
+	// none. Where there is none for the name, it is the one of the server.
+	Show(name string) *tls.Certificate
+	// Run looks after the certificates until ctx ends.
+	Run(ctx context.Context) error
+}
+
+// Config gives a TLS configuration of a server that shows what a Source has at
+// each handshake.
+func Config(s Source) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.Show(canonical(hello.ServerName)), nil
+		},
+	}
+}
+
+// canonical is a name as it is compared.
+func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+
+// Files is a certificate in two PEM files, which are read again when they
+// change, so that a renewal needs no restart.
 type Files struct {
 	certFile, keyFile string
 	log               *slog.Logger
@@ -33,19 +58,8 @@ func Load(certFile, keyFile string, log *slog.Logger) (*Files, error) {
 	return f, f.read()
 }
 
-// Config gives a TLS configuration of a server that shows the certificate as
-// it is at each handshake.
-func (f *Files) Config() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return f.current.Load(), nil
-		},
-	}
-}
-
-// NotAfter is when the certificate ends.
-func (f *Files) NotAfter() time.Time { return f.current.Load().Leaf.NotAfter }
+// Show implements Source: there is one for all names.
+func (f *Files) Show(string) *tls.Certificate { return f.current.Load() }
 
 // every is how often Run looks at the files.
 const every = time.Minute
@@ -68,7 +82,7 @@ func (f *Files) Run(ctx context.Context) error {
 			f.log.Warn("the certificate changed and cannot be used; the old one stays", "err", err)
 			continue
 		}
-		f.log.Info("certificate read again", "expires", f.NotAfter())
+		f.log.Info("certificate read again", "expires", f.current.Load().Leaf.NotAfter)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -58,19 +59,19 @@ func TestARenewedCertificateIsShownWithoutARestart(t *testing.T) {
 		done := make(chan struct{})
 		ctx := t.Context()
 		go func() { defer close(done); f.Run(ctx) }()
-		if got := f.NotAfter(); !got.Equal(first) {
+		if got := f.Show("").Leaf.NotAfter; !got.Equal(first) {
 			t.Errorf("ends %v, want %v", got, first)
 		}
 		if err := os.WriteFile(key, []byte("half a key"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		<-time.After(2 * time.Minute)
-		if got := f.NotAfter(); !got.Equal(first) {
+		if got := f.Show("").Leaf.NotAfter; !got.Equal(first) {
 			t.Errorf("in the middle of a renewal it ends %v, want %v", got, first)
 		}
 		write(t, cert, key, second)
 		<-time.After(2 * time.Minute)
-		shown, err := f.Config().GetCertificate(nil)
+		shown, err := certs.Config(f).GetCertificate(&tls.ClientHelloInfo{})
 		if err != nil || !shown.Leaf.NotAfter.Equal(second) {
 			t.Errorf("after the renewal it shows one that ends %v (%v), want %v", shown.Leaf.NotAfter, err, second)
 		}
