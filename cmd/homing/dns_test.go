@@ -84,7 +84,7 @@ func parseZone(text string) (*dnstest.Zone, error) {
 			}
 			z.TLSAs[name] = append(z.TLSAs[name], dnsx.TLSA{Usage: rr.Usage, Selector: rr.Selector, Matching: rr.MatchingType, Data: data})
 		case *dns.PTR:
-			addr, err := addressOf(name)
+			addr, err := addressText(name)
 			if err != nil {
 				return nil, err
 			}
@@ -94,8 +94,8 @@ func parseZone(text string) (*dnstest.Zone, error) {
 	return z, parser.Err()
 }
 
-// addressOf gives the IPv4 address of a reverse name.
-func addressOf(name string) (netip.Addr, error) {
+// addressText gives the IPv4 address of a reverse name.
+func addressText(name string) (netip.Addr, error) {
 	labels := strings.Split(strings.TrimSuffix(name, ".in-addr.arpa"), ".")
 	if len(labels) != 4 {
 		return netip.Addr{}, errors.New(name + " is no reverse name of IPv4")

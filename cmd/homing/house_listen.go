@@ -38,10 +38,13 @@ func (h *house) at(what string) string {
 	return h.listeners[i].address
 }
 
-// openListeners opens every socket of the configuration. What it opened is closed
-// again when one of them fails.
+// openListeners opens every socket of the configuration, but for those that
+// were handed over. What is open is closed again when one of them fails.
 func (h *house) openListeners() (err error) {
 	var open []net.Listener
+	for _, s := range h.sockets {
+		open = append(open, s)
+	}
 	defer func() {
 		if err != nil {
 			for _, l := range open {
@@ -49,22 +52,24 @@ func (h *house) openListeners() (err error) {
 			}
 		}
 	}()
-	listen := func(what string, a config.Address, mode fs.FileMode) (net.Listener, error) {
-		l, err := listenAt(a, mode)
-		if err != nil {
-			return nil, explainListen(what, a, err)
-		}
-		open = append(open, l)
-		return l, nil
+	plans := h.plans()
+	taken, err := take(plans, h.sockets)
+	if err != nil {
+		return err
 	}
-	for _, plan := range h.plans() {
-		l, err := listen(plan.what, plan.address, plan.mode)
-		if err != nil {
-			return err
+	for i, plan := range plans {
+		l := taken[i]
+		if l == nil {
+			if l, err = listenAt(plan.address, plan.mode); err != nil {
+				return explainListen(plan.what, plan.address, err)
+			}
+			open = append(open, l)
+		} else {
+			h.log.Info("the service manager has handed over a listener", "what", plan.what, "address", l.Addr())
 		}
 		address := plan.address
-		if address.Network == "tcp" {
-			address.Address = l.Addr().String()
+		if taken[i] != nil || address.Network == "tcp" {
+			address = config.Address{Network: l.Addr().Network(), Address: l.Addr().String()}
 		}
 		h.listeners = append(h.listeners, listener{plan.what, address.String(), plan.http(), func(ctx context.Context) error { return plan.answer(ctx, l) }})
 	}

@@ -19,6 +19,7 @@ func (h *house) run(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	intake := []part{{"reloading", h.reloads}, {"certificate", h.certs.Run}}
+	watch := func(ctx context.Context) error { return h.notify.Watch(ctx, h.alive, h.summary) }
 	var talk []part
 	for _, l := range h.listeners {
 		p := part{l.what + " at " + l.address, l.serve}
@@ -29,7 +30,7 @@ func (h *house) run(ctx context.Context) error {
 		}
 	}
 	stages := []*stage{
-		start(ctx, stop, talk...),
+		start(ctx, stop, append(talk, part{"service manager", watch})...),
 		start(ctx, stop, part{"queue", h.queue.Run}, part{"TLS reports", h.reports.Run}, part{"sinks", h.teller.Run}),
 		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"MTA-STS policies", h.policies.Run}, part{"incidents", h.server.Run},
 			part{"received reports", h.received.Run}, part{"self-check", h.checker.Run}, part{"digest", h.digests}),
@@ -37,9 +38,11 @@ func (h *house) run(ctx context.Context) error {
 	}
 	close(h.open)
 	h.log.Info("ready", "version", version, "hostname", h.cfg.Hostname, "mode", h.cfg.Mode, "took", time.Since(h.started))
+	h.notify.Ready(h.summary())
 	h.ready(h)
 	<-running.Done()
 	close(h.stopping)
+	h.notify.Stopping("stopping: finishing what is under way")
 	h.log.Info("stopping: finishing what is under way")
 	var errs []error
 	for i, s := range slices.Backward(stages) {
@@ -117,6 +120,14 @@ func (h *house) logMistakes(err error) {
 func (h *house) reload() error {
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
+	h.notify.Reloading()
+	err := h.renew()
+	h.stale.Store(err != nil)
+	h.notify.Ready(h.summary())
+	return err
+}
+
+func (h *house) renew() error {
 	cfg, err := config.Load(h.path)
 	if err != nil {
 		return err

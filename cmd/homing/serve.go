@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"homing/config"
+	"homing/internal/systemd"
 )
 
 func newServe() *cobra.Command {
@@ -34,18 +35,27 @@ func newServe() *cobra.Command {
 			for _, w := range cfg.Warnings {
 				log.Warn("configuration", "problem", w.String())
 			}
-			return serve(c.Context(), job{path: path, cfg: cfg, log: log, hup: hup, ready: func(*house) {}})
+			j := job{path: path, cfg: cfg, log: log, hup: hup, ready: func(*house) {}}
+			if j.notify, err = systemd.NewNotifier(log); err != nil {
+				return err
+			}
+			if j.sockets, err = systemd.Inherit(); err != nil {
+				return err
+			}
+			return serve(c.Context(), j)
 		},
 	}
 }
 
 // A job is what serve runs.
 type job struct {
-	path  string // of the configuration, for reloads
-	cfg   *config.Config
-	log   *slog.Logger
-	hup   <-chan os.Signal // each one reloads; nil: none comes
-	ready func(*house)     // called once everything listens
+	path    string // of the configuration, for reloads
+	cfg     *config.Config
+	log     *slog.Logger
+	hup     <-chan os.Signal  // each one reloads; nil: none comes
+	ready   func(*house)      // called once everything listens
+	notify  *systemd.Notifier // nil: there is no service manager
+	sockets []systemd.Socket  // that the service manager hands over
 }
 
 // serve runs the server of a configuration until ctx ends or a part of it

@@ -57,7 +57,8 @@ type house struct {
 	smtpd     *smtpd.Metrics
 	listeners []listener
 
-	reloading sync.Mutex // one at a time
+	reloading sync.Mutex  // one at a time
+	stale     atomic.Bool // the file was read again and had a mistake
 }
 
 // build makes every part and opens every socket. What it opened is closed

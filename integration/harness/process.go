@@ -24,8 +24,9 @@ type Process struct {
 	path  string
 	args  []string
 	env   []string
-	ready string // a URL that answers 200 once the server is ready
-	log   string // path of a file with what all its lives printed
+	ready string          // a URL that answers 200 once the server is ready
+	log   string          // path of a file with what all its lives printed
+	hand  func(*exec.Cmd) // changes how it is started; nil: not
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when cmd has ended
@@ -36,6 +37,14 @@ type Process struct {
 // took. It fails the test when the process ends before, or takes too long.
 func (p *Process) begin() time.Duration {
 	p.t.Helper()
+	began := p.launch()
+	p.awaitReady(began)
+	return time.Since(began)
+}
+
+// launch starts the process, and says when.
+func (p *Process) launch() (began time.Time) {
+	p.t.Helper()
 	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		p.t.Fatal(err)
@@ -45,7 +54,10 @@ func (p *Process) begin() time.Duration {
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = DieWithParent()
-	began := time.Now()
+	if p.hand != nil {
+		p.hand(cmd)
+	}
+	began = time.Now()
 	if err := cmd.Start(); err != nil {
 		p.t.Fatalf("starting %s: %v", p.path, err)
 	}
@@ -55,8 +67,7 @@ func (p *Process) begin() time.Duration {
 		p.err = cmd.Wait()
 		close(exited)
 	}()
-	p.awaitReady(began)
-	return time.Since(began)
+	return began
 }
 
 // awaitReady asks for readiness until the answer is yes.
