@@ -194,6 +194,7 @@ func TestANewNameIsAskedForAtOnceAndAFailureAgain(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- k.Run(running) }()
 		<-time.After(time.Minute)
+		synctest.Wait()
 		delete(k.fails, host)
 		k.SetNames([]string{host, "mta-sts.example.org"})
 		<-time.After(time.Minute)

@@ -44,7 +44,8 @@ func NewNotifier(log *slog.Logger) (*Notifier, error) {
 	return &Notifier{send: send, watchdog: wanted, log: log}, nil
 }
 
-// tell sends lines as one message, with the status if that is new.
+// tell sends lines as one message with the status; a status alone only if it is
+// new.
 func (n *Notifier) tell(status string, lines ...string) {
 	if n == nil {
 		return
@@ -55,7 +56,7 @@ func (n *Notifier) tell(status string, lines ...string) {
 		return
 	}
 	// A status is one line.
-	if status = strings.Join(strings.Fields(status), " "); status != "" && status != n.status {
+	if status = strings.Join(strings.Fields(status), " "); status != "" && (len(lines) > 0 || status != n.status) {
 		n.status = status
 		lines = append(lines, "STATUS="+status)
 	}

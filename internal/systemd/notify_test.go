@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,9 +94,10 @@ func TestWithoutAWatchdogOnlyTheStatusIsTold(t *testing.T) {
 func TestWhatHangsOrIsIllGivesNoSignOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newManager(time.Minute)
-		asked, goOn := 0, make(chan struct{})
+		var asked atomic.Int64
+		goOn := make(chan struct{})
 		alive := func(context.Context) error {
-			switch asked++; asked {
+			switch asked.Add(1) {
 			case 2:
 				<-goOn
 			case 4:
@@ -107,8 +109,8 @@ func TestWhatHangsOrIsIllGivesNoSignOfLife(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		go func() { defer close(done); m.Watch(ctx, alive, func() string { return "" }) }()
 		<-time.After(160 * time.Second) // asked at 30 s and 60 s, and then no more
-		if asked != 2 {
-			t.Errorf("asked %d times, want twice while the second does not answer", asked)
+		if got := asked.Load(); got != 2 {
+			t.Errorf("asked %d times, want twice while the second does not answer", got)
 		}
 		close(goOn)
 		<-time.After(90 * time.Second) // asked at 180 s, 210 s and 240 s
