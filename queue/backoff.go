@@ -115,6 +115,7 @@ func (q *Queue) lookAfter(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			q.noteSites(context.WithoutCancel(ctx))
+			q.notePlaces(context.WithoutCancel(ctx))
 			q.noteAwake(context.WithoutCancel(ctx))
 			return
 		case <-t.C:
@@ -151,6 +152,7 @@ func (q *Queue) lookAt(ctx context.Context, now time.Time) {
 		q.giveUp(ctx, w, now)
 	}
 	q.noteSites(ctx)
+	q.notePlaces(ctx)
 }
 
 // giveUpMost is how many recipients are ended at once.

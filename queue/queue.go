@@ -56,6 +56,7 @@ type Queue struct {
 	awake   []span    // when those before it were running; set before anything is sent
 	noting  sync.Mutex
 	noted   map[string][]byte // the state of sites, as it is in the store; guarded by noting
+	placed  map[string]string // the same of where domains are
 
 	pauses       atomic.Pointer[pauses]
 	cancelled    atomic.Bool // somebody has cancelled since the start: leases can have been lost
@@ -176,7 +177,7 @@ func (q *Queue) Run(ctx context.Context) error {
 
 // remember reads what was noted before the start.
 func (q *Queue) remember(ctx context.Context) error {
-	return errors.Join(q.recallSources(ctx), q.recall(ctx), q.recallAwake(ctx), q.recallTallies(ctx), q.startPauses(ctx))
+	return errors.Join(q.recallSources(ctx), q.recall(ctx), q.recallPlaces(ctx), q.recallAwake(ctx), q.recallTallies(ctx), q.startPauses(ctx))
 }
 
 func (q *Queue) learn(works []store.Work) {

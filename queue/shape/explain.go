@@ -52,7 +52,7 @@ func (s *Shaper) At(k store.Key) string {
 	if d := s.domains[to]; d != nil {
 		return d.at
 	}
-	return to.home()
+	return s.home(to)
 }
 
 func (s *Shaper) describe(at *site, now time.Time) Site {
@@ -165,4 +165,26 @@ func (s *Shaper) Loads() []Load {
 		all = append(all, l)
 	}
 	return all
+}
+
+// Places tells at which sites the domains are that something waits for, as far
+// as somebody has said so.
+func (s *Shaper) Places() map[string]string {
+	all := map[string]string{}
+	for to, d := range s.domains {
+		if to.domain != "" && d.at != to.domain {
+			all[to.domain] = d.at
+		}
+	}
+	return all
+}
+
+// Recall says what Places told before a restart. The Shaper keeps the map.
+func (s *Shaper) Recall(places map[string]string, now time.Time) {
+	s.past = places
+	for to, d := range s.domains {
+		if site, known := places[to.domain]; known && d.at == to.domain {
+			s.move(d, site, now)
+		}
+	}
 }

@@ -84,6 +84,7 @@ type Shaper struct {
 	keys    map[store.Key]*entry
 	domains map[destination]*domain
 	sites   map[string]*site
+	past    map[string]string // where domains were before a restart, until somebody says where they are
 	later   byTime[*entry]    // keys whose earliest recipient is not due yet
 	timers  byTime[*site]     // sites that may take more only after a time
 	ready   [lanes]*list.List // *site with due keys and no slot, who waits longest first
@@ -202,7 +203,7 @@ func (s *Shaper) destination(k store.Key) destination {
 }
 
 // home is the site of a destination as long as nobody has said where it is.
-func (d destination) home() string { return cmp.Or(d.via, d.domain) }
+func (s *Shaper) home(d destination) string { return cmp.Or(d.via, s.past[d.domain], d.domain) }
 
 // Update takes news of one key.
 func (s *Shaper) Update(w store.Work, now time.Time) {
@@ -236,7 +237,7 @@ func (s *Shaper) leave(e *entry) {
 func (s *Shaper) join(e *entry, to destination) {
 	d := s.domains[to]
 	if d == nil {
-		d = &domain{destination: to, at: to.home(), keys: map[*entry]bool{}}
+		d = &domain{destination: to, at: s.home(to), keys: map[*entry]bool{}}
 		s.domains[to] = d
 	}
 	e.domain, d.keys[e] = d, true
@@ -258,6 +259,7 @@ func (s *Shaper) Locate(p Pick, site string, now time.Time) Pick {
 	if p.Via != "" {
 		return p
 	}
+	delete(s.past, p.Key.Domain)
 	if d := s.domains[destination{domain: p.Key.Domain}]; d != nil {
 		s.move(d, site, now)
 	}
