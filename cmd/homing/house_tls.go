@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"homing/config"
+	"homing/dnscheck"
 	"homing/internal/certs"
 	"homing/internal/dnsx"
 )
@@ -122,10 +122,6 @@ func (h *house) trustedTLS() *tls.Config {
 // 3.3).
 const stsHost = "mta-sts."
 
-// stsAge is how long senders keep a policy, in seconds: a week (RFC 8461
-// section 3.2).
-const stsAge = 604800
-
 // ownDomains are those whose mail comes to us: of return addresses and of
 // routes. Their MX must be this server.
 func (h *house) ownDomains() (all []string) {
@@ -156,18 +152,8 @@ func (h *house) stsPolicy(domain string) string {
 	if len(hosts) == 0 {
 		hosts = []string{h.cfg.Hostname}
 	}
-	return stsText(h.cfg.TLS.MTASTS, hosts)
-}
-
-// stsText is the text of a policy (RFC 8461 section 3.2).
-func stsText(mode config.MTASTS, hosts []string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "version: STSv1\r\nmode: %s\r\n", mode)
-	for _, host := range slices.Sorted(slices.Values(hosts)) {
-		fmt.Fprintf(&b, "mx: %s\r\n", host)
-	}
-	fmt.Fprintf(&b, "max_age: %d\r\n", stsAge)
-	return b.String()
+	text, _ := dnscheck.STSPolicy(string(h.cfg.TLS.MTASTS), hosts)
+	return text
 }
 
 // uncertified says which certificates cannot be had, for people.

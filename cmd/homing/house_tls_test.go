@@ -18,6 +18,7 @@ import (
 
 	"homing/config"
 	"homing/delivery/mtasts"
+	"homing/dnscheck"
 	"homing/internal/smtptest"
 )
 
@@ -164,7 +165,7 @@ func TestThePolicyAboutTLS(t *testing.T) {
 		{config.MTASTSEnforce, []string{"mx2.example.net", "*.example.org"}, "version: STSv1\r\nmode: enforce\r\nmx: *.example.org\r\nmx: mx2.example.net\r\nmax_age: 604800\r\n"},
 	}
 	for _, tt := range tests {
-		if got := stsText(tt.mode, tt.hosts); got != tt.want {
+		if got, _ := dnscheck.STSPolicy(string(tt.mode), tt.hosts); got != tt.want {
 			t.Errorf("%s of %q: %q, want %q", tt.mode, tt.hosts, got, tt.want)
 		}
 	}

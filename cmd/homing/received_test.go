@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/smtp"
@@ -53,13 +54,31 @@ func (s *stand) command(t *testing.T, args ...string) string {
 	return out.String()
 }
 
+// reportTo mails a report to an MX.
+func reportTo(mx, to, mail string) error {
+	c, err := smtp.Dial(mx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := errors.Join(c.Mail("noreply@google.test"), c.Rcpt(to)); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write([]byte(mail))
+	return errors.Join(err, w.Close(), c.Quit())
+}
+
 // TestWhoSendsInOurNameIsKnownFromTheReportsOfOthers has reports come by mail
 // and asks for them as people do, through a restart.
 func TestWhoSendsInOurNameIsKnownFromTheReportsOfOthers(t *testing.T) {
 	s := newStand(t, "[[route]]\naddress = \"dmarc@bounce.example.org\"\nas = \"report\"\n")
 	send := func(mail string) {
 		t.Helper()
-		if err := smtp.SendMail(s.net.ServerAddr().String(), nil, "noreply@google.test", []string{"dmarc@bounce.example.org"}, []byte(mail)); err != nil {
+		if err := reportTo(s.net.ServerAddr().String(), "dmarc@bounce.example.org", mail); err != nil {
 			t.Fatal(err)
 		}
 	}

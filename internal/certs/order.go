@@ -86,10 +86,12 @@ func (a *ACME) account(ctx context.Context) (*acme.Client, error) {
 // 6.5).
 func backoff(n int, _ *http.Request, resp *http.Response) time.Duration {
 	switch {
-	case n > 2, resp != nil && resp.StatusCode == http.StatusTooManyRequests:
+	case resp != nil && resp.StatusCode == http.StatusTooManyRequests:
 		return -1
-	case resp != nil && resp.StatusCode < 500:
+	case resp != nil && resp.StatusCode < 500 && n <= 10:
 		return 10 * time.Millisecond
+	case n > 2:
+		return -1
 	}
 	return time.Second << n
 }
