@@ -53,7 +53,8 @@ func dumps(t testing.TB, dir string) (all []dump) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d, ok := readDump(t, string(text)); ok {
+		d, ok := readDump(t, string(text))
+		if ok && !strings.Contains(d.message, "Subject: Does the way back work?") { // the self-check asks a smarthost, too
 			all = append(all, d)
 		}
 	}
