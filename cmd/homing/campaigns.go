@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -23,18 +22,7 @@ func newQueueCampaigns() *cobra.Command {
 	}
 	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		server, err := dialControl(c)
-		if err != nil {
-			return err
-		}
-		var all web.Campaigns
-		if err := server.call(c.Context(), http.MethodGet, "/api/v1/queue/campaigns", nil, nil, &all); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(c.OutOrStdout(), all)
-		}
-		return printCampaigns(c.OutOrStdout(), all.Campaigns)
+		return show(c, "/api/v1/queue/campaigns", nil, *asJSON, func(w io.Writer, all web.Campaigns) error { return printCampaigns(w, all.Campaigns) })
 	}
 	return c
 }

@@ -131,3 +131,19 @@ func (s *control) explain(err error) error {
 	}
 	return fmt.Errorf("asking the server at %s: %w", s.socket, err)
 }
+
+// show asks the server that runs for a T, and prints it: as JSON, or for people.
+func show[T any](c *cobra.Command, path string, query url.Values, asJSON bool, words func(io.Writer, T) error) error {
+	server, err := dialControl(c)
+	if err != nil {
+		return err
+	}
+	var answer T
+	if err := server.call(c.Context(), http.MethodGet, path, query, nil, &answer); err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(c.OutOrStdout(), answer)
+	}
+	return words(c.OutOrStdout(), answer)
+}

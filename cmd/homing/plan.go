@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strconv"
 	"text/tabwriter"
@@ -32,18 +31,7 @@ func newPlan() *cobra.Command {
 		if err != nil || n < 1 || n > web.MostRecipients {
 			return usage(c, fmt.Errorf("%q is no number of recipients from 1 to %d", args[0], web.MostRecipients))
 		}
-		server, err := dialControl(c)
-		if err != nil {
-			return err
-		}
-		var p queue.Plan
-		if err := server.call(c.Context(), http.MethodGet, "/api/v1/queue/plan", url.Values{"recipients": {strconv.Itoa(n)}}, nil, &p); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(c.OutOrStdout(), p)
-		}
-		return printPlan(c.OutOrStdout(), p)
+		return show(c, "/api/v1/queue/plan", url.Values{"recipients": {strconv.Itoa(n)}}, *asJSON, printPlan)
 	}
 	return c
 }

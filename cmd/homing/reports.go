@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"text/tabwriter"
 
@@ -25,22 +24,11 @@ func newReports() *cobra.Command {
 	periodFlag(c, "since", "only the reports about this time, such as 7d (default: as long as is kept)")
 	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		server, err := dialControl(c)
-		if err != nil {
-			return err
-		}
 		query := asked(c, "since")
 		if len(args) > 0 {
 			query.Set("domain", args[0])
 		}
-		var a reports.Answer
-		if err := server.call(c.Context(), http.MethodGet, "/api/v1/reports", query, nil, &a); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(c.OutOrStdout(), a)
-		}
-		return printReports(c.OutOrStdout(), a)
+		return show(c, "/api/v1/reports", query, *asJSON, printReports)
 	}
 	return c
 }

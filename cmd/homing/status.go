@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,18 +19,7 @@ func newStatus() *cobra.Command {
 	}
 	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		server, err := dialControl(c)
-		if err != nil {
-			return err
-		}
-		var s web.Status
-		if err := server.call(c.Context(), http.MethodGet, "/api/v1/status", nil, nil, &s); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(c.OutOrStdout(), s)
-		}
-		return printStatus(c.OutOrStdout(), s)
+		return show(c, "/api/v1/status", nil, *asJSON, printStatus)
 	}
 	return c
 }
