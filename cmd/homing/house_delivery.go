@@ -60,17 +60,24 @@ func ownMX(cfg *config.Config) (addrs []netip.Addr, port uint16) {
 			addrs = append(addrs, ip)
 			continue
 		}
-		found, err := net.InterfaceAddrs()
-		if err != nil {
-			continue // only the names remain to tell a loop by
-		}
-		for _, a := range found {
-			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				addrs = append(addrs, p.Addr())
-			}
-		}
+		addrs = append(addrs, interfaceAddresses()...)
 	}
 	return append(addrs, cfg.Delivery.PublicAddresses...), port
+}
+
+// interfaceAddresses gives the addresses of this machine's interfaces; none
+// where the system does not tell, so that names must do.
+func interfaceAddresses() (all []netip.Addr) {
+	found, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range found {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			all = append(all, p.Addr().Unmap())
+		}
+	}
+	return all
 }
 
 // setDelivery takes over how mail leaves from a configuration that was read

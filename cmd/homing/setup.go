@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -98,17 +97,7 @@ func publicAddresses(cfg *config.Config) []netip.Addr {
 	if public := onlyPublic(cfg.Delivery.SourceAddresses); len(public) > 0 {
 		return public
 	}
-	found, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil // then whoever asks has to name them
-	}
-	var all []netip.Addr
-	for _, a := range found {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			all = append(all, p.Addr().Unmap())
-		}
-	}
-	return onlyPublic(all)
+	return onlyPublic(interfaceAddresses())
 }
 
 func onlyPublic(all []netip.Addr) []netip.Addr {
