@@ -59,6 +59,9 @@ type ownMail struct {
 	To          []string
 	Head, Body  []byte
 	TLSOptional bool
+
+	// Of a report about a message: what it needs.
+	EightBit, UTF8, RequireTLS bool
 }
 
 // mailOwn puts a mail of the server itself into its queue, under the null
@@ -79,7 +82,7 @@ func (h *house) mailOwn(ctx context.Context, m ownMail) error {
 		return err
 	}
 	s := queue.Submission{
-		Key: m.Key, Message: store.Message{From: m.From, TLSOptional: m.TLSOptional}, Body: body, Heads: [][]byte{head},
+		Key: m.Key, Message: store.Message{From: m.From, TLSOptional: m.TLSOptional, EightBit: m.EightBit, UTF8: m.UTF8, RequireTLS: m.RequireTLS}, Body: body, Heads: [][]byte{head},
 		Capture:    policy.Mode == server.Capture,
 		ReturnPath: func(event.DeliveryID, string) string { return "" },
 	}

@@ -12,9 +12,6 @@ import (
 	"homing/event/notice"
 	"homing/event/relay"
 	"homing/event/webhook"
-	"homing/queue"
-	"homing/server"
-	"homing/store"
 )
 
 // sinks makes the sinks of a configuration.
@@ -52,22 +49,7 @@ func (h *house) sink(cfg *config.Config, c config.Sink) (event.Sink, error) {
 	return nil, fmt.Errorf("type %q is not built yet", c.Type)
 }
 
-// report puts a report into our own queue, under the null reverse-path. It
-// belongs to no application: nobody is told what becomes of it.
+// report mails a report, which has its header block with it and is not signed.
 func (h *house) report(ctx context.Context, m dsn.Mail) error {
-	body, err := h.store.NewBody(ctx)
-	if err != nil {
-		return err
-	}
-	defer body.Discard()
-	if _, err := body.Write(m.Message); err != nil {
-		return err
-	}
-	_, err = h.queue.Submit(ctx, queue.Submission{
-		Key: m.Key, Message: store.Message{EightBit: m.EightBit, UTF8: m.UTF8, RequireTLS: m.RequireTLS}, Body: body, Heads: [][]byte{nil},
-		Recipients: []queue.Recipient{{Address: m.To, Notify: "NEVER"}},
-		Capture:    h.server.Policy().Mode == server.Capture,
-		ReturnPath: func(event.DeliveryID, string) string { return "" },
-	})
-	return err
+	return h.mailOwn(ctx, ownMail{Key: m.Key, To: []string{m.To}, Body: m.Message, EightBit: m.EightBit, UTF8: m.UTF8, RequireTLS: m.RequireTLS})
 }
