@@ -40,7 +40,8 @@ type Authority struct {
 	orders atomic.Int64
 }
 
-// Orders says how often somebody has asked for a certificate.
+// Orders says how many orders were begun. One that had to be sent again, since
+// its nonce was rejected, is one.
 func (a *Authority) Orders() int { return int(a.orders.Load()) }
 
 // SetDown lets it hang up on everybody, or no longer.
@@ -86,10 +87,11 @@ func Start(t testing.TB, o Options) *Authority {
 		if a.down.Load() {
 			panic(http.ErrAbortHandler)
 		}
-		if r.URL.Path == "/order-plz" {
+		counted := &statusWriter{ResponseWriter: rw}
+		handler.ServeHTTP(counted, r)
+		if r.URL.Path == "/order-plz" && counted.status == http.StatusCreated {
 			a.orders.Add(1)
 		}
-		handler.ServeHTTP(rw, r)
 	}))
 	s.Config.ErrorLog = quiet
 	s.StartTLS()
@@ -100,4 +102,15 @@ func Start(t testing.TB, o Options) *Authority {
 		t.Fatal("the authority has no root")
 	}
 	return a
+}
+
+// A statusWriter notes what status a response has; 0: 200, by itself.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
 }
