@@ -105,3 +105,35 @@ func (s *stand) hostsOf(t *testing.T, addresses ...string) string {
 	}
 	return strings.Join(words, ", ")
 }
+
+// TestASmarthostGetsNoMoreThanItsHourlyLimit sends more than the
+// configuration allows to go there in an hour, which is spread over it.
+func TestASmarthostGetsNoMoreThanItsHourlyLimit(t *testing.T) {
+	s := newStand(t, "")
+	plain, err := os.ReadFile(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	relay := fmt.Sprintf("\n[delivery.smarthost]\naddress = %q\ntls = \"none\"\nmax_per_hour = 2\n", s.net.HostAddr("relay.test"))
+	if err := os.WriteFile(s.config, append(plain, relay...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := s.log.read()
+	s.hup <- os.Interrupt
+	s.log.wait(t, len(text), "configuration reloaded")
+	for n := range 3 {
+		if err := s.mail(n+1, fmt.Sprintf("member%d@relayed.test", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.hostsOf(t, "member0@relayed.test")
+	got := s.explained(t, "")
+	for _, want := range []string{"2 messages an hour", "max_per_hour of the smarthost", "Now: the limit of messages in a length of time is reached."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it is not said that %q:\n%s", want, got)
+		}
+	}
+	if all := s.net.Receipts.All(); len(all) > 2 {
+		t.Errorf("%d messages went there, want 2 at most", len(all))
+	}
+}
