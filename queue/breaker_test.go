@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"homing/bounce"
 	"homing/event"
 	"homing/queue"
 )
@@ -201,4 +202,51 @@ func TestACampaignThatSomebodyHasPausedIsNotStoppedOnceMore(t *testing.T) {
 			t.Errorf("incidents %q, want none", told)
 		}
 	})
+}
+
+func TestComplaintsPauseACampaignHoweverLateTheyCome(t *testing.T) {
+	const people = 1400
+	tests := []struct {
+		name           string
+		after, callers int // so many complain after so many were sent
+		paused         bool
+	}{
+		{"four of 250 are chance", 250, 4, false},
+		{"five of 250 are not", 250, 5, true},
+		{"six of 1,300 are fewer than half a per cent", 1300, 6, false},
+		{"seven of 1,300 are more", 1300, 7, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in(t, func(w *world) {
+				o := options
+				o.Breaker = true
+				w.queue.SetOptions(o)
+				w.campaign("old", people)
+				complained := false
+				tried := w.mailing(func(_ string, n int) string {
+					if n == tt.after && !complained {
+						complained = true
+						for _, e := range w.events()[:tt.callers] {
+							if err := w.report(e.Delivery, bounce.Report{Kind: bounce.Complaint, Digest: uint64(e.Delivery)}); err != nil {
+								t.Fatal(err)
+							}
+						}
+					}
+					return "250 2.0.0 OK"
+				})
+				told := w.incidents()
+				if !tt.paused {
+					if tried["old"] != people || len(told) > 0 {
+						t.Errorf("%d sent, incidents %q; want all, none", tried["old"], told)
+					}
+					return
+				}
+				want := fmt.Sprintf("%d recipients of ", tt.callers)
+				if tried["old"] >= people || len(told) != 1 || !strings.Contains(told[0], want) || !strings.Contains(told[0], "have called it spam") {
+					t.Errorf("%d sent, incidents %q; want it to stop with one that says %q", tried["old"], told, want)
+				}
+			})
+		})
+	}
 }
