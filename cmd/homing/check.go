@@ -19,7 +19,7 @@ func newCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Check that mail can leave, arrives well and comes back, and say what to change",
 		Long: "Have the server check itself now: what the DNS says of it, the block lists, its certificates, ports and disk, and the way back.\n" +
-			"Whoever asks within half a minute gets the last result. The exit code is 0 where nothing fails, 1 where something does, and\n" +
+			"Whoever asks within ten seconds gets the last result. The exit code is 0 where nothing fails, 1 where something does, and\n" +
 			"2 where it could not be found out.",
 		Args: cobra.NoArgs,
 	}

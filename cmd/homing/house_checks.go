@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +42,7 @@ func (h *house) checks() []selfcheck.Check {
 		one("disk", func(context.Context) dnscheck.Finding { return selfcheck.Disk(spaceOf(cfg)) }),
 		one("clock", func(context.Context) dnscheck.Finding { return selfcheck.Clock(selfcheck.ClockKept()) }),
 		one("certificate", func(context.Context) dnscheck.Finding {
-			return selfcheck.Certificate(h.shown(cfg.Hostname), cfg.Hostname, nil, time.Now())
+			return selfcheck.Certificate(h.shown(cfg.Hostname), cfg.Hostname, nil, mustTrust(cfg), time.Now())
 		}),
 	}
 	if cfg.Delivery.Smarthost == nil {
@@ -89,6 +90,14 @@ func spaceOf(cfg *config.Config) (selfcheck.Space, error) {
 	err := unix.Statfs(cfg.DataDir, &fs)
 	s.Free, s.Reserve = fs.Bavail*uint64(fs.Bsize), cfg.Limits.DiskReserve.Of(fs.Blocks*uint64(fs.Bsize))
 	return s, err
+}
+
+// mustTrust reports whether somebody has to trust our certificate: applications
+// that log in over the network, those who ask for a policy, or nobody until an
+// operator wanted one that is trusted.
+func mustTrust(cfg *config.Config) bool {
+	over := slices.ContainsFunc(cfg.Listen.Submission, func(a config.Address) bool { return !a.Loopback() })
+	return over || len(cfg.Listen.Submissions) > 0 || len(cfg.Listen.HTTPS) > 0 || cfg.TLS.Trusted()
 }
 
 // shown is the certificate that is shown to whom calls us by a name; nil: none.

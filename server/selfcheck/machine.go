@@ -53,8 +53,9 @@ const (
 
 // Certificate checks the one that is shown to whom calls us by a name; nil:
 // there is none. Whether those who call trust it is told by the roots: nil is
-// for the system's.
-func Certificate(c *tls.Certificate, name string, roots *x509.CertPool, now time.Time) dnscheck.Finding {
+// for the system's. Needed says that somebody must trust it; mail servers that
+// bring mail do not ask (RFC 7435).
+func Certificate(c *tls.Certificate, name string, roots *x509.CertPool, needed bool, now time.Time) dnscheck.Finding {
 	f := dnscheck.Finding{Check: "certificate", Subject: name, Verdict: dnscheck.OK, Wanted: "a certificate for " + name + " that others trust, and that does not end soon"}
 	if c == nil || len(c.Certificate) == 0 {
 		f.Verdict, f.Found, f.Fix = dnscheck.Warn, "there is none, so mail comes in unencrypted", "Let certbot or [tls.acme] get one, and see docs/OPERATING.md, \"Certificates\"."
@@ -82,6 +83,10 @@ func Certificate(c *tls.Certificate, name string, roots *x509.CertPool, now time
 		f.Verdict, f.Fix = dnscheck.Warn, renew
 	default:
 		f.Verdict, f.Fix = trusted(c, leaf, roots, now, &f)
+		if bySelf(leaf) && f.Verdict == dnscheck.Warn && !needed {
+			f.Verdict, f.Fix = dnscheck.OK, ""
+			f.Wanted = "a certificate for " + name + " with which mail comes in encrypted"
+		}
 	}
 	return f
 }
@@ -99,9 +104,9 @@ func trusted(c *tls.Certificate, leaf *x509.Certificate, roots *x509.CertPool, n
 	switch {
 	case err == nil:
 		return dnscheck.OK, ""
-	case errors.As(err, &unknown) && leaf.Subject.String() == leaf.Issuer.String():
-		f.Found += "; it is signed by itself"
-		return dnscheck.Warn, "That is enough for mail that comes in. For applications that log in over the network, and for MTA-STS, let certbot or [tls.acme] get one."
+	case errors.As(err, &unknown) && bySelf(leaf):
+		f.Found += "; it is signed by itself, which is enough for mail that comes in"
+		return dnscheck.Warn, "Applications that log in over the network and whoever asks for the policy of MTA-STS do not trust it: let certbot or [tls.acme] get one."
 	case errors.As(err, &unknown) && len(c.Certificate) == 1:
 		f.Found += "; the certificates between it and its authority are missing"
 		return dnscheck.Warn, "Write the whole chain as tls.cert_file: certbot calls it fullchain.pem."
@@ -109,6 +114,9 @@ func trusted(c *tls.Certificate, leaf *x509.Certificate, roots *x509.CertPool, n
 	f.Found += "; " + err.Error()
 	return dnscheck.Warn, "Get one from an authority that systems trust: certbot or [tls.acme]."
 }
+
+// bySelf tells a certificate that vouches for itself.
+func bySelf(leaf *x509.Certificate) bool { return leaf.Subject.String() == leaf.Issuer.String() }
 
 // Clock checks that the clock is kept right: signatures, TLS and the tags of
 // return addresses go by it.

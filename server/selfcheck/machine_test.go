@@ -93,6 +93,17 @@ func (a *authority) shown(above int) *tls.Certificate {
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
+func TestACertificateThatNobodyHasToTrustMayBeSignedByItself(t *testing.T) {
+	const name = "mail.example.org"
+	nobody := &authority{T: t}
+	other := nobody.issue("Other", noon.AddDate(0, 0, 60), true).issue(name, noon.AddDate(0, 0, 60), false).shown(1)
+	own := nobody.issue(name, noon.AddDate(0, 0, 60), false).shown(0)
+	late := nobody.issue(name, noon.AddDate(0, 0, -1), false).shown(0)
+	wants(t, selfcheck.Certificate(own, name, x509.NewCertPool(), false, noon), dnscheck.OK, "signed by itself")
+	wants(t, selfcheck.Certificate(late, name, x509.NewCertPool(), false, noon), dnscheck.Fail, "ends in")
+	wants(t, selfcheck.Certificate(other, name, x509.NewCertPool(), false, noon), dnscheck.Warn, "unknown authority")
+}
+
 func TestCertificate(t *testing.T) {
 	const name = "mail.example.org"
 	in := func(days int) time.Time { return noon.AddDate(0, 0, days) }
@@ -119,6 +130,8 @@ func TestCertificate(t *testing.T) {
 		{"something else", &tls.Certificate{Certificate: [][]byte{{1, 2, 3}}}, dnscheck.Fail, "malformed"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) { wants(t, selfcheck.Certificate(tt.cert, name, roots, noon), tt.want, tt.found) })
+		t.Run(tt.name, func(t *testing.T) {
+			wants(t, selfcheck.Certificate(tt.cert, name, roots, true, noon), tt.want, tt.found)
+		})
 	}
 }

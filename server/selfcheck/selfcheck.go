@@ -106,7 +106,7 @@ const (
 	confirmAfter = time.Minute
 	// freshFor is how long a result counts as that of now: whoever asks
 	// sooner gets it again, so that nobody can use us to ask others.
-	freshFor = 30 * time.Second
+	freshFor = 10 * time.Second
 )
 
 // Run checks now, and again and again until ctx ends.

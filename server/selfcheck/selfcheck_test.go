@@ -320,7 +320,7 @@ func TestWhoAsksSoonGetsTheSameResult(t *testing.T) {
 				})
 			}
 			all.Wait()
-			after(29 * time.Second)
+			after(9 * time.Second)
 			if _, err := c.Now(w.Context()); err != nil || len(w.runs) != 2 {
 				t.Errorf("%d runs, %v; want that of the start and one", len(w.runs), err)
 			}
