@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 
-.PHONY: run build test check soak test-peers bench bench-backlog bench-peers
+.PHONY: run build install test check soak test-peers bench bench-backlog bench-peers
 
 # The whole product against a toy internet on loopback.
 run: build
@@ -15,6 +15,10 @@ run: build
 
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/homing ./cmd/homing
+
+# As root, after a build: to /usr/local/bin, with a user and a unit of systemd.
+install:
+	@./scripts/install
 
 test:
 	go test ./...

@@ -33,7 +33,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // install is how the programs that are tested against come onto a machine.
-const install = "apt-get install postfix swaks libnet-ssleay-perl php-cli php-net-smtp php-mail php-mail-mime python3-dkim opendkim-tools bind9-utils && scripts/peers"
+const install = "apt-get install postfix swaks libnet-ssleay-perl php-cli php-net-smtp php-mail php-mail-mime python3-dkim opendkim-tools bind9-utils iproute2 && scripts/peers"
 
 // begin skips a test where no peers are wanted, and lets it run beside others.
 func begin(t *testing.T) {
@@ -115,6 +115,14 @@ type daemon struct {
 // the test it is asked to end, and its words are shown when the test failed.
 func serve(t testing.TB, address string, name string, args ...string) *daemon {
 	t.Helper()
+	d := launch(t, name, args...)
+	d.awaitOpen(address)
+	return d
+}
+
+// launch starts a server, as serve does, and waits for nothing.
+func launch(t testing.TB, name string, args ...string) *daemon {
+	t.Helper()
 	d := &daemon{t: t, log: filepath.Join(t.TempDir(), "log"), exited: make(chan struct{})}
 	out, err := os.Create(d.log)
 	if err != nil {
@@ -133,7 +141,6 @@ func serve(t testing.TB, address string, name string, args ...string) *daemon {
 		close(d.exited)
 	}()
 	t.Cleanup(d.stop)
-	d.awaitOpen(address)
 	return d
 }
 
