@@ -36,7 +36,7 @@ func (c *checker) dmarcReports(ctx context.Context, domain string, p dmarcPolicy
 	if unasked := c.withoutConsent(ctx, p); unasked.Found != "" {
 		return unasked
 	}
-	if c.s.Reports != "" && !slices.Contains(p.reports, strings.ToLower(c.s.Reports)) {
+	if c.s.Reports != "" && !slices.ContainsFunc(p.reports, c.s.reads) {
 		f.Found = "reports go to " + listed(p.reports) + " and not here, so that Homing cannot tell what they say"
 		return f
 	}

@@ -69,6 +69,8 @@ func TestDMARC(t *testing.T) {
 		{"no reports, and no address of ours", with(func(s *Setup) { s.Reports = "" }, publish("v=DMARC1; p=none")),
 			[]string{"warn dmarc_reports example.org"}, "nobody gets reports", `rua=mailto:dmarc@example.org`},
 		{"reports to somebody else alone", publish("v=DMARC1; p=none; rua=mailto:it@example.org"), []string{"warn dmarc_reports example.org"}, "it@example.org and not here", "rua=mailto:it@example.org,mailto:reports@bounce.example.org"},
+		{"reports to another address that is read here", with(func(s *Setup) { s.Reads = func(at string) bool { return at == "dmarc@lists.example.org" } },
+			publish("v=DMARC1; p=none; rua=mailto:Dmarc@lists.example.org")), nil, "", ""},
 		{"reports to somebody else, where there is no address of ours", with(func(s *Setup) { s.Reports = "" }, publish("v=DMARC1; p=none; rua=mailto:it@example.org")), nil, "", ""},
 		{"reports to a service that wants them", func(_ *Setup, z *dnstest.Zone) {
 			z.TXTs["_dmarc.example.org"] = txt("v=DMARC1; p=none; rua=mailto:x@reports.example!10m," + strings.TrimPrefix(rua, "rua="))

@@ -69,9 +69,10 @@ func (p *planner) above(ctx context.Context, domain string) (plan Plan) {
 	return plan
 }
 
-// withReports adds our address to a policy.
+// withReports adds our address to a policy, unless reports come here already,
+// at whichever address: twice they would be no better.
 func (p *planner) withReports(text string) string {
-	if p.s.Reports == "" {
+	if p.s.Reports == "" || slices.ContainsFunc(receiversOf(text), p.s.reads) {
 		return text
 	}
 	return withReceiver(text, p.s.Reports)
@@ -102,7 +103,7 @@ func (p *planner) tlsReports(ctx context.Context, domain string) (plan Plan) {
 	old := slices.DeleteFunc(texts, func(t string) bool { return !isTLSRPT(t) })
 	text := "v=TLSRPTv1; rua=" + mailto(p.s.Reports)
 	if len(old) > 0 {
-		text = withReceiver(joined(old), p.s.Reports)
+		text = p.withReports(joined(old))
 	}
 	plan.add(Record{Name: name, Type: "TXT", Value: text, Purpose: ForTLSRPT, Instead: without(old, text), Why: "reports say whether TLS to Homing works"})
 	return plan

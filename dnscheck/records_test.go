@@ -99,6 +99,9 @@ var worlds = []world{
 			TXTs: map[string][]string{"example.org": txt("v=spf1 ip4:203.0.113.0/24 -all")}}},
 	{name: "dmarc-of-somebody", zone: dnstest.Zone{
 		TXTs: map[string][]string{"_dmarc.example.org": txt("v=DMARC1;p=reject; sp=quarantine; rua=mailto:a@reports.example!10m,mailto:b@example.org; fo=1;")}}},
+	{name: "reports-come-here-already", setup: func(s *Setup) { s.Reads = func(at string) bool { return strings.HasSuffix(at, "@bounce.example.org") } },
+		zone: dnstest.Zone{TXTs: map[string][]string{"_dmarc.example.org": txt("v=DMARC1; p=none; rua=mailto:dmarc@bounce.example.org"),
+			"_smtp._tls.bounce.example.org": txt("v=TLSRPTv1; rua=mailto:TLS@bounce.example.org")}}},
 	{name: "two-domains-one-return", setup: func(s *Setup) {
 		s.Domains = append(s.Domains, Domain{Name: "example.net", Return: "bounce.example.org", Keys: []Key{rsa}})
 	}, zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.org": mx("aspmx.l.google.com"), "example.net": mx("example-net.mail.protection.outlook.com")}}},

@@ -3,6 +3,7 @@ package dnscheck
 import (
 	"context"
 	"net/netip"
+	"strings"
 
 	"homing/internal/dnsx"
 )
@@ -28,7 +29,10 @@ type Setup struct {
 	Routed    []string     // other domains that routes take mail for
 	PublicURL string       // https, where the world reaches /.well-known/; "": nowhere
 	Reports   string       // the address that DMARC and TLS reports go to; "": none of ours
-	Pinned    []dnsx.TLSA  // of our certificate, where it is to be published; none: it is not
+	// Reads reports whether reports that come to an address are read, beside
+	// those to Reports; nil: to no other.
+	Reads  func(address string) bool
+	Pinned []dnsx.TLSA // of our certificate, where it is to be published; none: it is not
 }
 
 // A Domain is one that mail is sent as.
@@ -44,4 +48,10 @@ type Key struct {
 	Selector string
 	Record   string // what is published: "v=DKIM1; k=rsa; p=…"
 	Bits     int    // of an RSA key; 0: Ed25519
+}
+
+// reads reports whether what is reported to an address, in lower case, is read
+// here.
+func (s Setup) reads(address string) bool {
+	return s.Reports != "" && address == strings.ToLower(s.Reports) || s.Reads != nil && s.Reads(address)
 }

@@ -262,6 +262,14 @@ func (p *Policy) route(local, domain string) *Route {
 	return best
 }
 
+// ReadsReports reports whether mail to an address is read as a report about
+// DMARC or TLS, by the routes.
+func (p *Policy) ReadsReports(address string) bool {
+	local, domain, _ := strings.Cut(address, "@")
+	r := p.route(local, hold.CanonicalDomain(domain))
+	return r != nil && r.As == RouteReport
+}
+
 // matches reports whether a local part is a sub-address of the route's.
 func (r *Route) matches(local string) bool {
 	rest, ok := strings.CutPrefix(local, r.Local)

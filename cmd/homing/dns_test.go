@@ -8,15 +8,18 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -161,6 +164,28 @@ public_addresses = ["203.0.113.10"]`,
 			dnscheck.Setup{Domains: []dnscheck.Domain{usual}, Returns: []string{"bounce.example.org"}, Routed: []string{"lists.example.org", "example.org"}, Reports: "dmarc@lists.example.org"}},
 		{"a catch-all has reports at any address", "[[route]]\naddress = \"*@bounce.example.org\"\nas = \"report\"\n[delivery]\npublic_addresses = [\"203.0.113.10\"]",
 			dnscheck.Setup{Domains: []dnscheck.Domain{usual}, Returns: []string{"bounce.example.org"}, Reports: "reports@bounce.example.org"}},
+		{"an address that a route names goes before a catch-all", `[[route]]
+address = "*@bounce.example.org"
+as = "report"
+[[route]]
+address = "dmarc@lists.example.org"
+as = "report"
+[delivery]
+public_addresses = ["203.0.113.10"]`,
+			dnscheck.Setup{Domains: []dnscheck.Domain{usual}, Returns: []string{"bounce.example.org"}, Routed: []string{"lists.example.org"}, Reports: "dmarc@lists.example.org"}},
+		{"of a catch-all no address that another route has", `[[route]]
+address = "*@bounce.example.org"
+as = "report"
+[[route]]
+address = "reports@bounce.example.org"
+as = "reply"
+to = ["mail"]
+[[sink]]
+name = "mail"
+type = "dsn"
+[delivery]
+public_addresses = ["203.0.113.10"]`,
+			dnscheck.Setup{Domains: []dnscheck.Domain{usual}, Returns: []string{"bounce.example.org"}, Reports: "dmarc-reports@bounce.example.org"}},
 		{"who keeps the application's senders has a domain for returns all the same", `[[domain]]
 name = "example.net"
 verp = "keep"
@@ -186,11 +211,50 @@ address = "other.example:587"`,
 			if tt.want.Addresses == nil {
 				tt.want.Addresses = []netip.Addr{addr}
 			}
-			if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.IgnoreFields(dnscheck.Setup{}, "Reads")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+func TestWhereReportsAreReadTheyAreAskedFor(t *testing.T) {
+	tests := []struct {
+		name, routes, want string
+		read, unread       []string
+	}{
+		{"nowhere", "", "", nil, []string{"reports@bounce.example.org", ""}},
+		{"one address, with what may be added to it", route("DMARC@bounce.example.org", "report"), "dmarc@bounce.example.org",
+			[]string{"dmarc@bounce.example.org", "Dmarc+x@bounce.example.org"}, []string{"reports@bounce.example.org", "dmarc@example.org"}},
+		{"a catch-all", route("*@bounce.example.org", "report"), "reports@bounce.example.org",
+			[]string{"reports@bounce.example.org", "anything@Bounce.example.org"}, []string{"reports@example.org"}},
+		{"a catch-all beside an address", route("*@bounce.example.org", "report") + route("dmarc@bounce.example.org", "report"), "dmarc@bounce.example.org",
+			[]string{"dmarc@bounce.example.org", "reports@bounce.example.org"}, nil},
+		{"a catch-all of which another route takes a part", route("*@bounce.example.org", "report") + route("reports@bounce.example.org", "bounce"), "dmarc-reports@bounce.example.org",
+			[]string{"dmarc-reports@bounce.example.org"}, []string{"reports@bounce.example.org", "reports-x@bounce.example.org"}},
+		{"a catch-all for something else", route("*@bounce.example.org", "bounce"), "", nil, []string{"reports@bounce.example.org"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := parsed(t, tt.routes, nil)
+			s, err := setupOf(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Reports != tt.want || reportedNames(cfg).Address != tt.want {
+				t.Errorf("asked for at %q by homing dns and at %q by homing reports, want %q", s.Reports, reportedNames(cfg).Address, tt.want)
+			}
+			for _, address := range append(tt.read, tt.unread...) {
+				if got, want := s.Reads(address), slices.Contains(tt.read, address); got != want {
+					t.Errorf("reports to %q are read: %v, want %v", address, got, want)
+				}
+			}
+		})
+	}
+}
+
+func route(address, as string) string {
+	return fmt.Sprintf("[[route]]\naddress = %q\nas = %q\n", address, as)
 }
 
 // pemOf makes a certificate, its key, and the digest of its public key.

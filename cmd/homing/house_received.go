@@ -11,7 +11,7 @@ import (
 
 // reportedNames says what is ours in the reports of others.
 func reportedNames(cfg *config.Config) reports.Names {
-	n := reports.Names{Hostname: cfg.Hostname, Keep: cfg.Retention.Events, Selectors: map[string][]string{}}
+	n := reports.Names{Hostname: cfg.Hostname, Address: reportAddress(cfg), Keep: cfg.Retention.Events, Selectors: map[string][]string{}}
 	for _, d := range cfg.Domains {
 		name := hold.CanonicalDomain(d.Name)
 		n.Senders = append(n.Senders, name)
@@ -23,11 +23,8 @@ func reportedNames(cfg *config.Config) reports.Names {
 		}
 	}
 	for _, r := range cfg.Routes {
-		local, domain, _ := strings.Cut(r.Address, "@")
+		_, domain, _ := strings.Cut(r.Address, "@")
 		n.Others = append(n.Others, hold.CanonicalDomain(domain))
-		if r.As == config.AsReport && local != "*" && n.Address == "" {
-			n.Address = r.Address
-		}
 	}
 	listens, _ := ownMX(cfg)
 	n.Addresses = slices.Concat(cfg.Delivery.SourceAddresses, listens)

@@ -41,12 +41,16 @@ func policyOf(cfg *config.Config, codec *verp.Codec) (*server.Policy, error) {
 		}
 		p.Applications = append(p.Applications, a)
 	}
+	p.Routes = routesOf(cfg)
+	return p, nil
+}
+
+func routesOf(cfg *config.Config) (all []server.Route) {
 	for _, c := range cfg.Routes {
 		local, domain, _ := strings.Cut(c.Address, "@")
-		p.Routes = append(p.Routes, server.Route{Local: local, Domain: hold.CanonicalDomain(domain),
-			As: server.RouteUse(c.As), From: c.From, To: c.To})
+		all = append(all, server.Route{Local: local, Domain: hold.CanonicalDomain(domain), As: server.RouteUse(c.As), From: c.From, To: c.To})
 	}
-	return p, nil
+	return all
 }
 
 func domainOf(c config.Domain) (*server.Domain, error) {

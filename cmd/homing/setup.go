@@ -21,12 +21,14 @@ import (
 	"homing/internal/dkim"
 	"homing/internal/dnsx"
 	"homing/internal/publicnet"
+	"homing/server"
 )
 
 // setupOf says what the configuration means for the DNS. Pinned stays empty:
 // see pinned.
 func setupOf(cfg *config.Config) (dnscheck.Setup, error) {
-	s := dnscheck.Setup{Hostname: hold.CanonicalDomain(cfg.Hostname), Addresses: publicAddresses(cfg), Reports: reportAddress(cfg)}
+	routes := &server.Policy{Routes: routesOf(cfg)}
+	s := dnscheck.Setup{Hostname: hold.CanonicalDomain(cfg.Hostname), Addresses: publicAddresses(cfg), Reports: reportAddress(cfg), Reads: routes.ReadsReports}
 	if strings.HasPrefix(cfg.PublicURL, "https://") {
 		s.PublicURL = cfg.PublicURL
 	}
@@ -75,17 +77,32 @@ func checkedDomain(cfg *config.Config, c config.Domain) (dnscheck.Domain, error)
 	return d, nil
 }
 
-// reportAddress gives the address that Homing reads reports at: of the first
-// route for them. A catch-all has them at any.
+// reportNames are what an address for reports may be called, where a catch-all
+// takes them at any.
+var reportNames = []string{"reports", "dmarc-reports", "tls-and-dmarc-reports"}
+
+// reportAddress gives the address that others are asked to report to: that of
+// the first route for reports that names one, else one at which a catch-all for
+// reports takes them; "": nobody reads any.
 func reportAddress(cfg *config.Config) string {
-	i := slices.IndexFunc(cfg.Routes, func(r config.Route) bool { return r.As == config.AsReport })
-	if i < 0 {
-		return ""
+	for _, r := range cfg.Routes {
+		if r.As == config.AsReport && !strings.HasPrefix(r.Address, "*@") {
+			return r.Address
+		}
 	}
-	if domain, ok := strings.CutPrefix(cfg.Routes[i].Address, "*@"); ok {
-		return "reports@" + domain
+	routes := &server.Policy{Routes: routesOf(cfg)}
+	for _, r := range cfg.Routes {
+		domain, all := strings.CutPrefix(r.Address, "*@")
+		if !all || r.As != config.AsReport {
+			continue
+		}
+		for _, name := range reportNames { // what a route of another use has is no place for them
+			if routes.ReadsReports(name + "@" + domain) {
+				return name + "@" + domain
+			}
+		}
 	}
-	return cfg.Routes[i].Address
+	return ""
 }
 
 // publicAddresses gives the addresses that the world knows this machine by:
