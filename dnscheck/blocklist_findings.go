@@ -92,8 +92,13 @@ func listing(l *List, s sighting, relayed bool) Finding {
 	if f.Verdict == OK {
 		f.Found += ". Hardly any receiver refuses mail for it"
 	}
-	if relayed && s.subject.family != DomainNames && f.Verdict == Fail {
+	if relayed && s.subject.family != DomainNames && f.Verdict != OK {
+		// What is no place to send mail from does not matter where none is
+		// sent from it; spam that comes from here does, whichever way.
 		f.Verdict = Warn
+		if policyOnly(s.said.codes) {
+			f.Verdict = OK
+		}
 		f.Found += ". Your mail leaves through a smarthost, so receivers do not see this address"
 	}
 	f.Fix = removal(l, s)
@@ -122,12 +127,15 @@ func wordsOf(codes []Code) string {
 	return strings.Join(all, "; ")
 }
 
+// policyOnly reports whether the codes are about the kind of network alone.
+func policyOnly(codes []Code) bool {
+	return !slices.ContainsFunc(codes, func(c Code) bool { return c.Kind != MeansPolicy })
+}
+
 // removal says what to do about a listing.
 func removal(l *List, s sighting) string {
 	var steps []string
-	policy := true
 	for _, c := range s.said.codes {
-		policy = policy && c.Kind == MeansPolicy
 		fix := cmp.Or(c.Fix, causeOf(s.subject.family))
 		if !slices.Contains(steps, fix) {
 			steps = append(steps, fix)
@@ -139,7 +147,7 @@ func removal(l *List, s sighting) string {
 	}
 	if l.Removal != "" {
 		when := "Removal, once the cause is gone: "
-		if policy {
+		if policyOnly(s.said.codes) {
 			when = "Removal: "
 		}
 		steps = append(steps, when+fill(l.Removal))

@@ -235,18 +235,22 @@ func TestAddressesThatTheWorldDoesNotSeeAreSkipped(t *testing.T) {
 
 func TestWithASmarthostOurAddressesOnlyWarn(t *testing.T) {
 	zones := []string{"zen.spamhaus.org", "dbl.spamhaus.org"}
-	world := listWorld(zones, map[string]string{at4 + ".zen.spamhaus.org": "127.0.0.3", "example.org.dbl.spamhaus.org": "127.0.1.2"})
 	relayed := Domain{Name: "example.org", Smarthost: "smtp.provider.example"}
 	for _, tt := range []struct {
 		name    string
 		domains []Domain
+		answer  string
 		verdict Verdict
 	}{
-		{"all mail goes through it", []Domain{relayed}, Warn},
-		{"one domain sends by itself", []Domain{relayed, {Name: "example.net"}}, Fail},
-		{"no domain is known", nil, Fail},
+		{"all mail goes through it", []Domain{relayed}, "127.0.0.3", Warn},
+		{"one domain sends by itself", []Domain{relayed, {Name: "example.net"}}, "127.0.0.3", Fail},
+		{"no domain is known", nil, "127.0.0.3", Fail},
+		{"a line that is no place to send mail from, where none is sent", []Domain{relayed}, "127.0.0.11", OK},
+		{"a line that sends mail", []Domain{{Name: "example.org"}}, "127.0.0.11", Fail},
+		{"such a line, and spam from it", []Domain{relayed}, "127.0.0.11 127.0.0.4", Warn},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			world := listWorld(zones, map[string]string{at4 + ".zen.spamhaus.org": tt.answer, "example.org.dbl.spamhaus.org": "127.0.1.2"})
 			setup := ours()
 			setup.Domains, setup.Returns = tt.domains, []string{"example.org"}
 			all := byName(t, Blocklists(t.Context(), world, setup, configured(t, zones...)))

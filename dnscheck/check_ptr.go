@@ -21,14 +21,26 @@ func (c *checker) ptrJobs() (jobs []job) {
 const maxPTR = 10
 
 // ptr checks the names of an address that mail comes from. Where all mail goes
-// through a smarthost, nobody asks for them.
+// through smarthosts, nobody asks for them: then nothing is wrong with them,
+// and nothing is to be asked of the provider.
 func (c *checker) ptr(ctx context.Context, a netip.Addr) []Finding {
 	names, err := c.r.PTR(ctx, a)
-	switch {
-	case silent(err):
+	if silent(err) {
 		return []Finding{noAnswer(CheckPTR, err), skipped(CheckPTRName, "no answer"), skipped(CheckPTRHELO, "no answer")}
-	case err != nil:
-		none := Finding{Check: CheckPTR, Verdict: lesser(!c.plan.direct()), Wanted: "a name for the address, which has this address", Found: a.String() + " has no name", Fix: c.askProvider(a)}
+	}
+	found := c.reverse(ctx, a, names)
+	for i, f := range found {
+		if f.Verdict != OK && !c.plan.direct() {
+			found[i] = right(f.Check, "nothing, while all mail goes through smarthosts: receivers do not see this address", f.Found)
+		}
+	}
+	return found
+}
+
+// reverse judges the names of an address.
+func (c *checker) reverse(ctx context.Context, a netip.Addr, names []string) []Finding {
+	if len(names) == 0 {
+		none := Finding{Check: CheckPTR, Verdict: Fail, Wanted: "a name for the address, which has this address", Found: a.String() + " has no name", Fix: c.askProvider(a)}
 		return []Finding{none, skipped(CheckPTRName, "there is no name"), skipped(CheckPTRHELO, "there is no name")}
 	}
 	slices.Sort(names)
@@ -53,7 +65,7 @@ func (c *checker) confirm(ctx context.Context, a netip.Addr, names []string) (co
 }
 
 func (c *checker) forward(a netip.Addr, names, confirmed []string, open error) Finding {
-	f := Finding{Check: CheckPTR, Verdict: lesser(!c.plan.direct()), Wanted: "a name for the address, which has this address",
+	f := Finding{Check: CheckPTR, Verdict: Fail, Wanted: "a name for the address, which has this address",
 		Fix: "Publish the address of the name, or have it replaced by one that has the address.\n" + c.hostRecord(a) + "\n" + c.askProvider(a)}
 	switch {
 	case len(confirmed) == 0 && open != nil:
@@ -77,7 +89,7 @@ func (c *checker) named(a netip.Addr, names []string) Finding {
 		if g == chosen || name == c.s.Hostname && g == hosted {
 			continue
 		}
-		f.Verdict = lesser(g == hosted || !c.plan.direct())
+		f.Verdict = lesser(g == hosted)
 		f.Found, f.Fix = fmt.Sprintf("%s looks like a name for every customer: %s. Many receivers refuse mail from such names", name, why), c.askProvider(a)
 		return f
 	}
@@ -85,7 +97,7 @@ func (c *checker) named(a netip.Addr, names []string) Finding {
 }
 
 func (c *checker) sameAsHELO(a netip.Addr, names, confirmed []string, open error) Finding {
-	f := Finding{Check: CheckPTRHELO, Verdict: lesser(len(confirmed) > 0 || !c.plan.direct()), Wanted: c.s.Hostname, Fix: c.askProvider(a)}
+	f := Finding{Check: CheckPTRHELO, Verdict: lesser(len(confirmed) > 0), Wanted: c.s.Hostname, Fix: c.askProvider(a)}
 	f.Found = fmt.Sprintf("the address is called %s, and we greet as %s", listed(names), c.s.Hostname)
 	switch {
 	case slices.Contains(names, c.s.Hostname):

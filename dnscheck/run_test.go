@@ -254,11 +254,6 @@ func TestReverseNames(t *testing.T) {
 	runAll(t, []wrongCase{
 		{"none", names(), []string{"fail ptr 203.0.113.10", "skipped ptr_name 203.0.113.10", "skipped ptr_helo 203.0.113.10"},
 			"has no name", "10.113.0.203.in-addr.arpa. IN PTR mail.example.org."},
-		{"none, but all goes through a smarthost", func(s *Setup, z *dnstest.Zone) {
-			s.Domains[0].Smarthost = "smtp.mailgun.org"
-			z.TXTs["bounce.example.org"] = txt("v=spf1 include:mailgun.org -all")
-			z.PTRs[v4] = nil
-		}, []string{"warn ptr 203.0.113.10", "skipped ptr_name 203.0.113.10", "skipped ptr_helo 203.0.113.10"}, "has no name", "PTR mail.example.org."},
 		{"one without that address", names("unconfirmed.example.org"), []string{"fail ptr 203.0.113.10", "fail ptr_helo 203.0.113.10"}, "does not have the address", "IN A 203.0.113.10"},
 		{"two, one without that address", names("mail.example.org", "unconfirmed.example.org"), []string{"warn ptr 203.0.113.10"}, "only mail.example.org has the address", "removed but one"},
 		{"not the one in HELO, but it leads back", names("smtp.example.org"), []string{"warn ptr_helo 203.0.113.10"},
@@ -271,6 +266,38 @@ func TestReverseNames(t *testing.T) {
 		{"the servers of the name are down", func(_ *Setup, z *dnstest.Zone) { z.PTRs[v4], z.Down["x.example.net"] = []string{"x.example.net"}, true },
 			[]string{"skipped ptr 203.0.113.10", "skipped ptr_helo 203.0.113.10"}, "SERVFAIL", "Check again"},
 	})
+}
+
+// TestNobodyAsksForOurReverseNamesBehindASmarthost has all mail leave through
+// one: whatever our own addresses are called, there is nothing to be done, as
+// homing dns proposes nothing either.
+func TestNobodyAsksForOurReverseNamesBehindASmarthost(t *testing.T) {
+	relayed := func(s *Setup, z *dnstest.Zone) {
+		s.Domains[0].Smarthost = "smtp.mailgun.org"
+		z.TXTs["bounce.example.org"] = txt("v=spf1 include:mailgun.org -all")
+	}
+	named := func(names ...string) func(*Setup, *dnstest.Zone) {
+		return func(s *Setup, z *dnstest.Zone) { relayed(s, z); z.PTRs[v4] = names }
+	}
+	runAll(t, []wrongCase{
+		{"none", named(), nil, "", ""},
+		{"one that leads elsewhere", named("gone.example.net"), nil, "", ""},
+		{"a name for every customer", named("203-0-113-10.dynamic.provider.example"), nil, "", ""},
+		{"the servers of the address are down", func(s *Setup, z *dnstest.Zone) { relayed(s, z); z.Down["10.113.0.203.in-addr.arpa"] = true },
+			[]string{"skipped ptr 203.0.113.10", "skipped ptr_name 203.0.113.10", "skipped ptr_helo 203.0.113.10"}, "SERVFAIL", "Check again"},
+		{"none, and another domain's mail leaves straight", func(s *Setup, z *dnstest.Zone) {
+			named()(s, z)
+			s.Domains = append(s.Domains, Domain{Name: "news.example.org", Return: "bounce.example.org", Keys: s.Domains[0].Keys})
+			z.TXTs["one._domainkey.news.example.org"], z.TXTs["homing2._domainkey.news.example.org"] = txt(rsaKey(2048)), txt(ed.Record)
+			z.TXTs["bounce.example.org"] = txt("v=spf1 ip4:203.0.113.10 ip6:2001:db8::10 include:mailgun.org -all")
+		}, []string{"fail ptr 203.0.113.10", "skipped ptr_name 203.0.113.10", "skipped ptr_helo 203.0.113.10"}, "has no name", "PTR mail.example.org."},
+	})
+	s, z := ours(), rightWorld()
+	named()(&s, z)
+	f := find(t, Run(t.Context(), z, s, Options{}), CheckPTR, v4.String())
+	if f.Verdict != OK || !strings.Contains(f.Found, "has no name") || !strings.Contains(f.Wanted, "smarthosts") {
+		t.Errorf("got %+v, want what is, and that it does not matter", f)
+	}
 }
 
 // broken panics at one question, and hangs for ever at another.
