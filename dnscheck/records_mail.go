@@ -101,7 +101,8 @@ const (
 type way struct {
 	place
 	records []dnsx.MX
-	ours    dnsx.MX // the best of ours, where place is here
+	ours    dnsx.MX  // the best of ours, where place is here
+	names   []string // of all that are ours
 }
 
 // way finds out where the mail of a domain goes.
@@ -121,8 +122,12 @@ func (p *planner) way(ctx context.Context, domain string) way {
 		switch is, err := p.isOurs(ctx, mx.Host); {
 		case err != nil:
 			return way{}
-		case is && w.place == elsewhere:
+		case !is:
+		case w.place == elsewhere:
 			w.place, w.ours = here, mx
+			fallthrough
+		default:
+			w.names = append(w.names, mx.Host)
 		}
 	}
 	return w
@@ -195,15 +200,11 @@ func (w way) to(domain string) string {
 // exchange gives the records of a domain whose MX Homing is, or is to be.
 func (p *planner) exchange(ctx context.Context, domain string, w way) (plan Plan) {
 	ours := dnsx.MX{Host: p.s.Hostname, Preference: 10}
-	hosts := []string{p.s.Hostname}
 	if w.place == here {
-		ours, hosts = w.ours, nil
-		for _, mx := range w.records {
-			hosts = append(hosts, mx.Host)
-		}
+		ours = w.ours
 	}
 	plan.add(Record{Name: domain, Type: "MX", Value: mxText(ours), Purpose: ForMX, Why: "mail for this name comes to Homing"})
-	plan.join(p.sts(ctx, domain, hosts))
+	plan.join(p.sts(ctx, domain, w))
 	plan.join(p.tlsReports(ctx, domain))
 	return plan
 }

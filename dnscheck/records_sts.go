@@ -1,13 +1,13 @@
 package dnscheck
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
-	"net/netip"
-	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"homing/internal/dnsx"
@@ -32,22 +32,31 @@ func STSPolicy(mode string, hosts []string) (text, id string) {
 	return b.String(), strings.ToLower(base32.HexEncoding.EncodeToString(sum[:10]))
 }
 
+// policy is what all policies of ours say.
+func (p *planner) policy() (mode string, hosts []string) {
+	if hosts = p.s.PolicyMX; len(hosts) == 0 {
+		hosts = []string{p.s.Hostname}
+	}
+	return cmp.Or(p.s.PolicyMode, stsTesting), hosts
+}
+
 // sts gives what announces a policy about TLS for mail to a domain, and the
 // policy, where there is a web server for it.
-func (p *planner) sts(ctx context.Context, domain string, hosts []string) (plan Plan) {
-	host, ok := webHost(p.s.PublicURL)
-	if !ok {
+func (p *planner) sts(ctx context.Context, domain string, w way) (plan Plan) {
+	host := p.s.PolicyHost
+	if host == "" {
 		return plan
 	}
 	name, server := "_mta-sts."+domain, "mta-sts."+domain
-	text, id := STSPolicy(stsTesting, hosts)
-	// The answer decides between two modes; if none comes, the Diff says so.
-	texts, _ := p.r.TXT(ctx, name)
-	if enforced, other := STSPolicy(stsEnforce, hosts); slices.ContainsFunc(texts, func(t string) bool { return stsID(t) == other }) {
-		text, id = enforced, other
-	} else {
+	mode, hosts := p.policy()
+	text, id := STSPolicy(mode, hosts)
+	if mode == stsTesting {
 		plan.remark(domain, Note, "the policy begins with mode testing: mail comes also where TLS fails. Once the reports about TLS have shown no failure for some weeks, "+
-			"serve it with \"mode: enforce\" and publish at %s the text \"v=STSv1; id=%s\".", name, other)
+			"write mta_sts = \"enforce\" into [tls], restart, and publish at %s what `homing dns` prints then. Where another web server has the policy as a file, change that first.", name)
+	}
+	if out := p.unlisted(w); len(out) > 0 {
+		plan.remark(domain, Todo, "the MX %s is not in the policy, and senders who heed it would not go there: "+
+			"write mta_sts_mx = [%s] into [tls], restart, and ask again.", listed(out), quoted(slices.Concat(hosts, out)))
 	}
 	plan.add(Record{Name: name, Type: "TXT", Value: "v=STSv1; id=" + id, Purpose: ForSTS, Why: "mail for " + domain + " is to come over TLS, by a policy that is served over HTTPS"})
 	if host != server {
@@ -58,26 +67,38 @@ func (p *planner) sts(ctx context.Context, domain string, hosts []string) (plan 
 	return plan
 }
 
-// webHost gives the host of an https URL that can have other names as well.
-func webHost(text string) (string, bool) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" {
-		return "", false
-	}
-	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
-		return "", false
-	}
-	host, err := dnsx.Canonical(u.Hostname())
-	return host, err == nil
+// unlisted gives the names of ours in the MX records of a domain that the policy
+// does not list.
+func (p *planner) unlisted(w way) []string {
+	_, hosts := p.policy()
+	return slices.DeleteFunc(slices.Clone(w.names), func(name string) bool {
+		return slices.ContainsFunc(hosts, func(pattern string) bool { return stsLists(pattern, name) })
+	})
 }
 
-// web says where the host of public_url has no address.
+// stsLists reports whether a pattern of a policy is for a host: a wildcard
+// stands for the whole leftmost label (RFC 8461 section 4.1).
+func stsLists(pattern, host string) bool {
+	above, wildcard := strings.CutPrefix(pattern, "*.")
+	_, parent, _ := strings.Cut(host, ".")
+	return !wildcard && pattern == host || wildcard && above == parent
+}
+
+func quoted(words []string) string {
+	var all []string
+	for _, w := range words {
+		all = append(all, strconv.Quote(w))
+	}
+	return strings.Join(all, ", ")
+}
+
+// web says where the host of policies has no address.
 func (p *planner) web(ctx context.Context, host string) (plan Plan) {
 	if host == p.s.Hostname {
 		return plan // its addresses are wanted anyway
 	}
 	if _, err := p.r.Addrs(ctx, host); err != nil && !errors.Is(err, dnsx.ErrTemporary) {
-		plan.remark(host, Todo, "public_url names this host, and it has no address: publish the one of the web server, or correct public_url.")
+		plan.remark(host, Todo, "policies about TLS are to be served by this host, as public_url says, and it has no address: publish the one of the web server, or correct public_url.")
 	}
 	return plan
 }

@@ -49,7 +49,7 @@ func usual() Setup {
 	return Setup{
 		Hostname: "mail.example.org", Addresses: []netip.Addr{v4},
 		Domains: []Domain{{Name: "example.org", Return: "bounce.example.org", Keys: []Key{rsa, ed}}},
-		Returns: []string{"bounce.example.org"}, PublicURL: "https://mail.example.org", Reports: "reports@bounce.example.org",
+		Returns: []string{"bounce.example.org"}, PolicyHost: "mail.example.org", Reports: "reports@bounce.example.org",
 	}
 }
 
@@ -105,11 +105,11 @@ var worlds = []world{
 	{name: "two-domains-one-return", setup: func(s *Setup) {
 		s.Domains = append(s.Domains, Domain{Name: "example.net", Return: "bounce.example.org", Keys: []Key{rsa}})
 	}, zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.org": mx("aspmx.l.google.com"), "example.net": mx("example-net.mail.protection.outlook.com")}}},
-	{name: "mx-is-homing", zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.org": mx("mail.example.org", "backup.example")},
+	{name: "mx-is-homing", setup: func(s *Setup) { s.PolicyMX = []string{"*.example.org"} }, zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.org": mx("mail.example.org", "backup.example")},
 		Hosts: map[string][]netip.Addr{"mail.example.org": {v4}, "backup.example": a("192.0.2.99")},
 		TXTs: map[string][]string{"example.org": txt("v=spf1 mx -all"), "_smtp._tls.example.org": txt("v=TLSRPTv1; rua=https://tls.example/r"),
 			"_mta-sts.example.org": txt("v=STSv1; id=20250101")}}},
-	{name: "mx-is-homing-by-another-name", zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.org": mx("mx.example.org")},
+	{name: "mx-is-homing-by-another-name", stays: true, zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.org": mx("mx.example.org")},
 		Hosts: map[string][]netip.Addr{"mx.example.org": {v4}}}},
 	{name: "returns-to-a-domain-of-people", setup: func(s *Setup) {
 		s.Returns, s.Domains[0].Return, s.Routed = []string{"example.org"}, "example.org", []string{"example.com"}
@@ -137,15 +137,15 @@ var worlds = []world{
 	{name: "returns-to-a-domain-of-others", setup: func(s *Setup) { s.Returns, s.Domains[0].Return = []string{"example.net"}, "example.net" },
 		stays: true, zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.net": mx("mx.example.com")}}},
 	{name: "returns-to-a-domain-of-its-own", setup: func(s *Setup) { s.Returns, s.Domains[0].Return = []string{"example.net"}, "example.net" }},
-	{name: "hostname-is-the-domain", setup: func(s *Setup) { s.Hostname, s.PublicURL = "example.org", "" },
+	{name: "hostname-is-the-domain", setup: func(s *Setup) { s.Hostname, s.PolicyHost = "example.org", "" },
 		zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.org": mx("aspmx.l.google.com")}}},
 	{name: "hostname-is-the-web-site", setup: func(s *Setup) { s.Hostname = "example.org" }, zone: dnstest.Zone{Hosts: html}, stays: true},
 	{name: "pinned", setup: func(s *Setup) { s.Pinned = []dnsx.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: []byte{1, 2, 3}}} },
 		zone: dnstest.Zone{TLSAs: map[string][]dnsx.TLSA{"_25._tcp.mail.example.org": {{Usage: 3, Selector: 1, Matching: 1, Data: []byte{9}}}}}},
-	{name: "policy-enforced", setup: func(s *Setup) { s.PublicURL = "https://www.example.org/mail" },
+	{name: "policy-enforced", setup: func(s *Setup) { s.PolicyHost, s.PolicyMode = "www.example.org", "enforce" },
 		zone: dnstest.Zone{Hosts: map[string][]netip.Addr{"www.example.org": a("198.51.100.80")}, TXTs: map[string][]string{"_mta-sts.bounce.example.org": txt("v=STSv1; id=" + enforced)}}},
-	{name: "no-address-no-key-no-reports", setup: func(s *Setup) { s.Addresses, s.Domains[0].Keys, s.Reports, s.PublicURL = nil, nil, "", "" }, stays: true},
-	{name: "web-host-without-address", setup: func(s *Setup) { s.PublicURL = "https://www.example.org" }, stays: true},
+	{name: "no-address-no-key-no-reports", setup: func(s *Setup) { s.Addresses, s.Domains[0].Keys, s.Reports, s.PolicyHost = nil, nil, "", "" }, stays: true},
+	{name: "web-host-without-address", setup: func(s *Setup) { s.PolicyHost = "www.example.org" }, stays: true},
 	{name: "dns-is-down", stays: true, zone: dnstest.Zone{Down: map[string]bool{"example.org": true, "_dmarc.example.org": true, "bounce.example.org": true,
 		"_smtp._tls.bounce.example.org": true, "mail.example.org": true, "mta-sts.bounce.example.org": true, "homing1._domainkey.example.org": true}}},
 	{name: "an-include-is-down", zone: dnstest.Zone{TXTs: map[string][]string{"example.org": txt("v=spf1 include:gone.example -all")}, Down: map[string]bool{"gone.example": true}}},

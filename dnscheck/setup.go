@@ -27,12 +27,16 @@ type Setup struct {
 	Domains   []Domain     // that mail is sent as
 	Returns   []string     // domains of return addresses; their MX must be Homing
 	Routed    []string     // other domains that routes take mail for
-	PublicURL string       // https, where the world reaches /.well-known/; "": nowhere
 	Reports   string       // the address that DMARC and TLS reports go to; "": none of ours
 	// Reads reports whether reports that come to an address are read, beside
 	// those to Reports; nil: to no other.
-	Reads  func(address string) bool
-	Pinned []dnsx.TLSA // of our certificate, where it is to be published; none: it is not
+	Reads func(address string) bool
+	// PolicyHost is where the world finds the policies about TLS for mail to us
+	// (RFC 8461), which have one mode and one list of mail hosts, as they stand
+	// in a policy. "": nowhere. Mode "" is "testing", no PolicyMX Hostname.
+	PolicyHost, PolicyMode string
+	PolicyMX               []string
+	Pinned                 []dnsx.TLSA // of our certificate, where it is to be published; none: it is not
 }
 
 // A Domain is one that mail is sent as.

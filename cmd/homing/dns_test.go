@@ -211,7 +211,7 @@ address = "other.example:587"`,
 			if tt.want.Addresses == nil {
 				tt.want.Addresses = []netip.Addr{addr}
 			}
-			if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.IgnoreFields(dnscheck.Setup{}, "Reads")); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.IgnoreFields(dnscheck.Setup{}, "Reads", "PolicyMode")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -255,6 +255,34 @@ func TestWhereReportsAreReadTheyAreAskedFor(t *testing.T) {
 
 func route(address, as string) string {
 	return fmt.Sprintf("[[route]]\naddress = %q\nas = %q\n", address, as)
+}
+
+func TestWhereThePoliciesAboutTLSAreServed(t *testing.T) {
+	const acme = "[tls.acme]\nemail = \"it@example.org\"\n"
+	const https = "[listen]\nhttps = [\":443\"]\nsubmission = [\"127.0.0.1:587\"]\n"
+	tests := []struct{ name, first, rest, want, mode string }{
+		{"nowhere", "", "", "", "testing"},
+		{"behind a web server", `public_url = "https://www.Example.org/mail"`, "", "www.example.org", "testing"},
+		{"public_url without encryption", `public_url = "http://www.example.org"`, "", "", "testing"},
+		{"public_url of an address, which can have no other name", `public_url = "https://203.0.113.10"`, "", "", "testing"},
+		{"here, with a certificate of an authority", "", https + acme, "mail.example.org", "testing"},
+		{"public_url goes before", `public_url = "https://www.example.org"`, https + acme, "www.example.org", "testing"},
+		{"a listener for this machine alone", "", "[listen]\nhttps = [\"127.0.0.1:443\"]\nsubmission = [\"127.0.0.1:587\"]\n" + acme, "", "testing"},
+		{"switched off", `public_url = "https://www.example.org"`, "[tls]\nmta_sts = \"off\"\n", "", "off"},
+		{"enforced, for other hosts", `public_url = "https://www.example.org"`, "[tls]\nmta_sts = \"enforce\"\nmta_sts_mx = [\"*.example.org\"]\n", "www.example.org", "enforce"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, problems := config.Parse([]byte(tt.first+"\n"+smallConfig+tt.rest), t.TempDir())
+			if cfg == nil {
+				t.Fatal(problems)
+			}
+			s, err := setupOf(cfg)
+			if err != nil || s.PolicyHost != tt.want || s.PolicyMode != tt.mode || len(s.PolicyMX) != strings.Count(tt.rest, "mta_sts_mx") {
+				t.Errorf("at %q in mode %q for %q, %v; want %q and %q", s.PolicyHost, s.PolicyMode, s.PolicyMX, err, tt.want, tt.mode)
+			}
+		})
+	}
 }
 
 // pemOf makes a certificate, its key, and the digest of its public key.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -29,9 +30,7 @@ import (
 func setupOf(cfg *config.Config) (dnscheck.Setup, error) {
 	routes := &server.Policy{Routes: routesOf(cfg)}
 	s := dnscheck.Setup{Hostname: hold.CanonicalDomain(cfg.Hostname), Addresses: publicAddresses(cfg), Reports: reportAddress(cfg), Reads: routes.ReadsReports}
-	if strings.HasPrefix(cfg.PublicURL, "https://") {
-		s.PublicURL = cfg.PublicURL
-	}
+	s.PolicyHost, s.PolicyMode, s.PolicyMX = policyHost(cfg), string(cfg.TLS.MTASTS), cfg.TLS.MTASTSMX
 	for _, c := range cfg.Domains {
 		d, err := checkedDomain(cfg, c)
 		if err != nil {
@@ -49,6 +48,28 @@ func setupOf(cfg *config.Config) (dnscheck.Setup, error) {
 		}
 	}
 	return s, nil
+}
+
+// policyHost gives where the world finds our policies about TLS: public_url,
+// or our own listener for HTTPS where its certificate convinces; "": nowhere.
+func policyHost(cfg *config.Config) string {
+	if cfg.TLS.MTASTS == config.MTASTSOff {
+		return ""
+	}
+	if u, err := url.Parse(cfg.PublicURL); err == nil && u.Scheme == "https" {
+		_, err := netip.ParseAddr(u.Hostname())
+		host, other := dnsx.Canonical(u.Hostname())
+		if err != nil && other == nil { // an address can have no other name
+			return host
+		}
+	}
+	for _, l := range cfg.Listen.HTTPS {
+		at, err := netip.ParseAddr(l.Host())
+		if near := l.Host() == "localhost" || err == nil && at.IsLoopback(); !near && cfg.TLS.Trusted() {
+			return hold.CanonicalDomain(cfg.Hostname)
+		}
+	}
+	return ""
 }
 
 func checkedDomain(cfg *config.Config, c config.Domain) (dnscheck.Domain, error) {
