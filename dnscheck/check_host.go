@@ -103,16 +103,21 @@ func (c *checker) tlsa(ctx context.Context) Finding {
 		return noAnswer(CheckTLSA, err)
 	case len(c.s.Pinned) == 0 && err != nil:
 		return skipped(CheckTLSA, "no certificate is pinned")
-	case len(c.s.Pinned) == 0:
+	}
+	pins := c.s.Pinned
+	if c.o.Pins != nil && err == nil {
+		pins = c.o.Pins(published)
+	}
+	if len(pins) == 0 {
 		return skipped(CheckTLSA, "there are records at "+name+", but the configuration pins no certificate to compare them with")
 	}
 	var wanted []string
-	for _, t := range c.s.Pinned {
+	for _, t := range pins {
 		wanted = append(wanted, line(Record{Name: name, Type: "TLSA", Value: tlsaText(t)}))
 	}
 	f := Finding{Check: CheckTLSA, Wanted: "a TLSA record of the certificate", Fix: strings.Join(wanted, "\n")}
 	fits := func(p dnsx.TLSA) bool {
-		return slices.ContainsFunc(c.s.Pinned, func(t dnsx.TLSA) bool {
+		return slices.ContainsFunc(pins, func(t dnsx.TLSA) bool {
 			return t.Usage == p.Usage && t.Selector == p.Selector && t.Matching == p.Matching && bytes.Equal(t.Data, p.Data)
 		})
 	}

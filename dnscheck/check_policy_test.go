@@ -2,9 +2,12 @@ package dnscheck_test
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -153,23 +156,66 @@ func TestPoliciesAboutTLS(t *testing.T) {
 }
 
 func TestThePolicyThatIsServed(t *testing.T) {
+	const lists = "lists.example.org"
+	idOf := func(mode string, hosts ...string) string { _, id := STSPolicy(mode, hosts); return id }
+	aged := func(mode string, age time.Duration) func(context.Context, string) (STS, error) {
+		return func(context.Context, string) (STS, error) { return STS{mode, []string{"mail.example.org"}, age}, nil }
+	}
+	inside := func(context.Context, string) (STS, error) {
+		return STS{}, fmt.Errorf("%w: connection refused", ErrNoWay)
+	}
+	served := func(s *Setup, _ *dnstest.Zone) { s.PolicyHost, s.PolicyMode = "mail.example.org", "enforce" }
+	record := func(id string) func(*Setup, *dnstest.Zone) {
+		return func(_ *Setup, z *dnstest.Zone) { z.TXTs["_mta-sts.lists.example.org"] = txt("v=STSv1; id=" + id) }
+	}
+	both := func(all ...func(*Setup, *dnstest.Zone)) func(*Setup, *dnstest.Zone) {
+		return func(s *Setup, z *dnstest.Zone) {
+			for _, change := range all {
+				change(s, z)
+			}
+		}
+	}
 	tests := []struct {
 		name   string
+		change func(*Setup, *dnstest.Zone)
 		policy func(context.Context, string) (STS, error)
 		want   Verdict
 		found  string
 		fix    string
 	}{
-		{"enforced", policy("enforce", nil, "mail.example.org"), OK, "enforce", ""},
-		{"enforced without our host", policy("enforce", nil, "other.example"), Fail, "does not list the MX mail.example.org", "mx: mail.example.org"},
-		{"tried without our host", policy("testing", nil, "other.example"), Warn, "does not list the MX mail.example.org", "mx: mail.example.org"},
-		{"none", policy("none", nil), OK, "asks for nothing", ""},
-		{"not served", failing, Warn, "HTTP status 404", "https://mta-sts.lists.example.org/.well-known/mta-sts.txt"},
-		{"not fetched", nil, Skipped, "not fetched", ""},
+		{"enforced", both(), policy("enforce", nil, "mail.example.org"), OK, "its mode is enforce, for mail.example.org", ""},
+		{"enforced by a wildcard", both(), policy("enforce", nil, "*.example.org"), OK, "for *.example.org", ""},
+		{"a wildcard is one label", both(), policy("enforce", nil, "*.org"), Fail, "does not list the MX mail.example.org", "mx: mail.example.org"},
+		{"enforced without our host", both(), policy("enforce", nil, "other.example"), Fail, "does not list the MX mail.example.org", "mx: mail.example.org"},
+		{"enforced without our host, by us", served, policy("enforce", nil, "other.example"), Fail, "does not list", `mta_sts_mx = ["other.example", "mail.example.org"]`},
+		{"tried without our host", both(), policy("testing", nil, "other.example"), Warn, "does not list the MX mail.example.org", "mx: mail.example.org"},
+		{"without the second host", func(_ *Setup, z *dnstest.Zone) { z.MXs[lists] = mx("mail.example.org", "other.example") },
+			policy("enforce", nil, "mail.example.org"), Fail, "does not list the MX other.example", "Else remove the MX record"},
+		{"where there is no MX, the domain itself is its host", func(_ *Setup, z *dnstest.Zone) { delete(z.MXs, lists); z.Hosts[lists] = []netip.Addr{v4} },
+			policy("enforce", nil, "mail.example.org"), Fail, "does not list the MX lists.example.org", "mx: lists.example.org"},
+		{"the mail hosts are not to be had", func(_ *Setup, z *dnstest.Zone) { z.Down[lists] = true }, policy("enforce", nil, "mail.example.org"), Skipped, "SERVFAIL", "Check again"},
+		{"enforced for an hour", both(), aged("enforce", time.Hour), Warn, "for 3600 seconds only", "max_age: 604800"},
+		{"tried for an hour", both(), aged("testing", time.Hour), OK, "testing", ""},
+		{"none", both(), policy("none", nil), OK, "asks for nothing", ""},
+		{"not served", both(), failing, Warn, "HTTP status 404", "https://mta-sts.lists.example.org/.well-known/mta-sts.txt"},
+		{"no answer", both(), silentPolicy, Warn, "no answer in time", "curl https://mta-sts.lists.example.org/.well-known/mta-sts.txt"},
+		{"not to be reached from here", both(), inside, Skipped, "no way to it from this machine: connection refused", "Look from elsewhere"},
+		{"not fetched", both(), nil, Skipped, "not fetched", ""},
+
+		{"as the record and the configuration say", both(served, record(idOf("enforce", "mail.example.org"))), policy("enforce", nil, "mail.example.org"), OK, "enforce", ""},
+		{"an id of somebody's own", both(served, record("20261128T000000")), policy("enforce", nil, "mail.example.org"), OK, "enforce", ""},
+		{"the one from before the configuration changed", both(served, record(idOf("enforce", "mail.example.org"))), policy("testing", nil, "mail.example.org"), Warn,
+			"the record announces the one of the configuration, which has mode enforce", "restart Homing"},
+		{"none, where the configuration has one", both(served, record(idOf("enforce", "mail.example.org"))), policy("none", nil), Warn, "its mode is none", "restart Homing"},
+		{"enforced, under the id of the trial", both(served, record(idOf("testing", "mail.example.org"))), policy("enforce", nil, "mail.example.org"), Warn,
+			"still the id of the one with mode testing", `_mta-sts.lists.example.org. IN TXT "v=STSv1; id=` + idOf("enforce", "mail.example.org") + `"`},
+		{"under the id of the trial by somebody else", record(idOf("testing", "mail.example.org")), policy("enforce", nil, "mail.example.org"), Warn, "mode testing", "Replace the record"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			all := Run(t.Context(), rightWorld(), ours(), Options{Policy: tt.policy})
+			s, z := ours(), rightWorld()
+			tt.change(&s, z)
+			all := Run(t.Context(), z, s, Options{Policy: tt.policy, Each: 50 * time.Millisecond})
 			sound(t, all)
 			f := find(t, all, CheckSTSPolicy, "lists.example.org")
 			if f.Verdict != tt.want || !strings.Contains(f.Found, tt.found) || !strings.Contains(f.Fix, tt.fix) {

@@ -8,8 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"homing/internal/dnsx"
 )
 
 func (c *checker) tlsJobs() (jobs []job) {
@@ -43,40 +41,7 @@ func (c *checker) mtaSTS(ctx context.Context, domain string) []Finding {
 		f.Found = fmt.Sprintf("%q cannot be read: it must be \"v=STSv1;\" and an id of at most 32 letters and digits", texts[0])
 		return []Finding{f, skipped(CheckSTSPolicy, "no policy is announced")}
 	}
-	return []Finding{right(CheckSTS, f.Wanted, texts[0]), c.stsPolicy(ctx, domain)}
-}
-
-// stsPolicy checks that the policy of a domain lists its mail hosts: those that
-// it leaves out get no mail of senders who heed it (RFC 8461 section 4.1).
-func (c *checker) stsPolicy(ctx context.Context, domain string) Finding {
-	if c.o.Policy == nil {
-		return skipped(CheckSTSPolicy, "the policy is not fetched here")
-	}
-	where := "https://mta-sts." + domain + "/.well-known/mta-sts.txt"
-	f := Finding{Check: CheckSTSPolicy, Verdict: Warn, Wanted: "a policy at " + where + " that lists every MX", Fix: "Serve what `homing dns` prints at\n" + where + "\nor remove the record\n_mta-sts." + domain + ". IN TXT"}
-	policy, err := c.o.Policy(ctx, domain)
-	if err != nil {
-		f.Found = err.Error()
-		if ctx.Err() != nil {
-			f.Found = "no answer in time: " + f.Found
-		}
-		return f
-	}
-	records, err := c.r.MX(ctx, domain)
-	if err != nil {
-		return skipped(CheckSTSPolicy, "the MX records are not known: "+err.Error())
-	}
-	out := slices.DeleteFunc(records, func(mx dnsx.MX) bool { return policy.Match(mx.Host) })
-	switch {
-	case policy.Mode == "none":
-		return right(CheckSTSPolicy, f.Wanted, "its mode is none, so that it asks for nothing")
-	case len(out) > 0:
-		f.Verdict = lesser(policy.Mode != "enforce")
-		f.Found = fmt.Sprintf("its mode is %s, and it does not list the MX %s", policy.Mode, out[0].Host)
-		f.Fix = "Add to the policy the line\nmx: " + out[0].Host + "\nand change the id in the record at _mta-sts." + domain + ", so that senders read the policy again."
-		return f
-	}
-	return right(CheckSTSPolicy, f.Wanted, "its mode is "+policy.Mode)
+	return []Finding{right(CheckSTS, f.Wanted, texts[0]), c.stsPolicy(ctx, domain, stsID(texts[0]))}
 }
 
 // tlsReports checks who is told how TLS went (RFC 8460 section 3).

@@ -17,6 +17,7 @@ import (
 const (
 	stsTesting = "testing" // mail comes also where TLS fails, and that is reported
 	stsEnforce = "enforce" // mail does not come where TLS fails
+	stsNone    = "none"    // as if there were no policy
 )
 
 // STSPolicy is the text of a policy about TLS (RFC 8461 section 3.2) and the

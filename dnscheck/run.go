@@ -18,15 +18,24 @@ type Options struct {
 	Each   time.Duration // what one check waits for answers; 0: 7 s
 	Signed string        // a host in a zone that is known to be signed, to see whether the resolver validates; "": iana.org
 	// Policy gets what a domain serves at https://mta-sts.DOMAIN (RFC 8461
-	// section 3.3); nil: it is not asked for.
+	// section 3.3); nil: it is not asked for. An error that is ErrNoWay says
+	// nothing of what others get.
 	Policy func(ctx context.Context, domain string) (STS, error)
+	// Pins gives the TLSA records that our certificate wants beside those that
+	// are published, which are some; nil: Setup.Pinned.
+	Pins func(published []dnsx.TLSA) []dnsx.TLSA
 }
 
 // An STS is what counts of a policy about TLS (RFC 8461 section 3.2).
 type STS struct {
-	Mode  string // "enforce", "testing" or "none"
-	Match func(host string) bool
+	Mode   string   // "enforce", "testing" or "none"
+	MX     []string // the hosts that it lists, in lower case, perhaps "*.example.net"
+	MaxAge time.Duration
 }
+
+// ErrNoWay says that something cannot be asked from here, though others may
+// reach it.
+var ErrNoWay = errors.New("there is no way to it from this machine")
 
 // An Aliaser is a Resolver that tells aliases. With any other, names that must
 // not be aliases count as right.

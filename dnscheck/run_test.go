@@ -73,7 +73,7 @@ func rightWorld() *dnstest.Zone {
 // policy serves one policy for every domain.
 func policy(mode string, err error, hosts ...string) func(context.Context, string) (STS, error) {
 	return func(context.Context, string) (STS, error) {
-		return STS{Mode: mode, Match: func(host string) bool { return slices.Contains(hosts, host) }}, err
+		return STS{Mode: mode, MX: hosts, MaxAge: 7 * 24 * time.Hour}, err
 	}
 }
 
@@ -417,6 +417,33 @@ func TestASlowResolverIsWaitedFor(t *testing.T) {
 			t.Errorf("dmarc found %q", f.Found)
 		}
 	})
+}
+
+func TestTheCertificateThatIsShownIsComparedWithItsPins(t *testing.T) {
+	ours, other := dnsx.TLSA{Usage: 3, Selector: 1, Matching: 1, Data: []byte{7}}, dnsx.TLSA{Usage: 3, Selector: 1, Matching: 1, Data: []byte{9}}
+	tests := []struct {
+		name  string
+		there []dnsx.TLSA
+		want  Verdict
+		fix   string
+	}{
+		{"that of the certificate", []dnsx.TLSA{ours}, OK, ""},
+		{"beside the next one", []dnsx.TLSA{other, ours}, OK, ""},
+		{"that of the certificate before", []dnsx.TLSA{other}, Fail, "IN TLSA 3 1 1 07"},
+		{"none", nil, Skipped, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, z := usual(), rightWorld()
+			z.TLSAs["_25._tcp.mail.example.org"] = tt.there
+			asked := 0
+			pins := func(there []dnsx.TLSA) []dnsx.TLSA { asked++; return []dnsx.TLSA{ours} }
+			f := find(t, Run(t.Context(), z, s, Options{Pins: pins}), CheckTLSA, "mail.example.org")
+			if f.Verdict != tt.want || !strings.Contains(f.Fix, tt.fix) || (asked > 0) != (len(tt.there) > 0) {
+				t.Errorf("got %+v, and asked %d times; want %s with %q", f, asked, tt.want, tt.fix)
+			}
+		})
+	}
 }
 
 // TestAllChecksOverTheWire has a server on loopback answer, which cuts what it says over

@@ -14,6 +14,7 @@ import (
 	"homing/config"
 	"homing/dnscheck"
 	"homing/event"
+	"homing/internal/dnsx"
 	"homing/server/selfcheck"
 )
 
@@ -56,9 +57,7 @@ func (h *house) checks() []selfcheck.Check {
 			return dnscheck.Finding{Check: selfcheck.Unfinished, Subject: "setup", Verdict: dnscheck.Skipped, Found: err.Error()}
 		}))
 	}
-	all = append(all, selfcheck.Check{Name: "dns", Run: func(ctx context.Context) []dnscheck.Finding {
-		return dnscheck.Run(ctx, h.dns, setup, dnscheck.Options{})
-	}}, selfcheck.Check{Name: "blocklist", Run: func(ctx context.Context) []dnscheck.Finding {
+	all = append(all, selfcheck.Check{Name: "dns", Run: func(ctx context.Context) []dnscheck.Finding { return h.checkNames(ctx, setup) }}, selfcheck.Check{Name: "blocklist", Run: func(ctx context.Context) []dnscheck.Finding {
 		return dnscheck.Blocklists(ctx, h.dns, setup, lists)
 	}})
 	if len(cfg.Listen.SMTP) > 0 {
@@ -67,6 +66,17 @@ func (h *house) checks() []selfcheck.Check {
 		}
 	}
 	return all
+}
+
+// checkNames checks what the DNS has of us, with the certificate that is shown
+// now and the policies about TLS that are served.
+func (h *house) checkNames(ctx context.Context, s dnscheck.Setup) []dnscheck.Finding {
+	served := servedPolicies{h.policies.Fetch, h.dns.Addrs, s.Addresses, interfaceAddresses()}
+	o := dnscheck.Options{Policy: served.of}
+	if chain, err := chainOf(h.shown(s.Hostname)); err == nil {
+		o.Pins = func(there []dnsx.TLSA) []dnsx.TLSA { return pinning(there, s, chain) }
+	}
+	return dnscheck.Run(ctx, h.dns, s, o)
 }
 
 // dialFrom connects as mail does: from one of the addresses that we send from.

@@ -152,37 +152,27 @@ func pinned(ctx context.Context, r dnscheck.Resolver, cfg *config.Config, s dnsc
 		}
 		return nil, nil
 	}
-	there, err := r.TLSA(ctx, dane.Name(s.Hostname))
-	switch {
-	case err != nil && errors.Is(err, dnsx.ErrTemporary) && !force:
-		return nil, nil // what else is asked there shows it
-	case len(there) == 0 && !force:
+	there, _ := r.TLSA(ctx, dane.Name(s.Hostname)) // what else is asked shows that nobody answers
+	if len(there) == 0 && !force {
 		return nil, nil
 	}
-	chain, err := certificatesOf(cfg)
-	if err != nil {
-		return nil, err
-	}
-	if usable := dane.Usable(there); dane.Verify(usable, chain, append([]string{s.Hostname}, s.Returns...), time.Now()) == nil {
-		return usable, nil
-	}
-	sum := sha256.Sum256(chain[0].RawSubjectPublicKeyInfo)
-	return []dnsx.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: sum[:]}}, nil
-}
-
-// certificatesOf reads the certificate and those that go with it.
-func certificatesOf(cfg *config.Config) ([]*x509.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(cfg.TLS.CertFile, cfg.TLS.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate %s: %w", cfg.TLS.CertFile, err)
 	}
-	var chain []*x509.Certificate
-	for _, der := range pair.Certificate {
-		c, err := x509.ParseCertificate(der)
-		if err != nil {
-			return nil, fmt.Errorf("reading the certificate %s: %w", cfg.TLS.CertFile, err)
-		}
-		chain = append(chain, c)
+	chain, err := chainOf(&pair)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate %s: %w", cfg.TLS.CertFile, err)
 	}
-	return chain, nil
+	return pinning(there, s, chain), nil
+}
+
+// pinning gives the records that are there as long as one allows a certificate,
+// else one for its key.
+func pinning(there []dnsx.TLSA, s dnscheck.Setup, chain []*x509.Certificate) []dnsx.TLSA {
+	if usable := dane.Usable(there); dane.Verify(usable, chain, append([]string{s.Hostname}, s.Returns...), time.Now()) == nil {
+		return usable
+	}
+	sum := sha256.Sum256(chain[0].RawSubjectPublicKeyInfo)
+	return []dnsx.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: sum[:]}}
 }

@@ -39,6 +39,13 @@ func (c *Cache) newClient() *http.Client {
 	}
 }
 
+// Fetch gets the policy that a domain serves now (RFC 8461 section 3.3),
+// whatever is remembered of it, and remembers nothing. The error is
+// ErrCertificate, ErrInvalid or ErrFetch.
+func (c *Cache) Fetch(ctx context.Context, domain string) (Policy, error) {
+	return c.fetch(ctx, domain)
+}
+
 // fetch gets the policy of a domain, when it is its turn.
 func (c *Cache) fetch(ctx context.Context, domain string) (Policy, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
