@@ -44,6 +44,11 @@ func (c *checker) helo(ctx context.Context) Finding {
 		f.Found = name + " has no address"
 	case len(ours) == 0:
 		f.Found = fmt.Sprintf("%s has the address %s, and this machine %s", name, listed(others), listed(c.s.Addresses))
+		f.Fix = fmt.Sprintf("If another machine is in use by this name (a web site, where people read their mail), leave it, and write a name of this machine's own into the configuration:\n"+
+			"hostname = \"%s\"\nElse publish the addresses of this machine:\n%s", c.plan.freeName(), f.Fix)
+		if by := c.plan.takenBy(ctx, others); by != "" {
+			f.Fix = fmt.Sprintf("Leave the record, for %s leads to that machine. Write a name of this machine's own into the configuration, and publish what `homing dns` prints then:\nhostname = \"%s\"", by, c.plan.freeName())
+		}
 	case of != "":
 		f.Verdict, f.Found = Warn, fmt.Sprintf("%s is an alias of %s, which a name in HELO and MX must not be (RFC 5321 section 2.3.5)", name, of)
 		f.Fix = "Remove the CNAME record and publish the addresses themselves:\n" + f.Fix

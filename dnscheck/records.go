@@ -168,6 +168,9 @@ func Wanted(ctx context.Context, r Resolver, s Setup) Plan {
 		parts = append(parts, func(ctx context.Context) Plan { return p.sending(ctx, d) })
 	}
 	for _, name := range p.senders() {
+		if name == p.s.Hostname && !p.sends(name) && p.taken(ctx) {
+			continue // it is another machine's
+		}
 		parts = append(parts, func(ctx context.Context) Plan { return p.spf(ctx, name) })
 	}
 	plan := Plan{Records: []Record{}, Policies: []Policy{}, Remarks: []Remark{}}

@@ -23,10 +23,15 @@ func (p *planner) host(ctx context.Context) (plan Plan) {
 		plan.remark(p.s.Hostname, Todo, "which addresses the world knows this machine by cannot be found out here. "+
 			"Write them into [delivery], like public_addresses = [\"203.0.113.10\"], and ask again: without them the records of the host, SPF and the reverse names are missing.")
 	}
-	if p.taken(ctx) {
-		plan.remark(p.s.Hostname, Todo, "the domain itself leads to another machine, which is not to change. "+
-			"Write a hostname of this machine's own, like \"mail.%s\", and ask again.", p.s.Hostname)
+	other := p.otherMachine(ctx)
+	if by := p.takenBy(ctx, other); by != "" {
+		plan.remark(p.s.Hostname, Todo, "%s leads to another machine (%s), which is not to change. Write a hostname of this machine's own into the configuration, like \"%s\", and ask again: "+
+			"until then nothing is proposed for it. If this machine is to take over from the other one, publish its address first.", by, listed(other), p.freeName())
 		return plan
+	}
+	if len(other) > 0 {
+		plan.remark(p.s.Hostname, Note, "the name leads to %s now. If another machine is in use by it, as where people read their mail, leave it and write a hostname of this machine's own, "+
+			"like \"%s\", into the configuration.", listed(other), p.freeName())
 	}
 	for _, r := range families(p.s.Addresses) {
 		r.Name, r.Purpose, r.Why = p.s.Hostname, ForHost, "the name that Homing calls itself"
@@ -49,15 +54,51 @@ func (p *planner) host(ctx context.Context) (plan Plan) {
 	return plan
 }
 
-// taken reports whether our name is a domain that leads to another machine: its
-// web site, mostly.
-func (p *planner) taken(ctx context.Context) bool {
-	name := p.s.Hostname
-	if dnsx.Organisation(name) != name && !p.sends(name) {
-		return false
+// otherMachine gives the addresses that our name leads to, where none of them is
+// ours.
+func (p *planner) otherMachine(ctx context.Context) []netip.Addr {
+	addrs, err := p.r.Addrs(ctx, p.s.Hostname)
+	if err != nil || p.anyOurs(addrs) || len(p.s.Addresses) == 0 {
+		return nil
 	}
-	addrs, err := p.r.Addrs(ctx, name)
-	return err == nil && !p.anyOurs(addrs)
+	return addrs
+}
+
+// taken reports whether our name is in use by another machine.
+func (p *planner) taken(ctx context.Context) bool { return p.takenBy(ctx, p.otherMachine(ctx)) != "" }
+
+// takenBy says what another machine is in use for by our name: the web site of
+// a domain, mostly, or the mail of one that is not to be moved. "": for nothing
+// that the DNS tells.
+func (p *planner) takenBy(ctx context.Context, other []netip.Addr) string {
+	name := p.s.Hostname
+	switch {
+	case len(other) == 0:
+		return ""
+	case dnsx.Organisation(name) == name || p.sends(name):
+		return "the domain itself"
+	}
+	domains := []string{dnsx.Organisation(name)}
+	for _, d := range p.s.Domains {
+		domains = append(domains, d.Name, dnsx.Organisation(d.Name))
+	}
+	slices.Sort(domains)
+	for _, domain := range slices.Compact(domains) {
+		records, err := p.r.MX(ctx, domain)
+		if err == nil && slices.ContainsFunc(records, func(mx dnsx.MX) bool { return mx.Host == name }) {
+			return "the mail host of " + domain
+		}
+	}
+	return ""
+}
+
+// freeName is a name that this machine could have.
+func (p *planner) freeName() string {
+	organisation := dnsx.Organisation(p.s.Hostname)
+	if p.s.Hostname == organisation {
+		return "mail." + organisation
+	}
+	return "homing." + organisation
 }
 
 // signed says where TLSA records would have no effect (RFC 7672 section 2.2).
@@ -149,7 +190,7 @@ func (p *planner) implied(ctx context.Context, domain string) place {
 // isOurs reports whether a host is this one, by its name or by an address.
 func (p *planner) isOurs(ctx context.Context, host string) (bool, error) {
 	if host == p.s.Hostname {
-		return true, nil
+		return !p.taken(ctx), nil
 	}
 	addrs, err := p.r.Addrs(ctx, host)
 	if err != nil && errors.Is(err, dnsx.ErrTemporary) {
@@ -178,6 +219,9 @@ func (p *planner) receiving(ctx context.Context, n role) (plan Plan) {
 		plan.remark(n.name, Note, "mail for this domain goes to %s, and only what is handed on from there reaches the routes here. "+
 			"Its mail is not to be moved, so no MX is proposed; a route in a name of its own, like lists.%s, gets its mail straight.", w.to(n.name), n.name)
 	case n.returns || n.routed, w.place == here:
+		if p.taken(ctx) {
+			return plan // it would go to another machine
+		}
 		if !slices.Contains(p.senders(), n.name) {
 			plan = p.spf(ctx, n.name)
 		}

@@ -140,6 +140,10 @@ var worlds = []world{
 	{name: "hostname-is-the-domain", setup: func(s *Setup) { s.Hostname, s.PolicyHost = "example.org", "" },
 		zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.org": mx("aspmx.l.google.com")}}},
 	{name: "hostname-is-the-web-site", setup: func(s *Setup) { s.Hostname = "example.org" }, zone: dnstest.Zone{Hosts: html}, stays: true},
+	{name: "hostname-is-the-mail-host-of-the-domain", stays: true, zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.org": mx("mail.example.org")},
+		Hosts: map[string][]netip.Addr{"mail.example.org": a("198.51.100.25")}, TXTs: map[string][]string{"mail.example.org": txt("v=spf1 a -all")}}},
+	{name: "hostname-leads-to-another-machine", zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.org": mx("aspmx.l.google.com")},
+		Hosts: map[string][]netip.Addr{"mail.example.org": a("198.51.100.25"), "aspmx.l.google.com": a("192.0.2.26")}}},
 	{name: "pinned", setup: func(s *Setup) { s.Pinned = []dnsx.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: []byte{1, 2, 3}}} },
 		zone: dnstest.Zone{TLSAs: map[string][]dnsx.TLSA{"_25._tcp.mail.example.org": {{Usage: 3, Selector: 1, Matching: 1, Data: []byte{9}}}}}},
 	{name: "policy-enforced", setup: func(s *Setup) { s.PolicyHost, s.PolicyMode = "www.example.org", "enforce" },
@@ -326,6 +330,9 @@ func TestNothingMovesTheMailOfAnybodyElse(t *testing.T) {
 			for _, d := range all {
 				if d.Type == "MX" && d.State != Published && dnsx.Organisation(d.Name) == d.Name && len(w.zone.MXs[d.Name]) > 0 {
 					t.Errorf("the mail of %s would move: %s to %s", d.Name, d.From, d.Value)
+				}
+				if d.Purpose == ForHost && d.State == ToChange && strings.Contains(fmt.Sprint(w.zone.MXs["example.org"]), d.Name) {
+					t.Errorf("the mail host of example.org would become another machine: %s to %s", d.From, d.Value)
 				}
 				if d.State == ToRemove && !slices.Contains([]Purpose{ForSPF, ForDKIM, ForDMARC, ForSTS, ForTLSRPT}, d.Purpose) {
 					t.Errorf("%s %s %s would be removed", d.Name, d.Type, d.Value)

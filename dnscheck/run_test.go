@@ -213,7 +213,12 @@ func TestTheHost(t *testing.T) {
 			z.Hosts["mail.example.org"] = a("192.0.2.1")
 			z.TXTs["mail.example.org"] = txt("v=spf1 ip4:203.0.113.10 ip6:2001:db8::10 -all")
 		}, []string{"fail helo mail.example.org", "warn mx_host bounce.example.org", "warn mx_host lists.example.org", "fail ptr 2001:db8::10", "fail ptr 203.0.113.10"},
-			"has the address 192.0.2.1, and this machine 203.0.113.10", "IN A 203.0.113.10"},
+			"has the address 192.0.2.1, and this machine 203.0.113.10", "hostname = \"homing.example.org\"\nElse publish the addresses of this machine:\nmail.example.org. IN A 203.0.113.10"},
+		{"the address of the machine that has the domain's mail", func(_ *Setup, z *dnstest.Zone) {
+			z.Hosts["mail.example.org"], z.MXs["example.org"] = a("192.0.2.1"), mx("mail.example.org")
+			z.TXTs["mail.example.org"] = txt("v=spf1 ip4:203.0.113.10 ip6:2001:db8::10 -all")
+		}, []string{"fail helo mail.example.org", "warn mx_host bounce.example.org", "warn mx_host lists.example.org", "fail ptr 2001:db8::10", "fail ptr 203.0.113.10"},
+			"has the address 192.0.2.1", "Leave the record, for the mail host of example.org leads to that machine"},
 		{"also the address of another machine", func(_ *Setup, z *dnstest.Zone) {
 			z.Hosts["mail.example.org"] = append(z.Hosts["mail.example.org"], netip.MustParseAddr("192.0.2.1"))
 		}, []string{"warn helo mail.example.org", "warn mx_host bounce.example.org", "warn mx_host lists.example.org"}, "also the address 192.0.2.1", "public_addresses = ["},
