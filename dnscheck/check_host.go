@@ -3,6 +3,7 @@ package dnscheck
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -35,7 +36,10 @@ func (c *checker) helo(ctx context.Context) Finding {
 		return c.addressless(CheckHELO)
 	}
 	addrs, err := c.addrsOf(ctx, name)
-	if err != nil {
+	switch {
+	case errors.Is(err, errInside):
+		return c.inside(f, err)
+	case err != nil:
 		return noAnswer(CheckHELO, err)
 	}
 	ours, others := c.ours(addrs)
@@ -58,6 +62,15 @@ func (c *checker) helo(ctx context.Context) Finding {
 	default:
 		return right(CheckHELO, f.Wanted, name+" has the address "+listed(ours))
 	}
+	return f
+}
+
+// inside says that nothing is known of our name but what this machine itself
+// makes of it.
+func (c *checker) inside(f Finding, err error) Finding {
+	f.Verdict, f.Found = Warn, err.Error()+". If the world sees the same, no mail comes; if not, nothing that hangs on this name can be checked from here"
+	f.Fix = "See what the world sees:\ndig +short " + c.s.Hostname + " @9.9.9.9\nWhere that is wrong, publish\n" + c.hostRecords() +
+		"\nWhere it is right, the other answer comes from /etc/hosts or from a DNS of this network. " + localUnbound
 	return f
 }
 

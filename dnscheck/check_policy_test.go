@@ -229,7 +229,7 @@ func TestThePolicyThatIsServed(t *testing.T) {
 // in each of its worlds. Warnings are of what it must leave to people.
 func TestWhereAllIsPublishedAsWantedNothingFails(t *testing.T) {
 	for _, w := range worlds {
-		if w.stays || w.zone.Down["example.org"] {
+		if w.stays || w.deaf || w.zone.Down["example.org"] {
 			continue // something is left to do that no record can
 		}
 		t.Run(w.name, func(t *testing.T) {

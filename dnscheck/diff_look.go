@@ -44,6 +44,9 @@ func lookUp(ctx context.Context, r Resolver, w Record) (found []string, err erro
 
 func addresses(ctx context.Context, r Resolver, w Record) (found []string, err error) {
 	addrs, err := r.Addrs(ctx, w.Name)
+	if wanted, other := netip.ParseAddr(w.Value); err == nil && other == nil && !near(wanted) {
+		addrs, err = withoutNear(w.Name, addrs)
+	}
 	for _, a := range addrs {
 		if a.Is6() == (w.Type == "AAAA") {
 			found = append(found, a.String())

@@ -159,6 +159,7 @@ type Zoner interface {
 // answer that does not come is a Remark, and what would depend on it is left
 // out. Once everything is published, Wanted gives the same again.
 func Wanted(ctx context.Context, r Resolver, s Setup) Plan {
+	r = fromOutside(r, s)
 	p := &planner{r: r, s: s}
 	parts := []func(context.Context) Plan{p.host}
 	for _, n := range p.roles() {

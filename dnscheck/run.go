@@ -63,6 +63,7 @@ const (
 func Run(ctx context.Context, r Resolver, s Setup, o Options) []Finding {
 	o.Within, o.Each = cmp.Or(o.Within, runWithin), cmp.Or(o.Each, eachWaits)
 	o.Signed = cmp.Or(o.Signed, "iana.org")
+	r = fromOutside(r, s)
 	c := &checker{r: r, s: s, o: o, plan: &planner{r: r, s: s}}
 	return c.all(ctx, c.jobs())
 }
@@ -158,7 +159,10 @@ func (j job) complete(found []Finding, why string) []Finding {
 func noAnswer(check string, err error) Finding {
 	f := skipped(check, err.Error())
 	f.Fix = "Check again in a few minutes. If it stays so, look at what the checks \"resolver\" and \"nameservers\" say."
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, errInside):
+		f.Fix = "See what the check \"helo\" says."
+	case errors.Is(err, context.DeadlineExceeded):
 		f.Found = "no answer in time: " + f.Found
 	}
 	return f

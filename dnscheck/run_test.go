@@ -222,6 +222,13 @@ func TestTheHost(t *testing.T) {
 		{"also the address of another machine", func(_ *Setup, z *dnstest.Zone) {
 			z.Hosts["mail.example.org"] = append(z.Hosts["mail.example.org"], netip.MustParseAddr("192.0.2.1"))
 		}, []string{"warn helo mail.example.org", "warn mx_host bounce.example.org", "warn mx_host lists.example.org"}, "also the address 192.0.2.1", "public_addresses = ["},
+		{"in /etc/hosts, which the resolver reads", func(_ *Setup, z *dnstest.Zone) { z.Hosts["mail.example.org"] = a("127.0.1.1") },
+			[]string{"warn helo mail.example.org", "skipped mx_host bounce.example.org", "skipped mx_host lists.example.org", "skipped ptr 2001:db8::10", "skipped ptr 203.0.113.10",
+				"skipped spf mail.example.org", "skipped spf_lookups mail.example.org", "skipped spf_record mail.example.org", "skipped spf_void mail.example.org"},
+			"to the resolver here mail.example.org is 127.0.1.1", "dig +short mail.example.org @9.9.9.9"},
+		{"with the addresses of every interface, as the resolver makes it up", func(_ *Setup, z *dnstest.Zone) {
+			z.Hosts["mail.example.org"] = a("203.0.113.10", "2001:db8::10", "172.17.0.1", "10.8.0.1", "100.64.0.7", "fd00::1", "fe80::1")
+		}, nil, "", ""},
 		{"an alias", func(_ *Setup, z *dnstest.Zone) {
 			z.CNAMEs["mail.example.org"], z.Hosts["vps.example.org"] = "vps.example.org", z.Hosts["mail.example.org"]
 			z.TXTs["vps.example.org"] = z.TXTs["mail.example.org"]
