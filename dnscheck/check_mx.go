@@ -90,6 +90,9 @@ func (c *checker) leads(domain string, hosts []mailHost) Finding {
 		if i := slices.IndexFunc(hosts, func(h mailHost) bool { return h.err != nil }); i >= 0 {
 			return noAnswer(CheckMX, hosts[i].err)
 		}
+		if len(c.s.Addresses) == 0 {
+			return c.addressless(CheckMX)
+		}
 		return c.elsewhere(domain, hosts)
 	}
 	var before, after []string
@@ -157,6 +160,8 @@ func (c *checker) implied(ctx context.Context, domain string) Finding {
 	}
 	ours, others := c.ours(addrs)
 	switch {
+	case len(addrs) > 0 && len(c.s.Addresses) == 0:
+		return c.addressless(CheckMX)
 	case len(addrs) == 0:
 		return c.wrongMX(domain, Fail, "there is no MX record and no address, so that nobody can send mail there")
 	case len(ours) == 0:

@@ -46,7 +46,7 @@ func (c *checker) reverse(ctx context.Context, a netip.Addr, names []string) []F
 	slices.Sort(names)
 	names = names[:min(len(names), maxPTR)]
 	confirmed, open := c.confirm(ctx, a, names)
-	return []Finding{c.forward(a, names, confirmed, open), c.named(a, names), c.sameAsHELO(a, names, confirmed, open)}
+	return []Finding{c.forward(a, names, confirmed, open), c.named(a, names), c.sameAsHELO(ctx, a, names, confirmed, open)}
 }
 
 // confirm gives the names that have the address (RFC 8601 section 2.7.3); open
@@ -96,7 +96,7 @@ func (c *checker) named(a netip.Addr, names []string) Finding {
 	return right(CheckPTRName, f.Wanted, listed(names))
 }
 
-func (c *checker) sameAsHELO(a netip.Addr, names, confirmed []string, open error) Finding {
+func (c *checker) sameAsHELO(ctx context.Context, a netip.Addr, names, confirmed []string, open error) Finding {
 	f := Finding{Check: CheckPTRHELO, Verdict: lesser(len(confirmed) > 0), Wanted: c.s.Hostname, Fix: c.askProvider(a)}
 	f.Found = fmt.Sprintf("the address is called %s, and we greet as %s", listed(names), c.s.Hostname)
 	switch {
@@ -106,9 +106,19 @@ func (c *checker) sameAsHELO(a netip.Addr, names, confirmed []string, open error
 		return noAnswer(CheckPTRHELO, open)
 	case len(confirmed) > 0:
 		f.Found += ". Most receivers take that, because the name has the address"
-		f.Fix += "\nOr greet with the name of the address, by\nhostname = \"" + confirmed[0] + "\"\nin the configuration."
+		if c.wholly(ctx, confirmed[0]) {
+			f.Fix += "\nOr greet with the name of the address, by\nhostname = \"" + confirmed[0] + "\"\nin the configuration, and publish what `homing dns` prints then."
+		}
 	}
 	return f
+}
+
+// wholly reports whether a name has every address of this machine, so that it
+// could be the one that we greet with.
+func (c *checker) wholly(ctx context.Context, name string) bool {
+	addrs, err := c.addrsOf(ctx, name)
+	ours, _ := c.ours(addrs)
+	return err == nil && len(ours) == len(c.s.Addresses)
 }
 
 // askProvider says who can change the name of an address, and what to ask for.

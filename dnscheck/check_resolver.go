@@ -132,8 +132,12 @@ func (c *checker) aliasOf(ctx context.Context, name string) string {
 	return of
 }
 
-// ours reports which of some addresses are ours, and which are not.
+// ours reports which of some addresses are ours, and which are not. Where it is
+// not known which are, none is either.
 func (c *checker) ours(addrs []netip.Addr) (ours, others []netip.Addr) {
+	if len(c.s.Addresses) == 0 {
+		return nil, nil
+	}
 	for _, a := range addrs {
 		if slices.Contains(c.s.Addresses, a.Unmap()) {
 			ours = append(ours, a)

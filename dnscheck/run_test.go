@@ -239,7 +239,14 @@ func TestTheHost(t *testing.T) {
 			"skipped ptr 2001:db8::10", "skipped ptr 203.0.113.10", "skipped spf mail.example.org", "skipped spf_record mail.example.org", "skipped spf_lookups mail.example.org",
 			"skipped spf_void mail.example.org"}, "SERVFAIL", "nameservers"},
 		{"nobody knows the addresses", func(s *Setup, _ *dnstest.Zone) { s.Addresses = nil }, []string{
-			"skipped helo mail.example.org", "skipped spf bounce.example.org", "skipped spf mail.example.org", "warn mx_host bounce.example.org", "warn mx_host lists.example.org"},
+			"skipped helo mail.example.org", "skipped spf bounce.example.org", "skipped spf mail.example.org"}, "not known", "public_addresses"},
+		{"nobody knows the addresses, and the MX has another name", func(s *Setup, z *dnstest.Zone) {
+			s.Addresses, z.MXs["bounce.example.org"], z.Hosts["mx.example.org"] = nil, mx("mx.example.org"), []netip.Addr{v4}
+		}, []string{"skipped mx bounce.example.org", "skipped helo mail.example.org", "skipped spf bounce.example.org", "skipped spf mail.example.org"}, "not known", "public_addresses"},
+		{"nobody knows the addresses, and there is no MX", func(s *Setup, z *dnstest.Zone) {
+			s.Addresses, z.Hosts["bounce.example.org"] = nil, []netip.Addr{v4}
+			delete(z.MXs, "bounce.example.org")
+		}, []string{"skipped mx bounce.example.org", "skipped mx_host bounce.example.org", "skipped helo mail.example.org", "skipped spf bounce.example.org", "skipped spf mail.example.org"},
 			"not known", "public_addresses"},
 		{"a pin of the certificate before", func(_ *Setup, z *dnstest.Zone) { z.TLSAs["_25._tcp.mail.example.org"][0].Data = []byte{9} },
 			[]string{"fail tlsa mail.example.org"}, "none of the records fits", "_25._tcp.mail.example.org. IN TLSA 3 1 1 010203"},
@@ -269,7 +276,11 @@ func TestReverseNames(t *testing.T) {
 		{"one without that address", names("unconfirmed.example.org"), []string{"fail ptr 203.0.113.10", "fail ptr_helo 203.0.113.10"}, "does not have the address", "IN A 203.0.113.10"},
 		{"two, one without that address", names("mail.example.org", "unconfirmed.example.org"), []string{"warn ptr 203.0.113.10"}, "only mail.example.org has the address", "removed but one"},
 		{"not the one in HELO, but it leads back", names("smtp.example.org"), []string{"warn ptr_helo 203.0.113.10"},
-			"smtp.example.org, and we greet as mail.example.org", "hostname = \"smtp.example.org\""},
+			"smtp.example.org, and we greet as mail.example.org", "PTR mail.example.org."},
+		{"not the one in HELO, but one that has all our addresses", func(s *Setup, z *dnstest.Zone) {
+			names("smtp.example.org")(s, z)
+			z.Hosts["smtp.example.org"] = []netip.Addr{v4, v6}
+		}, []string{"warn ptr_helo 203.0.113.10"}, "smtp.example.org, and we greet as mail.example.org", "hostname = \"smtp.example.org\""},
 		{"a name for every customer", names("203-0-113-10.provider.example"), []string{"fail ptr_name 203.0.113.10", "warn ptr_helo 203.0.113.10"}, "it has the address in it", "PTR mail.example.org."},
 		{"a dial-up line", names("x.dynamic.provider.example"), []string{"fail ptr_name 203.0.113.10", "warn ptr_helo 203.0.113.10"}, `"dynamic"`, "PTR mail.example.org."},
 		{"a static line", names("x.static.provider.example"), []string{"warn ptr_name 203.0.113.10", "warn ptr_helo 203.0.113.10"}, `"static"`, "PTR mail.example.org."},
@@ -278,6 +289,14 @@ func TestReverseNames(t *testing.T) {
 		{"the servers of the name are down", func(_ *Setup, z *dnstest.Zone) { z.PTRs[v4], z.Down["x.example.net"] = []string{"x.example.net"}, true },
 			[]string{"skipped ptr 203.0.113.10", "skipped ptr_helo 203.0.113.10"}, "SERVFAIL", "Check again"},
 	})
+}
+
+func TestTheNameOfOneOfSeveralAddressesIsNoHostname(t *testing.T) {
+	s, z := ours(), rightWorld()
+	z.PTRs[v4], z.Hosts["smtp.example.org"] = []string{"smtp.example.org"}, []netip.Addr{v4}
+	if f := find(t, Run(t.Context(), z, s, Options{}), CheckPTRHELO, v4.String()); f.Verdict != Warn || strings.Contains(f.Fix, "hostname") {
+		t.Errorf("got %+v: the other address would be called otherwise than we greet", f)
+	}
 }
 
 // TestNobodyAsksForOurReverseNamesBehindASmarthost has all mail leave through
