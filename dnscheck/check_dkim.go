@@ -59,6 +59,9 @@ func (c *checker) key(ctx context.Context, name string, k Key) []Finding {
 		return []Finding{noAnswer(CheckDKIMKey, err), skipped(CheckDKIMLength, "no answer"), skipped(CheckDKIMFlags, "no answer")}
 	}
 	f, published := compareKey(name, k, wanted, texts)
+	if len(texts) == 0 {
+		f.Found += c.astray(ctx, Record{Name: name, Type: "TXT", Value: k.Record, Purpose: ForDKIM})
+	}
 	if published.public == nil {
 		return []Finding{f, skipped(CheckDKIMLength, "no key to be read"), skipped(CheckDKIMFlags, "no key to be read")}
 	}

@@ -39,6 +39,9 @@ func (c *checker) dmarc(ctx context.Context, d Domain) []Finding {
 		return []Finding{noAnswer(CheckDMARC, err), skipped(CheckDMARCPolicy, "no answer"), skipped(CheckDMARCReports, "no answer"), skipped(CheckDMARCAlignment, "no answer")}
 	}
 	f, p := c.onePolicy(d.Name, at, texts)
+	if len(texts) == 0 {
+		f.Found += c.astray(ctx, Record{Name: "_dmarc." + d.Name, Type: "TXT", Purpose: ForDMARC})
+	}
 	if f.Verdict != OK && p.text == "" {
 		relaxed := dmarcPolicy{dmarcRecord: dmarcRecord{policy: "none", subPolicy: "none"}, at: d.Name}
 		return []Finding{f, skipped(CheckDMARCPolicy, "there is no policy"), skipped(CheckDMARCReports, "there is no policy"), aligned(d, relaxed)}
@@ -51,7 +54,7 @@ func (c *checker) dmarc(ctx context.Context, d Domain) []Finding {
 func (c *checker) policyTexts(ctx context.Context, domain string) (at string, texts []string, err error) {
 	for _, at = range slices.Compact([]string{domain, dnsx.Organisation(domain)}) {
 		texts, err = c.textsOf(ctx, "_dmarc."+at)
-		texts = slices.DeleteFunc(texts, func(t string) bool { return !strings.Contains(strings.ToLower(t), "dmarc") })
+		texts = policiesIn(texts)
 		if err != nil || len(texts) > 0 {
 			return at, texts, err
 		}
@@ -81,7 +84,10 @@ func (c *checker) onePolicy(domain, at string, texts []string) (f Finding, p dma
 	record, err := dmarcRecordOf(texts[0])
 	if err != nil {
 		f.Verdict, f.Found = Fail, fmt.Sprintf("the policy %q does not count as it stands there: %v", texts[0], err)
-		f.Fix = "Correct it. The shortest that counts:\n" + f.Fix
+		f.Fix = "Correct it. The shortest that counts:\n" + textLine(name, c.plan.withReports("v=DMARC1; p="+askedFor(texts[0])))
+		if meant, err := meantPolicy(texts[0]); err == nil {
+			f.Fix = "Replace it by what was meant:\n" + textLine(name, c.plan.withReports(meant))
+		}
 		return f, p
 	}
 	p = dmarcPolicy{record, at, texts[0]}
@@ -94,6 +100,14 @@ func (c *checker) onePolicy(domain, at string, texts []string) (f Finding, p dma
 		f.Found = "that of " + at + ": " + f.Found
 	}
 	return f, p
+}
+
+// askedFor is what a text asks for that cannot be read, as far as it says so.
+func askedFor(text string) string {
+	if policy := strings.ToLower(tagOf(bare(text), "p")); slices.Contains(dmarcPolicies, policy) {
+		return policy
+	}
+	return "none"
 }
 
 // demands says what a policy asks for.

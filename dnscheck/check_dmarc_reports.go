@@ -21,6 +21,9 @@ func (c *checker) dmarcReports(ctx context.Context, domain string, p dmarcPolicy
 		f.Wanted = c.s.Reports
 	}
 	f.Fix = "Ask for reports:\n" + textLine("_dmarc."+p.at, c.plan.withReports(p.text))
+	if of := c.aliasOf(ctx, "_dmarc."+p.at); of != "" && c.s.Reports != "" {
+		f.Fix = "_dmarc." + p.at + " is an alias (CNAME) of " + of + ": have this added to rua there, by whoever runs that:\n" + mailto(c.s.Reports)
+	}
 	switch {
 	case len(p.unusable) > 0:
 		f.Found = fmt.Sprintf("rua has %s, to which nobody can report: it must be a mailto: with an address", listed(p.unusable))

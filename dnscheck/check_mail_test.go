@@ -21,6 +21,12 @@ func TestWhereMailGoes(t *testing.T) {
 		{"a name of ours that is not the one in HELO", func(_ *Setup, z *dnstest.Zone) {
 			z.MXs[bounce], z.Hosts["mx.example.org"] = mx("mx.example.org"), []netip.Addr{v4, v6}
 		}, nil, "", ""},
+		{"to a name to which a web page has added the zone", records(bounce, dnsx.MX{Host: "mail.example.org.example.org", Preference: 10}),
+			[]string{"fail mx bounce.example.org", "warn mx_host bounce.example.org"}, "enter the value with a dot at its end, mail.example.org.", "bounce.example.org. IN MX 10 mail.example.org."},
+		{"nowhere, because a web page has added the zone to the domain", func(_ *Setup, z *dnstest.Zone) {
+			delete(z.MXs, bounce)
+			z.MXs["bounce.example.org.example.org"] = mx("mail.example.org")
+		}, []string{"fail mx bounce.example.org", "skipped mx_host bounce.example.org"}, `enter the name as "bounce"`, "bounce.example.org. IN MX 10 mail.example.org."},
 		{"to somebody else", records(bounce, dnsx.MX{Host: "other.example", Preference: 10}),
 			[]string{"fail mx bounce.example.org"}, "mail goes to other.example", "bounce.example.org. IN MX 10 mail.example.org."},
 		{"to somebody else as often", records(bounce, us, dnsx.MX{Host: "other.example", Preference: 10}),
@@ -79,6 +85,8 @@ func TestSPF(t *testing.T) {
 	runAll(t, []wrongCase{
 		{"none", publish(), []string{spf, "skipped spf_record bounce.example.org", lookups, void}, "there is no SPF record that would let 203.0.113.10 pass",
 			`bounce.example.org. IN TXT "v=spf1 ip4:203.0.113.10 ip6:2001:db8::10 -all"`},
+		{"with the quotes of a zone file", publish("\"v=spf1 " + us + " -all\""), []string{record, spf, lookups, void}, "does not begin with v=spf1",
+			"Replace\nbounce.example.org. IN TXT \"\\\"v=spf1 " + us + " -all\\\"\"\nby\nbounce.example.org. IN TXT \"v=spf1 " + us + " -all\""},
 		{"none for the name in HELO", func(_ *Setup, z *dnstest.Zone) { delete(z.TXTs, "mail.example.org") },
 			[]string{"warn spf mail.example.org", "skipped spf_record mail.example.org", "skipped spf_lookups mail.example.org", "skipped spf_void mail.example.org"},
 			"no SPF record", `mail.example.org. IN TXT "v=spf1 `},
@@ -178,6 +186,7 @@ func TestDKIM(t *testing.T) {
 		return func(_ *Setup, z *dnstest.Zone) { z.TXTs[name] = texts }
 	}
 	ours := rsaKey(2048)
+	astray := func(_ *Setup, z *dnstest.Zone) { z.TXTs[name], z.TXTs[name+".example.org"] = nil, txt(ours) }
 	bare := strings.TrimPrefix(ours, "v=DKIM1; k=rsa; ")
 	short := func(bits int) func(*Setup, *dnstest.Zone) {
 		return func(s *Setup, z *dnstest.Zone) {
@@ -191,6 +200,7 @@ func TestDKIM(t *testing.T) {
 		{"cut into pieces with space", publish(ours[:100] + " " + ours[100:]), nil, "", ""},
 		{"restricted to what we do", publish("v=DKIM1; h=sha1:sha256; s=email; t=s; " + bare), nil, "", ""},
 		{"none", publish(), []string{key, length, flags}, "no record", fix},
+		{"where a web page has put it, with the zone added to the name", astray, []string{key, length, flags}, `enter the name as "one._domainkey"`, fix},
 		{"another", publish(rsaKey(2047)), []string{key, "warn dkim_length one._domainkey.example.org"}, "another key is published", "Replace it by\n" + fix},
 		{"withdrawn", publish("v=DKIM1; p="), []string{key, length, flags}, "withdrawn", "Publish the key again:\n" + fix},
 		{"two records", publish(ours, "v=spf1 -all"), []string{key, length, flags}, "2 TXT records", "Remove all but this one:\n" + fix},

@@ -39,7 +39,11 @@ func (c *checker) mx(ctx context.Context, domain string) []Finding {
 	case silent(err):
 		return []Finding{noAnswer(CheckMX, err), skipped(CheckMXHost, "no answer")}
 	case err != nil:
-		return []Finding{c.implied(ctx, domain), skipped(CheckMXHost, "there is no MX record")}
+		f := c.implied(ctx, domain)
+		if f.Verdict == Fail {
+			f.Found += c.astray(ctx, Record{Name: domain, Type: "MX", Value: "10 " + c.s.Hostname + ".", Purpose: ForMX})
+		}
+		return []Finding{f, skipped(CheckMXHost, "there is no MX record")}
 	case dnsx.NullMX(records):
 		f := c.wrongMX(domain, Fail, "the domain says that it takes no mail at all (null MX, RFC 7505)")
 		f.Fix = "Replace the MX record \"0 .\" by\n" + c.mxLine(domain)
@@ -49,7 +53,7 @@ func (c *checker) mx(ctx context.Context, domain string) []Finding {
 		return cmp.Or(int(a.Preference)-int(b.Preference), cmp.Compare(a.Host, b.Host))
 	})
 	hosts := c.lookAt(ctx, records)
-	return []Finding{c.leads(domain, hosts), c.hosts(domain, hosts)}
+	return []Finding{c.leads(ctx, domain, hosts), c.hosts(domain, hosts)}
 }
 
 // A mailHost is an MX and what it leads to.
@@ -84,7 +88,7 @@ func (c *checker) lookAt(ctx context.Context, records []dnsx.MX) (hosts []mailHo
 const maxMXHosts = 10
 
 // leads says whether the mail comes to us, and to us alone.
-func (c *checker) leads(domain string, hosts []mailHost) Finding {
+func (c *checker) leads(ctx context.Context, domain string, hosts []mailHost) Finding {
 	first := slices.IndexFunc(hosts, func(h mailHost) bool { return h.ours })
 	if first < 0 {
 		if i := slices.IndexFunc(hosts, func(h mailHost) bool { return h.err != nil }); i >= 0 {
@@ -93,7 +97,13 @@ func (c *checker) leads(domain string, hosts []mailHost) Finding {
 		if len(c.s.Addresses) == 0 {
 			return c.addressless(CheckMX)
 		}
-		return c.elsewhere(domain, hosts)
+		f := c.elsewhere(domain, hosts)
+		d := Difference{Record: Record{Name: domain, Type: "MX", Value: "10 " + c.s.Hostname + "."}, From: []string{mxText(hosts[0].MX)}}
+		d.Zone = zoneOf(ctx, c.r, d.Record)
+		if note := lengthened(ctx, c.r, d); note != "" {
+			f.Found += ". But " + note
+		}
+		return f
 	}
 	var before, after []string
 	for _, h := range hosts {

@@ -44,7 +44,18 @@ func TestDMARC(t *testing.T) {
 		}), []string{"warn dmarc example.org", none, reports, "warn dkim example.org", "warn dmarc_alignment example.org"}, "no policy", ""},
 		{"two", publish("v=DMARC1; p=none; "+rua, "v=DMARC1; p=reject; rua=mailto:x@example.org"), []string{"fail dmarc example.org", none, reports},
 			"there are 2 policies", `by one:` + "\n" + `_dmarc.example.org. IN TXT "v=DMARC1; p=reject; rua=mailto:x@example.org,mailto:reports@bounce.example.org"`},
-		{"small letters", publish("v=dmarc1; p=none; " + rua), []string{"fail dmarc example.org", none, reports}, "in capitals", "Correct it"},
+		{"small letters", publish("v=dmarc1; p=reject; " + rua), []string{"fail dmarc example.org", none, reports}, "in capitals", `_dmarc.example.org. IN TXT "v=DMARC1; p=reject; rua=`},
+		{"the quotes of a zone file", publish(`"v=DMARC1; p=reject; ` + rua + `"`), []string{"fail dmarc example.org", none, reports}, "does not count as it stands", `_dmarc.example.org. IN TXT "v=DMARC1; p=reject; rua=`},
+		{"the backslashes of a zone file", publish(`v=DMARC1\; p=reject\; ` + rua), []string{"fail dmarc example.org", none, reports}, "must begin with", `IN TXT "v=DMARC1; p=reject; rua=`},
+		{"space that may be there", publish("v = DMARC1 ; p = reject ; " + rua), nil, "", ""},
+		{"a mistake in one that is strict", publish("v=DMARC1; p=reject; aspf=x; " + rua), []string{"fail dmarc example.org", none, reports}, "aspf=x", `"v=DMARC1; p=reject; rua=`},
+		{"something that is called so, beside it", publish("dmarc-verification=x", "v=DMARC1; p=none; "+rua), nil, "", ""},
+		{"one too low, where a web page has put it", func(_ *Setup, z *dnstest.Zone) {
+			z.TXTs["_dmarc.example.org"], z.TXTs["_dmarc.example.org.example.org"] = nil, txt("v=DMARC1; p=reject")
+		}, []string{"warn dmarc example.org", none, reports}, "it stands at _dmarc.example.org.example.org", ""},
+		{"that of a service, by an alias", func(_ *Setup, z *dnstest.Zone) {
+			z.TXTs["_dmarc.example.org"], z.CNAMEs["_dmarc.example.org"], z.TXTs["x.dmarc.example"] = nil, "x.dmarc.example", txt("v=DMARC1; p=reject; rua=mailto:it@example.org")
+		}, []string{"warn dmarc_reports example.org"}, "and not here", "an alias (CNAME) of x.dmarc.example: have this added to rua there"},
 		{"the version behind", publish("p=none; v=DMARC1"), []string{"fail dmarc example.org", none, reports}, "must begin with", "Correct it"},
 		{"no p", publish("v=DMARC1; " + rua), []string{"fail dmarc example.org", none, reports}, "p must be the second tag", "Correct it"},
 		{"p behind", publish("v=DMARC1; " + rua + "; p=none"), []string{"fail dmarc example.org", none, reports}, "p must be the second tag", "Correct it"},

@@ -2,13 +2,10 @@ package dnscheck
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
-
-	"homing/internal/dnsx"
 )
 
 // absent is a name that does not exist, and never will (RFC 6761 section 6.4).
@@ -118,18 +115,15 @@ func (c *checker) textsOf(ctx context.Context, name string) ([]string, error) {
 	return texts, err
 }
 
-// aliasOf gives what a name is an alias of; "": it is none, as far as the
-// resolver tells.
-func (c *checker) aliasOf(ctx context.Context, name string) string {
-	r, ok := c.r.(Aliaser)
-	if !ok {
-		return ""
+func (c *checker) aliasOf(ctx context.Context, name string) string { return aliasOf(ctx, c.r, name) }
+
+// astray says where a record that is missing was put by mistake; "": nowhere.
+func (c *checker) astray(ctx context.Context, w Record) string {
+	w.Zone = zoneOf(ctx, c.r, w)
+	if note := astray(ctx, c.r, Difference{Record: w}); note != "" {
+		return ". But " + note
 	}
-	of, err := r.Alias(ctx, name)
-	if err != nil && !errors.Is(err, dnsx.ErrNoData) {
-		return ""
-	}
-	return of
+	return ""
 }
 
 // ours reports which of some addresses are ours, and which are not. Where it is

@@ -22,10 +22,16 @@ func (c *checker) spfRecord(ctx context.Context, name string) []Finding {
 	if err != nil {
 		return []Finding{noAnswer(CheckSPFRecord, err), skipped(CheckSPFLookups, "no answer"), skipped(CheckSPFVoid, "no answer")}
 	}
+	spoilt := spfsIn(texts)
 	texts = slices.DeleteFunc(texts, func(t string) bool { return !isSPF(t) })
 	const wanted = "one record without mistakes"
 	switch len(texts) {
 	case 0:
+		if len(spoilt) > 0 {
+			f := Finding{Check: CheckSPFRecord, Verdict: Fail, Wanted: wanted, Fix: c.spfFix(ctx, name, nil),
+				Found: fmt.Sprintf("%q counts for nothing, because it does not begin with v=spf1: quotes and spaces are no part of it", spoilt[0])}
+			return []Finding{f, skipped(CheckSPFLookups, "there is no record"), skipped(CheckSPFVoid, "there is no record")}
+		}
 		return []Finding{skipped(CheckSPFRecord, "there is no record"), skipped(CheckSPFLookups, "there is no record"), skipped(CheckSPFVoid, "there is no record")}
 	case 1:
 	default:

@@ -95,9 +95,31 @@ func compare(ctx context.Context, r Resolver, wanted []Record) (out []Difference
 		out = append(out, d)
 	}
 	if alone(wanted[0].Purpose) {
-		return settle(out, open, found)
+		out = settle(out, open, found)
+	} else {
+		out = beside(ctx, r, out, open, found)
 	}
-	return beside(ctx, r, out, open, found)
+	noAlias(ctx, r, out)
+	for i, d := range out {
+		if (d.State == ToAdd || d.State == ToChange) && d.Note == "" {
+			out[i].Note = cause(ctx, r, d)
+		}
+	}
+	return out
+}
+
+// noAlias wants the addresses themselves at the name that we call ourselves,
+// which is an MX as well and must be no alias (RFC 2181 section 10.3).
+func noAlias(ctx context.Context, r Resolver, out []Difference) {
+	if out[0].Purpose != ForHost {
+		return
+	}
+	of := aliasOf(ctx, r, out[0].Name)
+	for i := range out {
+		if of != "" && out[i].State == Published {
+			out[i].State, out[i].From = ToChange, []string{"CNAME " + of + "."}
+		}
+	}
 }
 
 // alone reports whether records of a purpose suffer no other at their name.

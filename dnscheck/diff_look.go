@@ -39,6 +39,12 @@ func lookUp(ctx context.Context, r Resolver, w Record) (found []string, err erro
 		return found, err
 	}
 	texts, err := r.TXT(ctx, w.Name)
+	switch w.Purpose {
+	case ForSPF:
+		return spfsIn(texts), err
+	case ForDMARC:
+		return policiesIn(texts), err
+	}
 	return slices.DeleteFunc(texts, func(t string) bool { return !kin(w.Purpose, t) }), err
 }
 
@@ -78,9 +84,7 @@ func alias(ctx context.Context, r Resolver, w Record) (found []string, err error
 // kin reports whether a text is of the kind that records of a purpose are.
 func kin(p Purpose, text string) bool {
 	switch p {
-	case ForSPF:
-		return isSPF(text)
-	case ForDMARC, ForConsent:
+	case ForConsent:
 		return isDMARC(text)
 	case ForSTS:
 		return stsID(text) != ""
@@ -101,7 +105,9 @@ func same(w Record, value string) bool {
 		return keyOf(value) == keyOf(w.Value)
 	case ForSTS:
 		return stsID(value) == stsID(w.Value)
-	case ForDMARC, ForTLSRPT, ForSPF:
+	case ForSPF:
+		return isSPF(value) && slices.Equal(strings.Fields(value), strings.Fields(w.Value))
+	case ForDMARC, ForTLSRPT:
 		return strings.Join(strings.Fields(value), " ") == strings.Join(strings.Fields(w.Value), " ")
 	}
 	return strings.EqualFold(value, w.Value)

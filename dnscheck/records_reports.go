@@ -35,20 +35,57 @@ func (p *planner) dmarc(ctx context.Context, domain string) (plan Plan) {
 		plan.remark(domain, Unknown, "the DNS does not say now whether there is a DMARC policy, so none is proposed. Ask again later.")
 		return plan
 	}
-	old := slices.DeleteFunc(texts, func(t string) bool { return !isDMARC(t) })
+	old := policiesIn(texts)
 	if len(old) == 0 {
 		if above := p.above(ctx, domain); len(above.Remarks) > 0 {
 			return above
 		}
 	}
+	if of := aliasOf(ctx, p.r, name); of != "" && len(old) > 0 {
+		return p.hosted(domain, name, of, old)
+	}
+	meant, err := meantPolicies(old)
+	if err != nil {
+		plan.remark(domain, Todo, "the policy %q does not count as it stands there: %v. Correct it, and ask again; nothing is proposed in its place, since it would be weaker.", old[0], err)
+		return plan
+	}
 	if len(old) > 1 {
 		plan.remark(domain, Note, "there are %d DMARC policies, and so none counts. The strictest stays, with every address for reports.", len(old))
 	}
-	text := p.withReports(strictest(old))
+	text := p.withReports(strictest(meant))
 	plan.add(Record{Name: name, Type: "TXT", Value: text, Purpose: ForDMARC, Instead: without(old, text),
 		Why: "large receivers ask for a policy; reports say who sends in the name of " + domain})
 	plan.join(p.consent(domain))
 	return plan
+}
+
+// hosted leaves a policy alone that a service has by an alias: a record in its
+// place would not follow what the service does.
+func (p *planner) hosted(domain, name, of string, policies []string) (plan Plan) {
+	if p.s.Reports == "" || slices.ContainsFunc(receiversOf(policies[0]), p.s.reads) {
+		return plan
+	}
+	plan.remark(domain, Note, "%s is an alias (CNAME) of %s, where whoever runs that has the policy. So none is proposed: have %s added to its rua there, or reports do not come here.",
+		name, of, mailto(p.s.Reports))
+	plan.join(p.consent(domain))
+	return plan
+}
+
+// meantPolicies reads policies, and those that were meant for one. Its error is
+// that of the first where none can be read.
+func meantPolicies(texts []string) (all []string, err error) {
+	for _, t := range texts {
+		text, mistake := meantPolicy(t)
+		if mistake == nil {
+			all = append(all, text)
+		} else if err == nil {
+			err = mistake
+		}
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	return nil, err
 }
 
 // above says whose policy counts for a domain that has none of its own.
@@ -117,7 +154,12 @@ func versioned(text, version string) bool {
 	return ok && (rest == "" || rest[0] == ';')
 }
 
-func isDMARC(text string) bool  { return versioned(text, "v=DMARC1") }
+func isDMARC(text string) bool {
+	version, _, _ := strings.Cut(text, ";")
+	name, value, _ := strings.Cut(version, "=")
+	return strings.TrimSpace(name) == "v" && strings.TrimSpace(value) == "DMARC1" // with space, by RFC 7489 section 6.4
+}
+
 func isTLSRPT(text string) bool { return versioned(text, "v=TLSRPTv1") }
 
 // tagOf gives the value of a tag of a list like "v=DMARC1; p=none"; "": there

@@ -27,8 +27,8 @@ func (p *planner) spf(ctx context.Context, name string) (plan Plan) {
 		plan.remark(name, Unknown, "the DNS does not say now whether there is an SPF record, so none is proposed. Ask again later.")
 		return plan
 	}
-	old := slices.DeleteFunc(texts, func(t string) bool { return !isSPF(t) })
-	base := joinedSPF(old)
+	old := spfsIn(texts)
+	base := joinedSPF(meantSPFs(old))
 	switch {
 	case len(old) == 0:
 		if base, err = p.firstSPF(ctx, name); err != nil {
@@ -56,6 +56,17 @@ func (p *planner) spf(ctx context.Context, name string) (plan Plan) {
 	}
 	plan.add(Record{Name: name, Type: "TXT", Value: text, Purpose: ForSPF, Instead: without(old, text), Why: p.whySPF(name)})
 	return plan
+}
+
+// meantSPFs are SPF records as they were meant.
+func meantSPFs(texts []string) (all []string) {
+	for _, t := range texts {
+		if !isSPF(t) {
+			t = bare(t)
+		}
+		all = append(all, t)
+	}
+	return all
 }
 
 func (p *planner) whySPF(name string) string {

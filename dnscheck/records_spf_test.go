@@ -154,7 +154,8 @@ func TestOurAddressJoinsThoseThatGetReports(t *testing.T) {
 // FuzzMerging promises of any published text: what we add to it is there, once;
 // nothing that was there is gone; and to add it again changes nothing.
 func FuzzMerging(f *testing.F) {
-	for _, text := range []string{"v=spf1 a -all", "v=spf1 redirect=x.example", "V=SPF1 exp=a  -ip4:203.0.113.0/8 ~", "v=DMARC1; p=reject; rua=mailto:a@b.example!10m,; sp", "v=DMARC1;RUA = x"} {
+	for _, text := range []string{"v=spf1 a -all", "v=spf1 redirect=x.example", "V=SPF1 exp=a  -ip4:203.0.113.0/8 ~", "v=DMARC1; p=reject; rua=mailto:a@b.example!10m,; sp", "v=DMARC1;RUA = x",
+		"\"v=dmarc1\\; p=reject\\; rua=mailto:a@b.example\"", " v = DMARC1 ;p=None"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -164,6 +165,7 @@ func FuzzMerging(f *testing.F) {
 		if isDMARC(text) {
 			fuzzReceiver(t, text)
 		}
+		fuzzMeant(t, text)
 	})
 }
 
@@ -185,6 +187,25 @@ func fuzzSPF(t *testing.T, text string) {
 	}
 	if joined := joinedSPF([]string{merged, merged}); !isSPF(joined) {
 		t.Errorf("%q joined is %q", merged, joined)
+	}
+}
+
+// fuzzMeant promises that what is put right of a spoilt text can be read, asks for
+// what the text asks for, and stays so.
+func fuzzMeant(t *testing.T, text string) {
+	if again := bare(bare(text)); again != bare(text) && !strings.ContainsAny(text, "\\\"") {
+		t.Errorf("%q bare is %q, and that %q", text, bare(text), again)
+	}
+	meant, err := meantPolicy(text)
+	if err != nil {
+		return
+	}
+	d, err := dmarcRecordOf(meant)
+	if err != nil || d.policy != askedFor(text) {
+		t.Errorf("%q made of %q asks for %q, %v", meant, text, d.policy, err)
+	}
+	if again, err := meantPolicy(meant); err != nil || again != meant {
+		t.Errorf("%q becomes %q, %v", meant, again, err)
 	}
 }
 

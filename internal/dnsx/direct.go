@@ -66,6 +66,11 @@ func (d *Direct) Bases(ctx context.Context, host string) ([]string, error) {
 	return d.usual.Bases(ctx, host)
 }
 
+// Alias is Client.Alias.
+func (d *Direct) Alias(ctx context.Context, name string) (string, error) {
+	return first(ctx, d, name, func(c *Client) (string, error) { return c.Alias(ctx, name) })
+}
+
 // Zone is Client.Zone.
 func (d *Direct) Zone(ctx context.Context, name string) (string, error) {
 	return d.usual.Zone(ctx, name)

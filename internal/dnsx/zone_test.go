@@ -88,6 +88,7 @@ func TestDirectAsksTheServersOfTheZone(t *testing.T) {
 		"MX example.org.":      {`example.org. 60 IN MX 10 mx.example.org.`},
 		"A mx.example.org.":    {`mx.example.org. 60 IN A 192.0.2.1`},
 		"CNAME a.example.org.": {`a.example.org. 60 IN CNAME b.example.net.`},
+		"CNAME c.example.org.": {`c.example.org. 60 IN CNAME new.example.net.`},
 	}}
 	resolver := &tree{zones: []string{"mute.example.", "example.org.", "example.net.", "arpa."}, records: map[string][]string{
 		"TXT example.org.":            {`example.org. 60 IN TXT "old"`},
@@ -97,6 +98,7 @@ func TestDirectAsksTheServersOfTheZone(t *testing.T) {
 		"NS mute.example.":            {`mute.example. 60 IN NS gone.example.org.`},
 		"A ns.example.org.":           {`ns.example.org. 60 IN A 192.0.2.53`},
 		"CNAME a.example.org.":        {`a.example.org. 60 IN CNAME b.example.net.`},
+		"CNAME c.example.org.":        {`c.example.org. 60 IN CNAME old.example.net.`},
 		"TXT b.example.net.":          {`b.example.net. 60 IN TXT "behind an alias"`},
 		"PTR 1.2.0.192.in-addr.arpa.": {`1.2.0.192.in-addr.arpa. 60 IN PTR mx.example.org.`},
 	}}
@@ -121,6 +123,9 @@ func TestDirectAsksTheServersOfTheZone(t *testing.T) {
 		if got, err := d.TXT(t.Context(), tt.name); err != nil || !slices.Equal(got, []string{tt.want}) {
 			t.Errorf("TXT(%s) = %q, %v, want %q", tt.name, got, err, tt.want)
 		}
+	}
+	if got, err := d.Alias(t.Context(), "c.example.org"); err != nil || got != "new.example.net" {
+		t.Errorf("Alias = %q, %v, want that of the zone's server", got, err)
 	}
 	before := resolver.asked.Load()
 	if got, err := d.TXT(t.Context(), "nothing.example.org"); !errors.Is(err, dnsx.ErrNoData) {
