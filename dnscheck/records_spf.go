@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"blitiri.com.ar/go/spf"
+
 	"homing/internal/dnsx"
 	"homing/internal/publicnet"
 )
@@ -110,7 +112,7 @@ func (p *planner) sends(name string) bool {
 func (p *planner) missing(ctx context.Context, tree *spfTree, name, base string, plan *Plan) (more []string, open bool) {
 	addrs, hosts := p.sources(name)
 	for _, a := range addrs {
-		if !tree.passes(ctx, a, base, name) {
+		if !tree.passes(ctx, a, base, name) && !p.passesByMacro(ctx, a, base, name) {
 			more = append(more, addressTerm(a))
 		}
 	}
@@ -131,6 +133,35 @@ func (p *planner) missing(ctx context.Context, tree *spfTree, name, base string,
 	}
 	there := strings.Fields(base)
 	return slices.DeleteFunc(more, func(t string) bool { return slices.Contains(there, t) }), open
+}
+
+// passesByMacro reports whether a record lets an address pass by what depends on
+// the mail, as services do that answer for each sender ("exists:%{i}.…"). What
+// hangs on "ptr" does not count, since many receivers pass it over.
+func (p *planner) passesByMacro(ctx context.Context, a netip.Addr, base, name string) bool {
+	var words []string
+	for _, t := range termsOf(base) {
+		if t.name != "ptr" {
+			words = append(words, t.text)
+		}
+	}
+	there := instead{p.r, name, withTerms("v=spf1", words)}
+	result, _ := evaluate(ctx, there, envelope{a, p.s.Hostname, "postmaster@" + name})
+	return result == spf.Pass
+}
+
+// instead is a Resolver that has another SPF record at a name.
+type instead struct {
+	Resolver
+	name, record string
+}
+
+// TXT is Resolver.TXT.
+func (i instead) TXT(ctx context.Context, name string) ([]string, error) {
+	if strings.EqualFold(strings.TrimSuffix(name, "."), i.name) {
+		return []string{i.record}, nil
+	}
+	return i.Resolver.TXT(ctx, name)
 }
 
 // sources gives the addresses and smarthosts that mail in a name comes from.

@@ -95,6 +95,10 @@ var worlds = []world{
 	{name: "smarthost-for-one-of-two", setup: func(s *Setup) {
 		s.Domains = append(s.Domains, Domain{Name: "shop.example", Return: "bounce.example.org", Smarthost: "smtp.elsewhere.example", Keys: []Key{ed}})
 	}, zone: dnstest.Zone{TXTs: map[string][]string{"shop.example": txt("v=spf1 -all")}}},
+	{name: "a-service-that-answers-for-each-sender", zone: dnstest.Zone{
+		Hosts: map[string][]netip.Addr{"203.0.113.10._spf.service.example": a("127.0.0.2"), "mail.example.org": {v4}}, PTRs: map[netip.Addr][]string{v4: {"mail.example.org"}},
+		TXTs: map[string][]string{"example.org": txt("v=spf1 include:%{d}._in.service.example exists:%{i}._spf.service.example -all"),
+			"example.org._in.service.example": txt("v=spf1 -all"), "bounce.example.org": txt("v=spf1 ptr:example.org -all")}}},
 	{name: "ipv6", setup: func(s *Setup) { s.Addresses = []netip.Addr{v4, v6} },
 		zone: dnstest.Zone{Hosts: map[string][]netip.Addr{"mail.example.org": {v4}}, PTRs: map[netip.Addr][]string{v4: {"mail.example.org"}, v6: {"pool-10.provider.example"}},
 			TXTs: map[string][]string{"example.org": txt("v=spf1 ip4:203.0.113.0/24 -all")}}},
