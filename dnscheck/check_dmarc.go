@@ -40,6 +40,7 @@ func (c *checker) dmarc(ctx context.Context, d Domain) []Finding {
 	}
 	f, p := c.onePolicy(d.Name, at, texts)
 	if len(texts) == 0 {
+		f.Fix = c.firstPolicy(ctx, d.Name)
 		f.Found += c.astray(ctx, Record{Name: "_dmarc." + d.Name, Type: "TXT", Purpose: ForDMARC})
 	}
 	if f.Verdict != OK && p.text == "" {
@@ -47,6 +48,21 @@ func (c *checker) dmarc(ctx context.Context, d Domain) []Finding {
 		return []Finding{f, skipped(CheckDMARCPolicy, "there is no policy"), skipped(CheckDMARCReports, "there is no policy"), aligned(d, relaxed)}
 	}
 	return []Finding{f, demands(d.Name, p), c.dmarcReports(ctx, d.Name, p), aligned(d, p)}
+}
+
+// firstPolicy is what homing dns proposes for a domain without a policy.
+func (c *checker) firstPolicy(ctx context.Context, domain string) string {
+	plan := c.plan.dmarc(ctx, domain)
+	for _, r := range plan.Records {
+		if r.Purpose == ForDMARC {
+			return line(r)
+		}
+	}
+	var remarks []string
+	for _, r := range plan.Remarks {
+		remarks = append(remarks, r.Text)
+	}
+	return strings.Join(remarks, "\n")
 }
 
 // policyTexts gives what looks like a policy, and the domain that it stands at:

@@ -74,6 +74,12 @@ func TestDMARC(t *testing.T) {
 			[]string{"skipped dmarc example.org", none, reports, "skipped dmarc_alignment example.org"}, "SERVFAIL", "Check again"},
 
 		{"inherited", below("v=DMARC1; p=reject; sp=none; adkim=s; " + rua), nil, "", ""},
+		{"one between it and the registered domain, which few ask for", func(s *Setup, z *dnstest.Zone) {
+			below("v=DMARC1; p=none")(s, z)
+			s.Domains[0].Name, z.TXTs["_dmarc.news.example.org"], z.TXTs["_dmarc.example.org"] = "a.news.example.org", txt("v=DMARC1; p=reject"), nil
+			z.TXTs["one._domainkey.a.news.example.org"], z.TXTs["homing2._domainkey.a.news.example.org"] = txt(rsaKey(2048)), txt(ed.Record)
+		}, []string{"warn dmarc a.news.example.org", "skipped dmarc_policy a.news.example.org", "skipped dmarc_reports a.news.example.org"}, "no policy",
+			`_dmarc.a.news.example.org. IN TXT "v=DMARC1; p=reject; rua=mailto:reports@bounce.example.org"`},
 		{"inherited, and one of its own that is wrong", func(s *Setup, z *dnstest.Zone) {
 			below("v=DMARC1; p=none; "+rua)(s, z)
 			z.TXTs["_dmarc.news.example.org"] = txt("DMARC1")

@@ -1,8 +1,10 @@
 package dnscheck
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -35,11 +37,14 @@ func (p *planner) dmarc(ctx context.Context, domain string) (plan Plan) {
 		plan.remark(domain, Unknown, "the DNS does not say now whether there is a DMARC policy, so none is proposed. Ask again later.")
 		return plan
 	}
-	old := policiesIn(texts)
+	old, first := policiesIn(texts), "v=DMARC1; p=none"
 	if len(old) == 0 {
-		if above := p.above(ctx, domain); len(above.Remarks) > 0 {
-			return above
+		above, remark := p.above(ctx, domain)
+		if remark.Text != "" {
+			plan.Remarks = append(plan.Remarks, remark)
+			return plan
 		}
+		first = cmp.Or(above, first)
 	}
 	if of := aliasOf(ctx, p.r, name); of != "" && len(old) > 0 {
 		return p.hosted(domain, name, of, old)
@@ -52,7 +57,7 @@ func (p *planner) dmarc(ctx context.Context, domain string) (plan Plan) {
 	if len(old) > 1 {
 		plan.remark(domain, Note, "there are %d DMARC policies, and so none counts. The strictest stays, with every address for reports.", len(old))
 	}
-	text := p.withReports(strictest(meant))
+	text := p.withReports(strictest(append(meant, first)))
 	plan.add(Record{Name: name, Type: "TXT", Value: text, Purpose: ForDMARC, Instead: without(old, text),
 		Why: "large receivers ask for a policy; reports say who sends in the name of " + domain})
 	plan.join(p.consent(domain))
@@ -88,22 +93,28 @@ func meantPolicies(texts []string) (all []string, err error) {
 	return nil, err
 }
 
-// above says whose policy counts for a domain that has none of its own.
-func (p *planner) above(ctx context.Context, domain string) (plan Plan) {
+// above says in a Remark whose policy counts for a domain that has none of its
+// own. Of domains between it and the registered one, receivers ask only by a
+// newer rule than RFC 7489: then policy asks for the same everywhere.
+func (p *planner) above(ctx context.Context, domain string) (policy string, r Remark) {
 	top := dnsx.Organisation(domain)
 	for name := domain; name != top; {
 		_, name, _ = strings.Cut(name, ".")
 		texts, err := p.r.TXT(ctx, "_dmarc."+name)
-		switch i := slices.IndexFunc(texts, isDMARC); {
+		i := slices.IndexFunc(texts, isDMARC)
+		switch {
 		case err != nil && errors.Is(err, dnsx.ErrTemporary):
-			plan.remark(domain, Unknown, "the DNS does not say now whether the DMARC policy of %s counts here, so none is proposed. Ask again later.", name)
-			return plan
-		case i >= 0:
-			plan.remark(domain, Note, "the DMARC policy of %s counts here (%s), so none is proposed: one of its own could only weaken it.", name, texts[i])
-			return plan
+			return "", Remark{domain, Unknown, "the DNS does not say now whether the DMARC policy of " + name + " counts here, so none is proposed. Ask again later."}
+		case i < 0:
+		case name == top:
+			return "", Remark{domain, Note, fmt.Sprintf("the DMARC policy of %s counts here (%s), so none is proposed: one of its own could only weaken it.", name, texts[i])}
+		case policy == "":
+			if d, err := dmarcRecordOf(texts[i]); err == nil {
+				policy = "v=DMARC1; p=" + d.subPolicy
+			}
 		}
 	}
-	return plan
+	return policy, Remark{}
 }
 
 // withReports adds our address to a policy, unless reports come here already,
@@ -174,12 +185,9 @@ func tagOf(text, tag string) string {
 	return ""
 }
 
-// strictest gives of several policies the one that asks for most, with the
-// receivers of all; of none, one that asks for nothing.
+// strictest gives of several policies the first that asks for most, with the
+// receivers of all.
 func strictest(policies []string) string {
-	if len(policies) == 0 {
-		return "v=DMARC1; p=none"
-	}
 	rank := func(text string) int {
 		return slices.Index([]string{"quarantine", "reject"}, strings.ToLower(tagOf(text, "p")))
 	}

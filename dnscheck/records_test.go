@@ -138,6 +138,8 @@ var worlds = []world{
 		Hosts: map[string][]netip.Addr{"out1.example.org": {v4}}}},
 	{name: "policy-of-the-domain-above", setup: func(s *Setup) { s.Domains[0].Name = "news.example.org" },
 		zone: dnstest.Zone{TXTs: map[string][]string{"_dmarc.example.org": txt("v=DMARC1; p=reject; sp=reject")}}},
+	{name: "policy-of-a-domain-between", setup: func(s *Setup) { s.Domains[0].Name = "a.news.example.org" },
+		zone: dnstest.Zone{TXTs: map[string][]string{"_dmarc.news.example.org": txt("v=DMARC1; p=reject; sp=quarantine")}}},
 	{name: "a-zone-of-its-own", cuts: []string{"bounce.example.org"}, zone: dnstest.Zone{}},
 	{name: "returns-to-a-domain-of-others", setup: func(s *Setup) { s.Returns, s.Domains[0].Return = []string{"example.net"}, "example.net" },
 		stays: true, zone: dnstest.Zone{MXs: map[string][]dnsx.MX{"example.net": mx("mx.example.com")}}},
