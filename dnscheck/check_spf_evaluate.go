@@ -25,9 +25,13 @@ func evaluate(ctx context.Context, r Resolver, e envelope, limits ...spf.Option)
 	return spf.CheckHostWithSender(e.from.AsSlice(), e.helo, e.sender, options...)
 }
 
-// stranger is an address that no record names (RFC 1112 section 4), so that
-// evaluating it goes through every term of a record.
-var stranger = netip.AddrFrom4([4]byte{240, 0, 0, 1})
+// strangers are two envelopes of addresses that no record names (RFC 1112 section
+// 4), so that evaluating them goes through every term of a record. They have
+// nothing in common: what macros make of one is not what they make of the other.
+func strangers(name string) (one, other envelope) {
+	return envelope{netip.AddrFrom4([4]byte{240, 0, 0, 1}), name, "postmaster@" + name},
+		envelope{netip.AddrFrom4([4]byte{241, 2, 3, 4}), "helo." + name, "somebody@" + name}
+}
 
 // maxCounted is where counting ends: no record that works comes near.
 const maxCounted = 30
@@ -35,7 +39,7 @@ const maxCounted = 30
 // A cost is what a record makes a receiver ask in the worst case.
 type cost struct {
 	lookups int      // terms that ask; 10 are allowed
-	void    int      // of them, those that are answered with nothing; 2 are allowed
+	void    int      // of them, those that are answered with nothing, whoever sends; 2 are allowed
 	absent  []string // names that were answered with nothing
 	result  spf.Result
 	err     error // why
@@ -45,13 +49,15 @@ type cost struct {
 // can be evaluated. The result is what it says to a stranger who may ask as
 // much as he likes.
 func costOf(ctx context.Context, r Resolver, name string) (c cost) {
-	noted := &absences{Resolver: r}
-	try := func(lookups, void int) (spf.Result, error) {
-		return evaluate(ctx, noted, envelope{stranger, name, "postmaster@" + name},
-			spf.OverrideLookupLimit(uint(lookups)), spf.OverrideVoidLookupLimit(uint(void)))
+	one, other := strangers(name)
+	limits := func(lookups, void int) []spf.Option {
+		return []spf.Option{spf.OverrideLookupLimit(uint(lookups)), spf.OverrideVoidLookupLimit(uint(void))}
 	}
-	c.result, c.err = try(maxCounted, maxCounted)
-	c.absent = noted.names
+	try := func(lookups, void int) (spf.Result, error) { return evaluate(ctx, r, one, limits(lookups, void)...) }
+	here, there := &absences{Resolver: r}, &absences{Resolver: r}
+	c.result, c.err = evaluate(ctx, here, one, limits(maxCounted, maxCounted)...)
+	evaluate(ctx, there, other, limits(maxCounted, maxCounted)...) // only what it asks for counts
+	c.absent = slices.DeleteFunc(slices.Clone(here.names), func(name string) bool { return !slices.Contains(there.names, name) })
 	for ; c.lookups < maxCounted; c.lookups++ {
 		if _, err := try(c.lookups, maxCounted); !errors.Is(err, spf.ErrLookupLimitReached) {
 			break
@@ -62,6 +68,9 @@ func costOf(ctx context.Context, r Resolver, name string) (c cost) {
 			break
 		}
 	}
+	// A service that answers for each sender ("exists:%{i}.…") has nothing for
+	// strangers; that is no mistake.
+	c.void = max(0, c.void-(len(here.names)-len(c.absent)))
 	return c
 }
 
@@ -87,4 +96,12 @@ func (a *absences) Addrs(ctx context.Context, name string) ([]netip.Addr, error)
 	addrs, err := a.Resolver.Addrs(ctx, name)
 	a.note(name, err)
 	return addrs, err
+}
+
+// PTR notes what a stranger's address is not called, which is no name that
+// somebody has written down.
+func (a *absences) PTR(ctx context.Context, addr netip.Addr) ([]string, error) {
+	names, err := a.Resolver.PTR(ctx, addr)
+	a.note(addr.String(), err)
+	return names, err
 }
