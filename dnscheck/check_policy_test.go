@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -232,12 +233,14 @@ func TestThePolicyThatIsServed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s, z := ours(), rightWorld()
 			tt.change(&s, z)
-			all := Run(t.Context(), z, s, Options{Policy: tt.policy, Each: 50 * time.Millisecond})
-			sound(t, all)
-			f := find(t, all, CheckSTSPolicy, "lists.example.org")
-			if f.Verdict != tt.want || !strings.Contains(f.Found, tt.found) || !strings.Contains(f.Fix, tt.fix) {
-				t.Errorf("got %+v, want %s, found %q, fix %q", f, tt.want, tt.found, tt.fix)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				all := Run(t.Context(), z, s, Options{Policy: tt.policy})
+				sound(t, all)
+				f := find(t, all, CheckSTSPolicy, "lists.example.org")
+				if f.Verdict != tt.want || !strings.Contains(f.Found, tt.found) || !strings.Contains(f.Fix, tt.fix) {
+					t.Errorf("got %+v, want %s, found %q, fix %q", f, tt.want, tt.found, tt.fix)
+				}
+			})
 		})
 	}
 }

@@ -143,6 +143,51 @@ func TestInARightWorldNothingNeedsAttention(t *testing.T) {
 	}
 }
 
+// TestOrdinarySetupsNeedNoAttention has what many people have, with nothing
+// wrong: no warning of it would ever go away.
+func TestOrdinarySetupsNeedNoAttention(t *testing.T) {
+	runAll(t, []wrongCase{
+		{"IPv4 alone", func(s *Setup, z *dnstest.Zone) {
+			s.Addresses, z.Hosts["mail.example.org"] = []netip.Addr{v4}, []netip.Addr{v4}
+			z.TXTs["bounce.example.org"] = txt("v=spf1 ip4:203.0.113.10 -all")
+		}, nil, "", ""},
+		{"IPv6 alone", func(s *Setup, z *dnstest.Zone) {
+			s.Addresses, z.Hosts["mail.example.org"] = []netip.Addr{v6}, []netip.Addr{v6}
+			z.TXTs["bounce.example.org"] = txt("v=spf1 ip6:2001:db8::10 -all")
+		}, nil, "", ""},
+		{"several addresses under one name", func(s *Setup, z *dnstest.Zone) {
+			all := append([]netip.Addr{netip.MustParseAddr("203.0.113.11"), netip.MustParseAddr("203.0.113.12")}, s.Addresses...)
+			s.Addresses, z.Hosts["mail.example.org"] = all, all
+			for _, a := range all {
+				z.PTRs[a] = []string{"mail.example.org"}
+			}
+			z.TXTs["bounce.example.org"] = txt("v=spf1 ip4:203.0.113.8/29 ip6:2001:db8::/64 -all")
+		}, nil, "", ""},
+		{"a zone with a wildcard for the web site", func(_ *Setup, z *dnstest.Zone) {
+			for _, name := range []string{"mta-sts.bounce.example.org", "_mta-sts.bounce.example.org", "_smtp._tls.bounce.example.org", "bounce.example.org", "lists.example.org"} {
+				z.Hosts[name] = a("198.51.100.80")
+			}
+			z.TXTs["_mta-sts.bounce.example.org"] = txt("v=spf1 -all")
+			z.TXTs["_smtp._tls.bounce.example.org"] = txt("v=spf1 -all")
+		}, nil, "", ""},
+		{"keys by an alias", func(_ *Setup, z *dnstest.Zone) {
+			z.TXTs["one.keys.example"], z.TXTs["one._domainkey.example.org"] = z.TXTs["one._domainkey.example.org"], nil
+			z.CNAMEs["one._domainkey.example.org"] = "one.keys.example"
+		}, nil, "", ""},
+		{"a policy by an alias, with our address", func(_ *Setup, z *dnstest.Zone) {
+			z.TXTs["x.dmarc.example"], z.TXTs["_dmarc.example.org"] = z.TXTs["_dmarc.example.org"], nil
+			z.CNAMEs["_dmarc.example.org"] = "x.dmarc.example"
+		}, nil, "", ""},
+		{"SPF by a redirection", func(_ *Setup, z *dnstest.Zone) {
+			z.TXTs["bounce.example.org"], z.TXTs["_spf.example.org"] = txt("v=spf1 redirect=_spf.example.org"), txt("v=spf1 a:mail.example.org -all")
+		}, nil, "", ""},
+		{"mail by Microsoft, with the domain's own policy", func(_ *Setup, z *dnstest.Zone) {
+			z.MXs["example.org"] = mx("example-org.mail.protection.outlook.com")
+			z.TXTs["_dmarc.example.org"] = txt("v=DMARC1; p=reject; sp=none; pct=100; rua=mailto:reports@bounce.example.org; adkim=s; fo=1")
+		}, nil, "", ""},
+	})
+}
+
 // A wrongCase is one way of being wrong. All that it makes not right is in
 // want; found and fix are parts of what the first of them says.
 type wrongCase struct {
