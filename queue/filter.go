@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"homing/event"
 	"homing/hold"
 	"homing/store"
 )
@@ -14,13 +15,15 @@ import (
 // A Filter says which recipients an operator means. Fields that are set
 // restrict, all of them together.
 type Filter struct {
-	Domain      string    `json:"domain,omitempty"`   // of the recipients
-	Provider    string    `json:"provider,omitempty"` // a name that Queue.Provider gives
-	Sender      string    `json:"sender,omitempty"`   // the envelope sender that the application gave
-	Application string    `json:"application,omitempty"`
-	Campaign    string    `json:"campaign,omitempty"`
-	Before      time.Time `json:"before,omitzero"` // accepted before
-	All         bool      `json:"all,omitempty"`   // everything: a Filter without any field means nobody
+	Message     event.MessageID `json:"message,omitzero"`
+	Recipient   string          `json:"recipient,omitempty"` // an address
+	Domain      string          `json:"domain,omitempty"`    // of the recipients
+	Provider    string          `json:"provider,omitempty"`  // a name that Queue.Provider gives
+	Sender      string          `json:"sender,omitempty"`    // the envelope sender that the application gave
+	Application string          `json:"application,omitempty"`
+	Campaign    string          `json:"campaign,omitempty"`
+	Before      time.Time       `json:"before,omitzero"` // accepted before
+	All         bool            `json:"all,omitempty"`   // everything: a Filter without any field means nobody
 }
 
 // ErrNoFilter says that an operation was not told what it is about.
@@ -33,6 +36,9 @@ func (f Filter) check() (Filter, error) {
 		return f, ErrNoFilter // without it, far more would be meant
 	}
 	f.Domain = domain
+	if f.Recipient != "" {
+		f.Recipient = hold.Canonical(f.Recipient)
+	}
 	f.Before = f.Before.UTC()
 	restricted := f
 	restricted.All = false
@@ -47,7 +53,9 @@ func (f Filter) check() (Filter, error) {
 
 // ofKeys reports whether what is meant can be told by the Key of the work
 // alone, without looking at any recipient.
-func (f Filter) ofKeys() bool { return f.Sender == "" && f.Before.IsZero() }
+func (f Filter) ofKeys() bool {
+	return f.Message == 0 && f.Recipient == "" && f.Sender == "" && f.Before.IsZero()
+}
 
 // wantsKey reports whether work under a Key, for a provider of that name, can
 // be meant. Of a Filter that is ofKeys, all of it is.
@@ -62,9 +70,12 @@ func (f Filter) wantsKey(k store.Key, provider string) bool {
 	return (f.Application == "" || f.Application == application) && (f.Campaign == "" || f.Campaign == campaign)
 }
 
-// wantsMessage reports whether the recipients of a message can be meant.
-func (f Filter) wantsMessage(m store.Message) bool {
-	return (f.Sender == "" || f.Sender == m.Sender) && (f.Before.IsZero() || m.Accepted.Before(f.Before))
+// wantsRow reports whether a recipient can be meant, by what its Key does not
+// say.
+func (f Filter) wantsRow(r store.Row) bool {
+	m := r.Message
+	return (f.Message == 0 || f.Message == m.ID) && (f.Recipient == "" || f.Recipient == hold.Canonical(r.Recipient.Address)) &&
+		(f.Sender == "" || f.Sender == m.Sender) && (f.Before.IsZero() || m.Accepted.Before(f.Before))
 }
 
 // covers reports whether everything that other means is meant by f, too.
@@ -73,6 +84,7 @@ func (f Filter) covers(other Filter, provider func(domain string) string) bool {
 	served := f.Provider == "" || strings.EqualFold(f.Provider, other.Provider) ||
 		other.Domain != "" && strings.EqualFold(f.Provider, provider(other.Domain))
 	return served && within(f.Domain, other.Domain) && within(f.Sender, other.Sender) &&
+		(f.Message == 0 || f.Message == other.Message) && within(f.Recipient, other.Recipient) &&
 		within(f.Application, other.Application) && within(f.Campaign, other.Campaign) &&
 		(f.Before.IsZero() || !other.Before.IsZero() && !other.Before.After(f.Before))
 }
@@ -83,7 +95,11 @@ func (q *Queue) straight(domain string) string { return q.Provider(store.Key{Dom
 // fields gives what is set, with the names that the command line has for it.
 func (f Filter) fields() [][2]string {
 	var set [][2]string
-	for _, field := range [][2]string{{"domain", f.Domain}, {"provider", f.Provider}, {"sender", f.Sender},
+	message := ""
+	if f.Message != 0 {
+		message = f.Message.String()
+	}
+	for _, field := range [][2]string{{"message", message}, {"recipient", f.Recipient}, {"domain", f.Domain}, {"provider", f.Provider}, {"sender", f.Sender},
 		{"application", f.Application}, {"campaign", f.Campaign}} {
 		if field[1] != "" {
 			set = append(set, field)
@@ -130,7 +146,7 @@ func (q *Queue) query(f Filter, states ...store.State) store.Query {
 		}
 		return name
 	}
-	return store.Query{States: states, Sender: f.Sender, Before: f.Before, Key: func(k store.Key) bool {
+	return store.Query{States: states, Message: f.Message, Address: f.Recipient, Sender: f.Sender, Before: f.Before, Key: func(k store.Key) bool {
 		name := ""
 		if f.Provider != "" {
 			name = provider(k)

@@ -11,7 +11,7 @@ import (
 func TestWhatAFilterMeans(t *testing.T) {
 	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	key := store.Key{Domain: "example.net", Lane: 1, Flow: "crm spring news"}
-	message := store.Message{Sender: "news@example.org", Accepted: noon}
+	row := store.Row{Message: store.Message{ID: 7, Sender: "news@example.org", Accepted: noon}, Recipient: store.Recipient{Address: "Ann@example.net"}}
 	tests := []struct {
 		name string
 		f    Filter
@@ -27,6 +27,10 @@ func TestWhatAFilterMeans(t *testing.T) {
 		{"its campaign, which has a space", Filter{Campaign: "spring news"}, true},
 		{"a part of its campaign", Filter{Campaign: "spring"}, false},
 		{"its campaign of another application", Filter{Application: "shop", Campaign: "spring news"}, false},
+		{"its message", Filter{Message: 7}, true},
+		{"another message", Filter{Message: 8}, false},
+		{"its recipient", Filter{Recipient: "ann@EXAMPLE.net"}, true},
+		{"another recipient of its message", Filter{Message: 7, Recipient: "bob@example.net"}, false},
 		{"its sender", Filter{Sender: "news@example.org"}, true},
 		{"another sender", Filter{Sender: "news@example.net"}, false},
 		{"older than it is", Filter{Before: noon}, false},
@@ -39,7 +43,7 @@ func TestWhatAFilterMeans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := f.wantsKey(key, "google") && f.wantsMessage(message); got != tt.want {
+			if got := f.wantsKey(key, "google") && f.wantsRow(row); got != tt.want {
 				t.Errorf("%v means it: %v, want %v", f, got, tt.want)
 			}
 		})
@@ -67,6 +71,9 @@ func TestWhichFilterCoversAnother(t *testing.T) {
 	}{
 		{"all covers everything", Filter{All: true}, Filter{Sender: "a@example.org", Before: noon}, true},
 		{"only all covers all", Filter{Domain: "example.net"}, Filter{All: true}, false},
+		{"a message covers its recipients", Filter{Message: 7}, Filter{Message: 7, Recipient: "ann@example.net"}, true},
+		{"but no other message", Filter{Message: 7}, Filter{Message: 8}, false},
+		{"a person covers no one else", Filter{Recipient: "ann@example.net"}, Filter{Domain: "example.net"}, false},
 		{"an application covers its campaigns", Filter{Application: "crm"}, Filter{Application: "crm", Campaign: "spring"}, true},
 		{"a campaign does not cover its application", Filter{Application: "crm", Campaign: "spring"}, Filter{Application: "crm"}, false},
 		{"a provider covers its domains", Filter{Provider: "google"}, Filter{Domain: "gmail.com"}, true},

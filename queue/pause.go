@@ -214,7 +214,7 @@ func (q *Queue) Paused(r store.Row) (Pause, bool) {
 		}
 	case store.Paused:
 		for _, a := range slices.Backward(p.aside) {
-			if a.wantsKey(k, q.Provider(k)) && a.wantsMessage(r.Message) {
+			if a.wantsKey(k, q.Provider(k)) && a.wantsRow(r) {
 				return a, true
 			}
 		}

@@ -339,6 +339,18 @@ func returnPath(p *Policy, as *Domain, from string, id event.DeliveryID, now tim
 	return as.Path.Format(tag)
 }
 
+// ReturnPath mints the reverse-path of a delivery anew, with the day and the
+// configuration of now; "": it cannot be told, or there is none.
+func (s *Server) ReturnPath(m store.Message, r store.Recipient) string {
+	p := s.policy.Load()
+	for _, d := range p.Domains {
+		if d.Name == m.Domain {
+			return returnPath(p, d, m.Sender, r.ID, s.Outbound.now())
+		}
+	}
+	return ""
+}
+
 // Reset gives back what the transaction has taken and not used.
 func (s *outSession) Reset() {
 	if s.tx.places > 0 {

@@ -13,6 +13,7 @@ import (
 	"homing/server"
 	"homing/server/smtpd"
 	"homing/store"
+	"homing/verp"
 )
 
 var accepted = queue.Result{Stage: reply.Dot, Reply: reply.Reply{Code: 250, Enhanced: reply.Enhanced{2, 0, 0}, Text: "OK"}, RemoteMTA: "mx.example.net[127.0.0.1]"}
@@ -271,5 +272,23 @@ func TestLocalMailNeverLeaves(t *testing.T) {
 	}
 	if got, want := w.told(), "accepted office@example.org, replied office@example.org"; got != want {
 		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestAReturnPathIsMadeAnewForMailThatWasKept(t *testing.T) {
+	w := open(t, nil)
+	w.send("news@example.org", "ann@example.net", news)
+	r := w.delivered()
+	m := store.Message{Domain: "example.org", Sender: "news@example.org"}
+	path := w.Server.ReturnPath(m, r)
+	local, _, _ := strings.Cut(path, "@")
+	tag, err := w.codec.Decode(tagDomain, verp.Return, strings.TrimPrefix(local, "return+"))
+	if err != nil || tag.Delivery != uint64(r.ID) {
+		t.Errorf("%s names %+v, %v; want delivery %d", path, tag, err, r.ID)
+	}
+	for _, m := range []store.Message{{Domain: "elsewhere.example", Sender: "a@elsewhere.example"}, {Domain: "example.org"}} {
+		if got := w.Server.ReturnPath(m, r); got != "" {
+			t.Errorf("for mail as %s from <%s> it is %s, want none", m.Domain, m.Sender, got)
+		}
 	}
 }

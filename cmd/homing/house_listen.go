@@ -168,7 +168,8 @@ func (h *house) web() *web.Web {
 		Knows: func(application string) bool {
 			return slices.ContainsFunc(h.server.Policy().Applications, func(a *server.Application) bool { return a.Name == application })
 		},
-		STS: h.stsPolicy,
+		STS:   h.stsPolicy,
+		Renew: h.server.ReturnPath,
 	}
 	if h.acme != nil {
 		w.Challenges = h.acme

@@ -91,7 +91,7 @@ func newRoot() *cobra.Command {
 		newDNS(),
 		newApp(),
 		newDomain(),
-		newQueue(),
+		newQueue(), newCapture(),
 		newPlan(),
 		newHold(),
 		newTrace(),

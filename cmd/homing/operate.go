@@ -31,7 +31,7 @@ var (
 		none: "Nothing of that waits for a later attempt: what is due goes when its turn comes, and what is paused when it is resumed."}
 	pauseQueue = operation{name: "pause", short: "Send nothing of some mail until it is resumed",
 		long: "Send nothing of some mail until it is resumed. By domain, provider, application and campaign it is in force at once, and also\n" +
-			"for mail that comes later. By sender or age the recipients that wait now are set aside, but for those being sent just now.\n" +
+			"for mail that comes later. By message, recipient, sender or age the recipients that wait now are set aside, but for those being sent just now.\n" +
 			"Mail is accepted as before, and the time that it is paused does not count towards its lifetime.",
 		example: "  homing queue pause --campaign civicrm:job:1 --why 'wrong date'\n  homing queue pause --provider google",
 		done:    "are set aside", would: "would be set aside", none: "Nothing of that waits."}
@@ -83,20 +83,31 @@ func newQueueOperation(op operation) *cobra.Command {
 // orderFlags adds the flags that say which mail is meant, and how.
 func orderFlags(c *cobra.Command, in *web.Order) (older *period) {
 	f := c.Flags()
+	f.BoolVar(&in.All, "all", false, "all mail there is")
+	f.BoolVar(&in.DryRun, "dry-run", false, "say how many recipients are meant and change nothing")
+	f.StringVar(&in.Why, "why", "", "the `REASON` in your own words, for the log and for the status")
+	return filterFlags(c, in)
+}
+
+// orderFilters are the flags of filterFlags that are texts.
+var orderFilters = []string{"message", "recipient", "domain", "provider", "sender", "application", "campaign"}
+
+// filterFlags adds the flags that say which mail is meant.
+func filterFlags(c *cobra.Command, in *web.Order) (older *period) {
+	f := c.Flags()
+	f.StringVar(&in.Message, "message", "", "only the message with this `ID`")
+	f.StringVar(&in.Recipient, "recipient", "", "only mail to this `ADDRESS`")
 	f.StringVar(&in.Domain, "domain", "", "only recipients in this `DOMAIN`")
 	f.StringVar(&in.Provider, "provider", "", "only recipients whose mail this `PROVIDER` takes, as `homing queue show` names it")
 	f.StringVar(&in.Sender, "sender", "", "only mail with this envelope `SENDER`")
 	f.StringVar(&in.Application, "application", "", "only mail of this `APPLICATION`")
 	f.StringVar(&in.Campaign, "campaign", "", "only mail of this `CAMPAIGN`")
-	f.BoolVar(&in.All, "all", false, "all mail there is")
-	f.BoolVar(&in.DryRun, "dry-run", false, "say how many recipients are meant and change nothing")
-	f.StringVar(&in.Why, "why", "", "the `REASON` in your own words, for the log and for the status")
 	return periodFlag(c, "older", "only mail accepted longer ago than this, such as 90m or 2d")
 }
 
 // checkOrder says what is wrong with the flags.
 func checkOrder(c *cobra.Command, in web.Order) error {
-	filters := asked(c, "domain", "provider", "sender", "application", "campaign")
+	filters := asked(c, orderFilters...)
 	for name := range filters {
 		if filters.Get(name) == "" {
 			return fmt.Errorf("--%s: is empty", name)
@@ -104,7 +115,7 @@ func checkOrder(c *cobra.Command, in web.Order) error {
 	}
 	switch chosen := len(filters) > 0 || c.Flag("older").Changed; {
 	case !chosen && !in.All:
-		return errors.New("choose mail with --domain, --provider, --sender, --application, --campaign or --older, or all of it with --all")
+		return errors.New("choose mail with --message, --recipient, --domain, --provider, --sender, --application, --campaign or --older, or all of it with --all")
 	case chosen && in.All:
 		return errors.New("choose some mail or --all, not both")
 	}
@@ -235,7 +246,7 @@ func inStates(states map[string]int) string {
 
 // parts gives what a pause means, by the names of the flags.
 func parts(p web.Pause) (all [][2]string) {
-	for _, f := range [][2]string{{"domain", p.Domain}, {"provider", p.Provider}, {"sender", p.Sender}, {"application", p.Application}, {"campaign", p.Campaign}} {
+	for _, f := range [][2]string{{"message", p.Message}, {"recipient", p.Recipient}, {"domain", p.Domain}, {"provider", p.Provider}, {"sender", p.Sender}, {"application", p.Application}, {"campaign", p.Campaign}} {
 		if f[1] != "" {
 			all = append(all, f)
 		}

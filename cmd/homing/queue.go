@@ -37,12 +37,8 @@ func newQueueList() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	f := c.Flags()
-	f.String("domain", "", "only recipients in this `DOMAIN`")
-	f.String("provider", "", "only recipients whose mail this `PROVIDER` takes, as `homing queue show` names it")
-	f.String("sender", "", "only mail with this envelope `SENDER`")
-	f.String("application", "", "only mail of this `APPLICATION`")
-	f.String("campaign", "", "only mail of this `CAMPAIGN`")
-	older := periodFlag(c, "older", "only mail accepted longer ago than this, such as 90m or 2d")
+	var in web.Order
+	older := filterFlags(c, &in)
 	states := f.StringSlice("state", nil, "only these `STATES`: waiting, paused, captured, delivered, bounced, expired, cancelled, suppressed")
 	limit := f.Int("limit", 100, "at most so many rows")
 	asJSON := jsonFlag(c)
@@ -50,7 +46,7 @@ func newQueueList() *cobra.Command {
 		if *limit < 1 {
 			return usage(c, errLimit)
 		}
-		query := asked(c, "domain", "provider", "sender", "application", "campaign")
+		query := asked(c, orderFilters...)
 		if *older > 0 {
 			query.Set("older", older.String())
 		}

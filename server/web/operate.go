@@ -15,8 +15,10 @@ import (
 
 // An Order is the request to retry, pause, resume or cancel what it means.
 type Order struct {
-	Domain      string     `json:"domain,omitempty"`   // of the recipients
-	Provider    string     `json:"provider,omitempty"` // who takes their mail
+	Message     string     `json:"message,omitempty"`
+	Recipient   string     `json:"recipient,omitempty"` // an address
+	Domain      string     `json:"domain,omitempty"`    // of the recipients
+	Provider    string     `json:"provider,omitempty"`  // who takes their mail
 	Sender      string     `json:"sender,omitempty"`
 	Application string     `json:"application,omitempty"`
 	Campaign    string     `json:"campaign,omitempty"`
@@ -45,6 +47,8 @@ type Tally struct {
 
 // A Pause says what is not sent, since when and why.
 type Pause struct {
+	Message     string     `json:"message,omitempty"`
+	Recipient   string     `json:"recipient,omitempty"`
 	Domain      string     `json:"domain,omitempty"`
 	Provider    string     `json:"provider,omitempty"`
 	Sender      string     `json:"sender,omitempty"`
@@ -66,10 +70,13 @@ type Pauses struct {
 }
 
 func pause(p queue.Pause) *Pause {
-	out := &Pause{Domain: p.Domain, Provider: p.Provider, Sender: p.Sender, Application: p.Application, Campaign: p.Campaign, All: p.All,
+	out := &Pause{Recipient: p.Recipient, Domain: p.Domain, Provider: p.Provider, Sender: p.Sender, Application: p.Application, Campaign: p.Campaign, All: p.All,
 		Since: p.Since.UTC(), By: p.By, Why: p.Why, Standing: p.Standing(), Recipients: p.Recipients}
 	if !p.Before.IsZero() {
 		out.Before = utc(p.Before)
+	}
+	if p.Message != 0 {
+		out.Message = p.Message.String()
 	}
 	return out
 }
@@ -99,7 +106,7 @@ func (w *Web) listPauses(rw http.ResponseWriter, r *http.Request) {
 
 // check reads an Order, or says what is wrong with it.
 func (o Order) check(now time.Time) (queue.Order, error) {
-	f := queue.Filter{Domain: o.Domain, Provider: o.Provider, Sender: o.Sender, Application: o.Application, Campaign: o.Campaign}
+	f := queue.Filter{Recipient: o.Recipient, Domain: o.Domain, Provider: o.Provider, Sender: o.Sender, Application: o.Application, Campaign: o.Campaign}
 	if o.Before != nil {
 		f.Before = *o.Before
 	}
@@ -110,6 +117,9 @@ func (o Order) check(now time.Time) (queue.Order, error) {
 		}
 		f.Before = now.Add(-d)
 	}
+	if o.Message != "" && f.Message.UnmarshalText([]byte(o.Message)) != nil {
+		return queue.Order{}, errors.New("message: not an identifier of ours, such as 01KAQ3V5Z8001")
+	}
 	var after event.DeliveryID
 	switch {
 	case o.Older != "" && o.Before != nil:
@@ -118,7 +128,7 @@ func (o Order) check(now time.Time) (queue.Order, error) {
 		return queue.Order{}, errors.New("all: want nothing else with it, or leave it out")
 	case o.Limit < 0:
 		return queue.Order{}, errors.New("limit: want a number from 1 on")
-	case max(len(o.By), len(o.Why), len(o.Domain), len(o.Provider), len(o.Sender), len(o.Application), len(o.Campaign)) > maxWords:
+	case max(len(o.By), len(o.Why), len(o.Recipient), len(o.Domain), len(o.Provider), len(o.Sender), len(o.Application), len(o.Campaign)) > maxWords:
 		return queue.Order{}, fmt.Errorf("want at most %d octets in each field", maxWords)
 	case o.After != "" && after.UnmarshalText([]byte(o.After)) != nil:
 		return queue.Order{}, errors.New("after: not an identifier of ours")

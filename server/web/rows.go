@@ -103,25 +103,10 @@ func (w *Web) listMessages(rw http.ResponseWriter, r *http.Request) {
 // list answers the recipients that the query asks for, of those states unless
 // it names others.
 func (w *Web) list(rw http.ResponseWriter, r *http.Request, states []store.State) {
-	values, err := parameters(r, "domain", "provider", "sender", "application", "campaign", "state", "older", "after", "limit")
+	q, wanted, err := w.listing(r, states)
 	if err != nil {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
-	}
-	q, err := w.query(values)
-	if err != nil {
-		problem(rw, http.StatusBadRequest, err.Error())
-		return
-	}
-	if len(q.States) == 0 {
-		q.States = states
-	}
-	if provider := values.Get("provider"); provider != "" {
-		q.Key = func(k store.Key) bool { return strings.EqualFold(w.Queue.Provider(k), provider) }
-	}
-	wanted := q.States
-	if slices.Contains(wanted, store.Paused) != slices.Contains(wanted, store.Waiting) {
-		q.States = append([]store.State{store.Paused, store.Waiting}, wanted...) // the store knows of no pause
 	}
 	out, err := w.gather(r.Context(), q, wanted)
 	if err != nil {
@@ -129,6 +114,36 @@ func (w *Web) list(rw http.ResponseWriter, r *http.Request, states []store.State
 		return
 	}
 	w.answer(rw, out)
+}
+
+// listing reads which recipients a request asks for: what to ask the store, and
+// which states of those are wanted, as we word them.
+func (w *Web) listing(r *http.Request, states []store.State) (q store.Query, wanted []store.State, err error) {
+	values, err := parameters(r, "message", "recipient", "domain", "provider", "sender", "application", "campaign", "state", "older", "after", "limit")
+	if err != nil {
+		return q, nil, err
+	}
+	if q, err = w.query(values); err != nil {
+		return q, nil, err
+	}
+	if len(q.States) == 0 {
+		q.States = states
+	}
+	if provider := values.Get("provider"); provider != "" {
+		q.Key = func(k store.Key) bool { return strings.EqualFold(w.Queue.Provider(k), provider) }
+	}
+	wanted = q.States
+	if slices.Contains(wanted, store.Paused) != slices.Contains(wanted, store.Waiting) {
+		q.States = append([]store.State{store.Paused, store.Waiting}, wanted...) // the store knows of no pause
+	}
+	return q, wanted, nil
+}
+
+// meant reports whether a row is in one of some states, as we word them; none:
+// any.
+func (w *Web) meant(r store.Row, states []store.State) bool {
+	state := w.recipient(r).State
+	return len(states) == 0 || slices.ContainsFunc(states, func(s store.State) bool { return s.String() == state })
 }
 
 // gatherTime is how long rows are looked for that only we can tell from others:
@@ -160,7 +175,12 @@ func (w *Web) gather(ctx context.Context, q store.Query, states []store.State) (
 
 // query reads the filters of lists of recipients.
 func (w *Web) query(v url.Values) (store.Query, error) {
-	q := store.Query{Domain: hold.CanonicalDomain(v.Get("domain")), Sender: v.Get("sender"), Application: v.Get("application"), Campaign: v.Get("campaign")}
+	q := store.Query{Address: hold.Canonical(v.Get("recipient")), Domain: hold.CanonicalDomain(v.Get("domain")), Sender: v.Get("sender"), Application: v.Get("application"), Campaign: v.Get("campaign")}
+	if id := v.Get("message"); id != "" {
+		if err := q.Message.UnmarshalText([]byte(id)); err != nil {
+			return q, fmt.Errorf("message: %w", err)
+		}
+	}
 	for _, name := range v["state"] {
 		s, err := store.ParseState(name)
 		if err != nil {

@@ -93,7 +93,7 @@ func TestMistakesInAQueryAreNamed(t *testing.T) {
 	w := open(t, nil)
 	id := w.mail(mailing, "ann@example.net")
 	tests := []struct{ path, want string }{
-		{"/api/v1/queue?stat=waiting", `there is no parameter "stat" here; possible are: domain, provider, sender,`},
+		{"/api/v1/queue?stat=waiting", `there is no parameter "stat" here; possible are: message, recipient, domain, provider, sender,`},
 		{"/api/v1/queue?state=asleep", `state: no state is called "asleep"`},
 		{"/api/v1/queue?older=soon", `older: "soon" is not a duration; write a number with d, h, m or s`},
 		{"/api/v1/queue?older=-1h", `older: "-1h" is not a duration`},

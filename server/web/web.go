@@ -15,6 +15,7 @@ import (
 	"homing/bounce"
 	"homing/event"
 	"homing/hold"
+	"homing/internal/message"
 	"homing/queue"
 	"homing/store"
 )
@@ -34,8 +35,10 @@ type Web struct {
 	Hosts   func(ctx context.Context, domain string) ([]queue.Host, error) // the best mail hosts of a domain
 	Knows   func(application string) bool                                  // whether there is one of that name
 	Sends   func(domain string) bool                                       // whether mail is sent as that domain; nil: nobody can say
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Renew mints the reverse-path of a recipient anew; "": it stays.
+	Renew func(store.Message, store.Recipient) string
+	Log   *slog.Logger
+	Now   func() time.Time
 
 	STS        func(domain string) string // the policy about TLS for mail to a domain; "": none
 	Challenges http.Handler               // answers an authority that looks whether names are ours; nil: none is asked
@@ -48,6 +51,7 @@ type Web struct {
 type Store interface {
 	Find(ctx context.Context, q store.Query) (store.Page, error)
 	Recipient(ctx context.Context, id event.DeliveryID) (store.Message, store.Recipient, error)
+	OpenBody(ctx context.Context, ref message.Ref) (message.Body, error)
 	Hold(ctx context.Context, address string) (hold.Record, error)
 	Events(ctx context.Context, after event.ID, limit int) ([]event.Event, error)
 }
@@ -59,6 +63,7 @@ type Queue interface {
 	Pause(ctx context.Context, o queue.Order) (queue.Tally, error)
 	Resume(ctx context.Context, o queue.Order) (queue.Tally, error)
 	Cancel(ctx context.Context, o queue.Order) (queue.Tally, error)
+	ReleaseCaptured(ctx context.Context, o queue.Order, renew func(store.Message, store.Recipient) string) (queue.Tally, error)
 	Pauses(ctx context.Context) (all []queue.Pause, aside int, err error)
 	Paused(r store.Row) (queue.Pause, bool)
 	Provider(k store.Key) string

@@ -12,6 +12,7 @@ import (
 	"homing/bounce"
 	"homing/event"
 	"homing/hold"
+	"homing/internal/message"
 	"homing/queue"
 	"homing/store"
 )
@@ -19,7 +20,11 @@ import (
 // failing is a store and a queue that always fail with one error.
 type failing struct{ err error }
 
-func (f failing) Find(context.Context, store.Query) (store.Page, error) { return store.Page{}, f.err }
+func (f failing) ReleaseCaptured(context.Context, queue.Order, func(store.Message, store.Recipient) string) (queue.Tally, error) {
+	return queue.Tally{}, f.err
+}
+func (f failing) OpenBody(context.Context, message.Ref) (message.Body, error) { return nil, f.err }
+func (f failing) Find(context.Context, store.Query) (store.Page, error)       { return store.Page{}, f.err }
 func (f failing) Recipient(context.Context, event.DeliveryID) (store.Message, store.Recipient, error) {
 	return store.Message{}, store.Recipient{}, f.err
 }
