@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -196,11 +197,17 @@ func (h *house) isReady() error {
 	return nil
 }
 
+// listenAt opens a listener. The directory of a socket is made where it is
+// missing: /run/homing is gone after each start of the machine, and only
+// systemd makes it by itself.
 func listenAt(a config.Address, mode fs.FileMode) (net.Listener, error) {
-	if a.Network == "unix" {
-		return smtpd.ListenUnix(a.Address, mode)
+	if a.Network != "unix" {
+		return net.Listen(a.Network, a.Address)
 	}
-	return net.Listen(a.Network, a.Address)
+	if err := os.Mkdir(filepath.Dir(a.Address), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return smtpd.ListenUnix(a.Address, mode)
 }
 
 // explainListen says what to do about an address that cannot be listened on.
@@ -216,7 +223,7 @@ func explainListen(what string, a config.Address, err error) error {
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("listen.%s: this machine has no address %s: `ip addr` shows those it has: %w", what, a, err)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("listen.%s: the directory of %s does not exist: create it: %w", what, a, err)
+		return fmt.Errorf("listen.%s: the directory above that of %s does not exist: create it: %w", what, a, err)
 	}
 	return fmt.Errorf("listen.%s: %s: %w", what, a, err)
 }

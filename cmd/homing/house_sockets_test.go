@@ -2,6 +2,8 @@ package main
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -93,5 +95,24 @@ func TestSocketsThatAreHandedOver(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTheDirectoryOfASocketIsMade is for /run/homing, which is gone after each
+// start of the machine.
+func TestTheDirectoryOfASocketIsMade(t *testing.T) {
+	dir, err := os.MkdirTemp("", "homing") // t.TempDir can be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := listenAt(config.Address{Network: "unix", Address: filepath.Join(dir, "homing", "submit.sock")}, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	deep := config.Address{Network: "unix", Address: filepath.Join(dir, "a", "b", "submit.sock")}
+	if _, err := listenAt(deep, 0o666); err == nil || !strings.Contains(explainListen("local", deep, err).Error(), "the directory above that of") {
+		t.Errorf("two directories are missing: %v", err)
 	}
 }
