@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 )
 
 // maxSocketPath is the longest path of a Unix socket, in octets (unix(7)).
@@ -104,12 +105,17 @@ func (a Address) everywhere() bool {
 
 // plainSubmission warns where nobody could log in, because AUTH waits for a
 // STARTTLS that is never offered: mailers of applications that meet the
-// server's own certificate send nothing, also those that need no AUTH.
+// server's own certificate send nothing, also those that need no AUTH. At a
+// private address it is for those that are known by their network.
 func (c *checker) plainSubmission() {
 	if c.c.TLS.Trusted() {
 		return
 	}
+	known := slices.ContainsFunc(c.c.Applications, func(a Application) bool { return len(a.Networks) > 0 })
 	for i, a := range c.c.Listen.Submission {
+		if a.Private() && known {
+			continue
+		}
 		if path := at("listen", "submission", i); !a.IsZero() && !a.Loopback() {
 			c.warnf(path, "AUTH is offered after STARTTLS only, and there is no certificate that clients trust (the server's own is for port 25); write cert_file and key_file in [tls], or [tls.acme], or listen at 127.0.0.1")
 		}

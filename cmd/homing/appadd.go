@@ -18,15 +18,16 @@ import (
 
 // newcomer is the application that `homing app add` adds.
 type newcomer struct {
-	Name       string   `json:"name"`
-	Kind       string   `json:"kind"`
-	Domains    []string `json:"domains"`
-	Networks   []string `json:"networks,omitempty"`
-	Users      []string `json:"users,omitempty"`
-	VERPPrefix string   `json:"verp_prefix,omitempty"`
-	Sinks      []string `json:"sinks,omitempty"`
-	Mode       string   `json:"mode,omitempty"`
-	Password   string   `json:"password,omitempty"` // shown once; the file gets its hash
+	Name        string   `json:"name"`
+	Kind        string   `json:"kind"`
+	Domains     []string `json:"domains"`
+	Networks    []string `json:"networks,omitempty"`
+	Users       []string `json:"users,omitempty"`
+	VERPPrefix  string   `json:"verp_prefix,omitempty"`
+	Sinks       []string `json:"sinks,omitempty"`
+	Mode        string   `json:"mode,omitempty"`
+	Password    string   `json:"password,omitempty"` // shown once; the file gets its hash
+	hasPassword bool     // it has one that nobody knows any more
 	door
 }
 
@@ -170,54 +171,8 @@ func doorFor(cfg *config.Config, n *newcomer) door {
 
 // explain says what to do next, in the words of the application's own screens.
 func (n *newcomer) explain(w io.Writer, path string, cfg *config.Config) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "The application %q is in %s now. A server that runs hears of it by `systemctl reload homing` or `kill -HUP`.\n", n.Name, path)
-	if n.Password != "" {
-		fmt.Fprintf(&b, "\nIts password, shown this once: %s\n", n.Password)
+	if _, err := fmt.Fprintf(w, "The application %q is in %s now. A server that runs hears of it by `systemctl reload homing` or `kill -HUP`.\n", n.Name, path); err != nil {
+		return err
 	}
-	if n.Password != "" || len(n.Networks) > 0 {
-		b.WriteString("\nEnter in the application:\n")
-		if n.Kind == string(config.CiviCRM) {
-			n.civicrm(&b, cfg)
-		} else {
-			n.mailer(&b, "  ")
-		}
-	}
-	if len(n.Users) > 0 && !cfg.Listen.Local.IsZero() {
-		fmt.Fprintf(&b, "\nRun by the local user %s, it may speak SMTP at the socket %s without a password.\n", strings.Join(n.Users, " or "), cfg.Listen.Local.Address)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func (n *newcomer) mailer(b *strings.Builder, indent string) {
-	if n.Server == "" {
-		fmt.Fprintf(b, "%sSMTP is off: [listen] has no submission\n", indent)
-		return
-	}
-	fmt.Fprintf(b, "%sSMTP server     %s\n%sport            %d\n%sencryption      %s\n", indent, n.Server, indent, n.Port, indent, n.Encryption)
-	if n.Password == "" || len(n.Networks) > 0 && n.Encryption == "none" {
-		fmt.Fprintf(b, "%sauthentication  none\n", indent)
-		return
-	}
-	fmt.Fprintf(b, "%suser name       %s\n%spassword        the one above\n", indent, n.Name, indent)
-}
-
-// civicrm names CiviCRM's screens and fields.
-func (n *newcomer) civicrm(b *strings.Builder, cfg *config.Config) {
-	b.WriteString("  System Settings, Outbound Email: mailer SMTP\n")
-	server := *n
-	if n.Encryption == "TLS" {
-		server.Server = "ssl://" + n.Server
-	}
-	server.mailer(b, "    ")
-	for _, d := range cfg.Domains {
-		if len(n.Domains) == 0 || d.Name != n.Domains[0] || d.ReturnPath == "" {
-			continue
-		}
-		fmt.Fprintf(b, "  CiviMail, Mail Accounts, the default one: used for Bounce Processing\n"+
-			"    email domain    %s\n    local part      %s\n    return path     leave empty\n",
-			d.ReturnPath[strings.LastIndexByte(d.ReturnPath, '@')+1:], n.VERPPrefix)
-	}
-	b.WriteString("  Mailer Settings: batch limit 0, throttle time 0\n")
+	return n.enter(w, cfg)
 }

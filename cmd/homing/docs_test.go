@@ -28,7 +28,7 @@ import (
 )
 
 // documents are those that tell an operator what to do.
-var documents = []string{"README.md", "docs/OPERATING.md", "docs/CIVICRM.md", "docs/API.md", "docs/DNS.md", "docs/CHECKS.md", "docs/BLOCKLISTS.md"}
+var documents = []string{"README.md", "docs/OPERATING.md", "docs/CIVICRM.md", "docs/API.md", "docs/DNS.md", "docs/CHECKS.md", "docs/BLOCKLISTS.md", "docs/APPLICATIONS.md"}
 
 func document(t *testing.T, name string) string {
 	t.Helper()

@@ -100,7 +100,7 @@ func newDomainAdd() *cobra.Command {
 		if !strings.Contains(name, ".") || strings.ContainsAny(name, "@/ ") {
 			return usage(c, fmt.Errorf("%q is not a domain like shop.example", args[0]))
 		}
-		return addDomain(c, name, cmp.Or(back, "bounce."+name), applications)
+		return addDomain(c, name, cmp.Or(hold.CanonicalDomain(back), "bounce."+name), applications)
 	}
 	return c
 }
@@ -111,7 +111,7 @@ func addDomain(c *cobra.Command, name, back string, applications []string) error
 		return err
 	}
 	_, err = editConfig(path, func(text []byte, cfg *config.Config) ([]byte, error) {
-		if slices.ContainsFunc(cfg.Domains, func(d config.Domain) bool { return d.Name == name }) {
+		if slices.ContainsFunc(cfg.Domains, func(d config.Domain) bool { return hold.CanonicalDomain(d.Name) == name }) {
 			return nil, fmt.Errorf("%s sends as %s already", path, name)
 		}
 		if len(applications) == 0 && len(cfg.Applications) == 1 {

@@ -19,6 +19,11 @@ import (
 // time happen one after the other. What it gives is the new configuration,
 // with its warnings.
 func editConfig(path string, edit func(text []byte, cfg *config.Config) ([]byte, error)) (*config.Config, error) {
+	cfg, err := edited(path, edit)
+	return cfg, explainConfig(err)
+}
+
+func edited(path string, edit func(text []byte, cfg *config.Config) ([]byte, error)) (*config.Config, error) {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, fmt.Errorf("finding the configuration: %w", err)

@@ -1,122 +1,85 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"fmt"
+	"errors"
 	"net"
+	"net/netip"
 	"os"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
+
+	"homing/dnscheck"
+	"homing/hold"
+	"homing/internal/dnsx"
+	"homing/internal/publicnet"
+	"homing/server/selfcheck"
 )
 
-// surroundings are what `homing init` finds on the machine.
+// surroundings are what `homing init` finds on the machine and around it.
 type surroundings struct {
 	ports    []busyPort
-	outgoing bool // port 25 of others can be reached
+	outgoing dnscheck.Finding // whether port 25 of others can be reached; zero: it was not tried
+	public   []netip.Addr     // addresses of this machine that the world knows
+	leaving  []netip.Addr     // what packets to the world leave from: at most one of each kind
+	hidden   netip.Addr       // the IPv4 address of a machine that has no public one; zero: it has one, or no IPv4
+	name     string           // what the machine calls itself; "": no full name
+	dns      resolver         // nil: nobody is asked
 }
 
-// A busyPort is a port that the server could use and another program has.
-type busyPort struct {
-	port    int
-	program string // "": nobody may know
+// resolver is what `homing init` asks of the DNS.
+type resolver interface {
+	MX(ctx context.Context, name string) ([]dnsx.MX, error)
+	Addrs(ctx context.Context, name string) ([]netip.Addr, error)
 }
 
-// lookAround looks who has the ports of mail and of the web, and whether mail
-// gets out.
-func lookAround(ctx context.Context, offline bool) surroundings {
-	s := surroundings{outgoing: offline || reachesOthers(ctx)}
-	for _, port := range []int{25, 587, 80, 443} {
-		if !listened(port) {
-			continue
+// blocked reports whether it is certain that mail cannot leave by itself.
+func (s *surroundings) blocked() bool { return s.outgoing.Verdict == dnscheck.Fail }
+
+// lookAround looks who has the ports that the server and the web use, and
+// whether mail gets out through port 25; with a nil resolver only on the machine
+// itself.
+func lookAround(ctx context.Context, dns resolver) surroundings {
+	s := surroundings{ports: busyPorts("/proc"), public: onlyPublic(interfaceAddresses()), name: ownName(ctx), dns: dns}
+	for _, network := range []string{"udp4", "udp6"} {
+		if a := outwardAddress(network); a.IsGlobalUnicast() {
+			s.leaving = append(s.leaving, a)
 		}
-		s.ports = append(s.ports, busyPort{port, programAt(port)})
+	}
+	if !slices.ContainsFunc(s.public, netip.Addr.Is4) {
+		if i := slices.IndexFunc(s.leaving, func(a netip.Addr) bool { return a.Is4() && a.IsPrivate() }); i >= 0 {
+			s.hidden = s.leaving[i]
+		}
+	}
+	if dns != nil {
+		way := selfcheck.Net{Resolver: dns, Port: smtpPort, Dial: func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", to.String())
+		}}
+		ctx, cancel := context.WithTimeout(ctx, lookTime)
+		defer cancel()
+		s.outgoing = way.Outgoing(ctx)
 	}
 	return s
 }
 
-// listened reports whether some program listens at a port of this machine.
-func listened(port int) bool {
-	l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+// lookTime is how long the tries of mail hosts may take together.
+const lookTime = 15 * time.Second
+
+// outwardAddress is the address of this machine that packets to the world
+// leave from. Nothing is sent for it.
+func outwardAddress(network string) netip.Addr {
+	to := map[string]string{"udp4": "192.0.2.1:9", "udp6": "[2001:db8::1]:9"}[network]
+	c, err := net.Dial(network, to)
 	if err != nil {
-		return strings.Contains(err.Error(), "in use")
+		return netip.Addr{}
 	}
-	l.Close()
-	return false
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
 }
 
-// words says who has a port, and the ways out.
-func (p busyPort) words(f *founding) string {
-	who := p.program
-	if who == "" {
-		who = "another program"
-	}
-	switch p.port {
-	case 25, 587:
-		return fmt.Sprintf("Port %d is taken by %s. Either stop it for good (`sudo systemctl disable --now %s`),\n"+
-			"or let it keep the port and hand the mail of %s to Homing: lmtp = [\"unix:/run/homing/lmtp.sock\"] and no smtp in [listen];\n"+
-			"docs/OPERATING.md, \"Where port 25 is closed\", has the lines for Postfix.", p.port, who, serviceOf(p.program), f.Return)
-	}
-	return fmt.Sprintf("Port %d is taken by %s, which is fine: Homing does not need it. Where it is to answer the world (unsubscribe links, MTA-STS),\n"+
-		"let that program pass /u/ and /.well-known/mta-sts.txt on to http://127.0.0.1:8025, and write public_url into the file.", p.port, who)
-}
-
-// serviceOf is the name of a program's service, as Debian has it.
-func serviceOf(program string) string {
-	names := map[string]string{"exim4": "exim4", "master": "postfix", "smtpd": "opensmtpd", "sendmail-mta": "sendmail"}
-	if s, ok := names[program]; ok {
-		return s
-	}
-	if program == "" {
-		return "NAME"
-	}
-	return program
-}
-
-// programAt names the program that listens at a port: as far as this user may
-// know.
-func programAt(port int) string {
-	inodes := map[string]bool{}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		listeners(table, port, inodes)
-	}
-	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // a pattern of ours
-	for _, link := range links {
-		to, err := os.Readlink(link)
-		if err != nil || !inodes[strings.TrimSuffix(strings.TrimPrefix(to, "socket:["), "]")] {
-			continue
-		}
-		if name, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(link)), "comm")); err == nil {
-			return strings.TrimSpace(string(name))
-		}
-	}
-	return ""
-}
-
-// listeners adds the inodes of the sockets in a table of the kernel that listen
-// at a port.
-func listeners(table string, port int, inodes map[string]bool) {
-	f, err := os.Open(table)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	const listening = "0A"
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 10 || fields[3] != listening {
-			continue
-		}
-		_, hex, _ := strings.Cut(fields[1], ":")
-		if n, err := strconv.ParseUint(hex, 16, 16); err == nil && int(n) == port {
-			inodes[fields[9]] = true
-		}
-	}
-}
-
-// ownName is the full name of this machine; "": it has none.
+// ownName is the full name of this machine; "": it has none that others could
+// know it by.
 func ownName(ctx context.Context) string {
 	name, err := os.Hostname()
 	if err != nil {
@@ -129,23 +92,56 @@ func ownName(ctx context.Context) string {
 			return ""
 		}
 	}
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	if !strings.Contains(name, ".") || strings.HasSuffix(name, ".localdomain") || strings.HasSuffix(name, ".local") || strings.HasSuffix(name, ".internal") {
+	name = hold.CanonicalDomain(name)
+	if !strings.Contains(name, ".") || slices.ContainsFunc([]string{".localdomain", ".local", ".internal", ".lan", ".home.arpa"},
+		func(end string) bool { return strings.HasSuffix(name, end) }) {
 		return ""
 	}
 	return name
 }
 
-// reachesOthers reports whether the mail hosts of others can be reached.
-func reachesOthers(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, 8*time.Second)
-	defer cancel()
-	for _, host := range []string{"gmail-smtp-in.l.google.com:25", "mta5.am0.yahoodns.net:25"} {
-		d := net.Dialer{Timeout: 4 * time.Second}
-		if c, err := d.DialContext(ctx, "tcp4", host); err == nil {
-			c.Close()
-			return true
+// nameFor proposes what the server calls itself: the machine's own name where
+// it is in the domain's zone or leads here, else a new one in the domain. A name
+// that leads to another machine already is left to that one, as the domain's
+// own mail often comes to mail.DOMAIN.
+func (s *surroundings) nameFor(ctx context.Context, domain string, own []netip.Addr) string {
+	if s.name != "" && (s.name == domain || strings.HasSuffix(s.name, "."+domain) || s.leadsHere(ctx, s.name, own)) {
+		return s.name
+	}
+	fallback := "mail." + domain
+	if s.dns == nil {
+		return fallback
+	}
+	for _, name := range []string{fallback, "homing." + domain} {
+		_, err := s.dns.Addrs(ctx, name)
+		if errors.Is(err, dnsx.ErrNoName) || errors.Is(err, dnsx.ErrNoData) || s.leadsHere(ctx, name, own) {
+			return name
+		}
+		if err != nil {
+			return fallback // nobody knows now
 		}
 	}
-	return false
+	return "homing1." + domain
+}
+
+func (s *surroundings) leadsHere(ctx context.Context, name string, own []netip.Addr) bool {
+	if s.dns == nil {
+		return false
+	}
+	found, _ := s.dns.Addrs(ctx, name)
+	return slices.ContainsFunc(found, func(a netip.Addr) bool { return slices.Contains(own, a) })
+}
+
+// addressOf is the public IPv4 address that the DNS has for a name; zero: none.
+func (s *surroundings) addressOf(ctx context.Context, name string) netip.Addr {
+	if s.dns == nil {
+		return netip.Addr{}
+	}
+	found, _ := s.dns.Addrs(ctx, name)
+	for _, a := range found {
+		if a.Is4() && publicnet.Address(a) {
+			return a
+		}
+	}
+	return netip.Addr{}
 }
