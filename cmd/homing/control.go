@@ -125,7 +125,8 @@ func refusal(resp *http.Response) error {
 func (s *control) explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no server answers at %s: start it with `homing serve`, or name its configuration with --config", s.socket)
+		return fmt.Errorf("no server answers at %s: start it (`sudo systemctl start homing`, or `homing serve`), or name its configuration with --config; "+
+			"`journalctl -u homing -n 50` says why it ended", s.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s may be opened only by the user who runs the server: try again as that user or with sudo", s.socket)
 	}

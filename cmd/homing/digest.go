@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -95,19 +94,23 @@ func (h *house) mailDigest(ctx context.Context, cfg *config.Config, from, to tim
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "From %s to %s on %s:\n\n%s\n", clock(from), clock(to), cfg.Hostname, countWords(counts))
-	var attention []string
-	attention = append(attention, status.Attention...)
-	for _, f := range h.checker.Last().Findings {
-		if f.Verdict == dnscheck.Fail || f.Verdict == dnscheck.Warn {
-			attention = append(attention, fmt.Sprintf("%s %s: %s\n%s", f.Check, f.Subject, f.Found, f.Fix))
-		}
-	}
-	tellList(&b, "What needs attention:", attention, "Nothing needs attention.")
-	tellList(&b, "Accounts elsewhere that this server needs somebody to have:", accounts(cfg), "")
-	tellList(&b, "Keys that are due for another one:", oldKeys(cfg, to), "")
-	w := notice.Words{Subject: "digest: " + digestSubject(counts, len(attention)), Text: b.String(), ID: fmt.Sprintf("digest.%d", to.Unix())}
+	tellList(&b, "What needs attention:", status.Attention, "Nothing needs attention.")
+	tellList(&b, "What the self-check warns of, and how to mend it:", h.warnings(), "")
+	tellList(&b, "To keep it running somebody must have:", status.Accounts, "")
+	tellList(&b, "Secrets that are old enough for new ones:", status.Due, "")
+	w := notice.Words{Subject: "digest: " + digestSubject(counts, len(status.Attention)), Text: b.String(), ID: fmt.Sprintf("digest.%d", to.Unix())}
 	c := h.notices(cfg)
 	return c.Submit(ctx, notice.Compose(c, w))
+}
+
+// warnings are those of the last self-check, in full.
+func (h *house) warnings() (all []string) {
+	for _, f := range h.checker.Last().Findings {
+		if f.Verdict == dnscheck.Warn {
+			all = append(all, fmt.Sprintf("%s %s: %s\n%s", f.Check, f.Subject, f.Found, f.Fix))
+		}
+	}
+	return all
 }
 
 func tellList(b *strings.Builder, title string, all []string, none string) {
@@ -193,43 +196,4 @@ func digestSubject(counts map[string]map[event.Type]int, attention int) string {
 		words += fmt.Sprintf(", %d to look at", attention)
 	}
 	return words
-}
-
-// accounts are the outside accounts that matter.
-func accounts(cfg *config.Config) (all []string) {
-	var names []string
-	for _, d := range cfg.Domains {
-		names = append(names, d.Name)
-	}
-	all = append(all, "the DNS of "+strings.Join(names, ", ")+" (`homing dns` says what it must have)")
-	all = append(all, "the machine's provider, for its reverse DNS and for port 25")
-	if len(smarthostsOf(cfg)) > 0 {
-		all = append(all, "the smarthost")
-	}
-	return append(all,
-		"Google Postmaster Tools, https://postmaster.google.com: what Gmail thinks of these domains",
-		"Microsoft SNDS and JMRP, https://sendersupport.olc.protection.outlook.com: the same of these addresses, and complaints of its users",
-		"the feedback loops of other receivers, whose complaints go to a [[route]] with as = \"complaint\"")
-}
-
-// keyAge is how long a key signs before another one is advised.
-const keyAge = 365 * 24 * time.Hour
-
-// oldKeys are the keys that have been there for long. Those of return addresses
-// are kept for as long as addresses made with them are valid.
-func oldKeys(cfg *config.Config, now time.Time) (all []string) {
-	add := func(file, advice string) {
-		if info, err := os.Stat(file); err == nil && now.Sub(info.ModTime()) > keyAge {
-			all = append(all, fmt.Sprintf("%s is of %s: %s", file, info.ModTime().Format("January 2006"), advice))
-		}
-	}
-	for _, d := range cfg.Domains {
-		for _, k := range d.DKIM {
-			add(k.KeyFile, fmt.Sprintf("make another key with a selector of its own, publish it, write it into dkim of %s, and remove this one a week later", d.Name))
-		}
-	}
-	for _, k := range cfg.VERP.Keys[:min(len(cfg.VERP.Keys), 1)] {
-		add(k.File, "write another key before it in verp.key_files, and keep this one for as long as retention.index")
-	}
-	return all
 }

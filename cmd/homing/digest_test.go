@@ -3,12 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"mime/quotedprintable"
 	"net/mail"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,29 +69,42 @@ func TestADigestSaysWhatHappenedAndHowItStands(t *testing.T) {
 	if got := m.Header.Get("Subject"); !strings.HasPrefix(got, "[mail.example.org] digest: 1 delivered, 1 bounced, ") {
 		t.Errorf("subject %q", got)
 	}
-	for _, want := range []string{"  civicrm: 2 accepted, 1 delivered, 1 bounced\r\n", "* Mail of example.org goes unsigned", "* the DNS of example.org (`homing dns`"} {
+	for _, want := range []string{"  civicrm: 2 accepted, 1 delivered, 1 bounced\r\n", "* Mail of example.org goes unsigned", "* the DNS of example.org, bounce.example.org, mail.example.org (`homing dns`"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the digest has no %q:\n%s", want, text)
 		}
 	}
 }
 
-func TestKeysOfAYearAreNamed(t *testing.T) {
+func TestSecretsOfAYearAreNamed(t *testing.T) {
 	dir := t.TempDir()
-	cfg := &config.Config{Domains: []config.Domain{{Name: "example.org"}}}
-	for name, age := range map[string]int{"new.pem": 300, "old.pem": 400} {
+	at := func(name string, days int) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
+		when := time.Now().AddDate(0, 0, -days)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, when, when)); err != nil {
 			t.Fatal(err)
 		}
-		at := time.Now().AddDate(0, 0, -age)
-		if err := os.Chtimes(path, at, at); err != nil {
-			t.Fatal(err)
-		}
-		cfg.Domains[0].DKIM = append(cfg.Domains[0].DKIM, config.DKIM{KeyFile: path})
+		return path
 	}
-	got := fmt.Sprint(oldKeys(cfg, time.Now()))
-	if !strings.Contains(got, "old.pem") || strings.Contains(got, "new.pem") {
-		t.Errorf("due are %s, want old.pem alone", got)
+	cfg := &config.Config{
+		DataDir:      dir,
+		Domains:      []config.Domain{{Name: "example.org", DKIM: []config.DKIM{{Selector: "homing1", KeyFile: at("new.pem", 300)}, {Selector: "homing0", KeyFile: at("old.pem", 400)}}}},
+		Sinks:        []config.Sink{{Name: "hooks", SecretFile: at("hook", 400)}, {Name: "others", SecretFile: at("fresh", 10)}, {Name: "drop"}},
+		Applications: []config.Application{{Name: "shop", PasswordFile: at("shop", 400)}, {Name: "civicrm"}},
+		Delivery:     config.Delivery{Smarthost: &config.Smarthost{PasswordFile: at("smarthost", 400), Address: config.Address{Network: "tcp", Address: "smtp.provider.example:587"}}},
+	}
+	at(verpKeyName, 400) // made at the first start
+	got := dueSecrets(cfg, time.Now())
+	for _, want := range []string{"old.pem", "verp.key", "smarthost", "hook", "shop"} {
+		if !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, filepath.Join(dir, want)+" is of ") }) {
+			t.Errorf("%s is not among those that are due: %q", want, got)
+		}
+	}
+	if len(got) != 5 {
+		t.Errorf("due are %q, want five", got)
+	}
+	cfg.VERP.Keys = []config.VERPKey{{File: at("verp-2.key", 10)}, {File: filepath.Join(dir, verpKeyName)}}
+	if got := dueSecrets(cfg, time.Now()); len(got) != 4 {
+		t.Errorf("with another key of return addresses before the old one due are %q, want four", got)
 	}
 }

@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
+	"homing/config"
 	"homing/dnscheck"
 	"homing/event"
+	"homing/server"
+	"homing/server/selfcheck"
 	"homing/server/web"
 	"homing/store"
 )
@@ -14,19 +19,13 @@ import (
 // statusCampaigns is how many campaigns one screen names.
 const statusCampaigns = 3
 
-// status is one screen: what runs, and what needs attention.
+// status is one screen: what runs, what needs attention, and what to know.
 func (h *house) status(ctx context.Context) (web.Status, error) {
-	p := h.server.Policy()
+	p, cfg := h.server.Policy(), h.live.Load()
 	s := web.Status{
 		Version: version, Hostname: p.Hostname, Mode: string(p.Mode), Started: h.started.UTC(), Ready: "ready", Waiting: h.queue.Waiting(),
+		Config: h.path, DataDir: h.cfg.DataDir, Notify: append([]string{}, cfg.Notify.To...), Accounts: accounts(cfg), Due: append([]string{}, dueSecrets(cfg, time.Now())...),
 		Listen: []web.Listening{}, Sinks: []web.SinkStatus{}, Apps: []web.Application{}, Attention: []string{},
-	}
-	if err := h.isReady(); err != nil {
-		s.Ready = err.Error()
-		s.Attention = append(s.Attention, "The server is not ready: "+err.Error()+".")
-	}
-	if errors.Is(h.store.Room(), store.ErrFull) {
-		s.Attention = append(s.Attention, "Less disk space is free than limits.disk_reserve keeps: new mail is put off. Free some space.")
 	}
 	for _, d := range h.listeners {
 		s.Listen = append(s.Listen, web.Listening{What: d.what, Address: d.address})
@@ -38,6 +37,7 @@ func (h *house) status(ctx context.Context) (web.Status, error) {
 		}
 		s.Apps = append(s.Apps, app)
 	}
+	h.ailing(&s, cfg)
 	if err := h.pauses(ctx, &s); err != nil {
 		return s, err
 	}
@@ -50,26 +50,76 @@ func (h *house) status(ctx context.Context) (web.Status, error) {
 			s.Attention = append(s.Attention, fmt.Sprintf("The sink %s is %s since %s: %s.", k.Name, k.State, clock(k.Since), k.Failure))
 		}
 	}
-	s.Attention = append(s.Attention, h.failing()...)
 	s.Attention = append(s.Attention, h.uncertified()...)
 	for _, d := range p.Domains {
 		if d.Signer == nil {
-			s.Attention = append(s.Attention, "Mail of "+d.Name+" goes unsigned: give the domain a DKIM key (dkim = [{ selector, key_file }]).")
+			s.Attention = append(s.Attention, "Mail of "+d.Name+" goes unsigned: give the domain a DKIM key (docs/OPERATING.md, \"Sign with DKIM\").")
 		}
 	}
+	tellChecks(&s, h.checker.Last())
 	return s, nil
 }
 
-// failing says in a sentence that checks fail or warn.
-func (h *house) failing() []string {
-	count := map[dnscheck.Verdict]int{}
-	for _, f := range h.checker.Last().Findings {
-		count[f.Verdict]++
+// ailing says what is the matter with the server itself.
+func (h *house) ailing(s *web.Status, cfg *config.Config) {
+	if err := h.isReady(); err != nil {
+		s.Ready = err.Error()
+		s.Attention = append(s.Attention, "The server is not ready: "+err.Error()+".")
 	}
-	if count[dnscheck.Fail]+count[dnscheck.Warn] == 0 {
-		return nil
+	if errors.Is(h.store.Room(), store.ErrFull) {
+		s.Attention = append(s.Attention, "Less disk space is free than limits.disk_reserve keeps: new mail is put off. Free some space.")
 	}
-	return []string{fmt.Sprintf("Of the self-check, %d fail and %d warn: `homing check` says what to change.", count[dnscheck.Fail], count[dnscheck.Warn])}
+	if h.stale.Load() {
+		s.Attention = append(s.Attention, "The configuration was changed and has a mistake, so that the server goes on with the one before: `sudo homing config check` names it;\n"+
+			"then `sudo systemctl reload homing`.")
+	}
+	switch p := h.server.Policy(); p.Mode {
+	case server.Capture:
+		s.Attention = append(s.Attention, "Nothing is sent: mode = \"capture\" keeps all mail. If that is not meant, write mode = \"deliver\" and reload.")
+	case server.Refuse:
+		s.Attention = append(s.Attention, "No mail is taken: mode = \"refuse\". If that is not meant, write mode = \"deliver\" and reload.")
+	}
+	if len(cfg.Notify.To) == 0 {
+		s.Attention = append(s.Attention, "Nobody is told by mail when something breaks: write postmaster = \"ADDRESS\" before [listen], and reload.")
+	}
+}
+
+// statusFailures is how many failing checks one screen tells in full.
+const statusFailures = 3
+
+// tellChecks says what the last self-check found, and, after all else, the
+// verdict.
+func tellChecks(s *web.Status, last selfcheck.Result) {
+	var failing, more, warned []string
+	for _, f := range last.Findings {
+		name := f.Check + " " + f.Subject
+		switch {
+		case f.Verdict == dnscheck.Fail && len(failing) < statusFailures:
+			failing = append(failing, fmt.Sprintf("The check %s of %s fails since %s: %s\n%s", f.Check, f.Subject, clock(f.Since), f.Found, f.Fix))
+		case f.Verdict == dnscheck.Fail:
+			more = append(more, name)
+		case f.Verdict == dnscheck.Warn:
+			warned = append(warned, name)
+		}
+	}
+	if len(more) > 0 {
+		failing = append(failing, fmt.Sprintf("These fail as well: %s. `sudo homing check` says what to change.", strings.Join(more, ", ")))
+	}
+	s.Attention = append(s.Attention, failing...)
+	if len(warned) > 0 {
+		s.Attention = append(s.Attention, fmt.Sprintf("The self-check warns of: %s. Mail flows; `sudo homing check` says what could be better, and how.", strings.Join(warned, ", ")))
+	}
+	if !last.Time.IsZero() {
+		s.Checked = &last.Time
+	}
+	switch {
+	case s.Ready != "ready" || len(failing) > 0:
+		s.Verdict = web.Broken
+	case len(s.Attention) > 0:
+		s.Verdict = web.Troubled
+	default:
+		s.Verdict = web.Works
+	}
 }
 
 // pauses adds what is paused.

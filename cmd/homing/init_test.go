@@ -257,7 +257,10 @@ func TestWithoutAWayOutTheLinesForASmarthostAreSaid(t *testing.T) {
 			t.Errorf("%q has no %q", got, want)
 		}
 	}
-	f.Smarthost = "smtp.provider.example:587"
+	if !strings.Contains(got, "Nobody is told by mail yet") {
+		t.Errorf("%q does not say that nobody is told", got)
+	}
+	f.Smarthost, f.Postmaster = "smtp.provider.example:587", "it@example.org"
 	if got := f.wayWords(); len(got) > 0 {
 		t.Errorf("with a smarthost it still says %q", got)
 	}

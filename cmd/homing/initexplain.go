@@ -50,8 +50,12 @@ func (f *founding) explain(ctx context.Context, out io.Writer, cfg *config.Confi
 	return err
 }
 
-// wayWords says what is the matter with the way to the world.
+// wayWords says what is the matter with the way to the world, and to whoever
+// runs the server.
 func (f *founding) wayWords() (all []string) {
+	if f.Postmaster == "" {
+		all = append(all, "Nobody is told by mail yet when something breaks: write postmaster = \"ADDRESS\" before [listen] in "+f.path+".")
+	}
 	if f.around.blocked() && f.Smarthost == "" {
 		all = append(all, "Port 25 of other servers cannot be reached from here. Many providers open it when asked, in their panel or by a letter. Else send through\n"+
 			"a smarthost, where you have an account. Write into "+f.path+":\n"+

@@ -110,6 +110,9 @@ func TestAMistakeKeepsTheOldConfiguration(t *testing.T) {
 		}
 	}
 	c := s.control()
+	if got := s.attention(t); !strings.Contains(got, "The configuration was changed and has a mistake") {
+		t.Errorf("the status says nothing of it: %s", got)
+	}
 	err := c.call(t.Context(), http.MethodPost, "/api/v1/reload", nil, nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "homing.toml:") || !strings.Contains(err.Error(), "sideways") {
 		t.Errorf("reloading over the control socket: %v, want the mistake with its line", err)
@@ -122,6 +125,41 @@ func TestAMistakeKeepsTheOldConfiguration(t *testing.T) {
 	if got := s.policy().Applications[0].Mode; got != server.Refuse {
 		t.Errorf("the application's mode is %q, want refuse", got)
 	}
+	if got := s.attention(t); strings.Contains(got, "has a mistake") {
+		t.Errorf("the status says it still: %s", got)
+	}
+}
+
+// TestTheStatusSaysWhatKeepsMailAndNewsFromPeople is about an operator's own
+// settings, which somebody else may not know of.
+func TestTheStatusSaysWhatKeepsMailAndNewsFromPeople(t *testing.T) {
+	s := newStand(t, "")
+	for _, step := range []struct{ from, to, want string }{
+		{"data_dir = ", "mode = \"capture\"\ndata_dir = ", "Nothing is sent: mode = \"capture\""},
+		{"mode = \"capture\"", "mode = \"refuse\"", "No mail is taken: mode = \"refuse\""},
+		{"to = [\"it@accepts.test\"]", "to = []", "Nobody is told by mail when something breaks"},
+	} {
+		if got := s.attention(t); strings.Contains(got, step.want) {
+			t.Errorf("it says already %q", got)
+		}
+		s.change(t, step.from, step.to)
+		if err := s.control().call(t.Context(), http.MethodPost, "/api/v1/reload", nil, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.attention(t); !strings.Contains(got, step.want) {
+			t.Errorf("it does not say %q: %s", step.want, got)
+		}
+	}
+}
+
+// attention is what the status of a stand says of what needs attention.
+func (s *stand) attention(t *testing.T) string {
+	t.Helper()
+	status, err := s.house.status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(status.Attention, "\n")
 }
 
 // control speaks to the server of a stand.

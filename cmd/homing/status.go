@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -27,6 +28,7 @@ func newStatus() *cobra.Command {
 func printStatus(w io.Writer, s web.Status) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Homing %s at %s, mode %s, running since %s: %s.\n", s.Version, s.Hostname, s.Mode, clock(s.Started), s.Ready)
+	b.WriteString(verdictWords(s) + "\n")
 	fmt.Fprintf(&b, "%s.\n", recipients(s.Waiting, "wait"))
 	for _, c := range s.Campaigns {
 		fmt.Fprintf(&b, "  campaign: %s\n", underWay(c))
@@ -56,12 +58,45 @@ func printStatus(w io.Writer, s web.Status) error {
 		}
 		b.WriteString("\n")
 	}
-	if len(s.Attention) == 0 {
-		b.WriteString("Nothing needs attention.\n")
-	}
+	fmt.Fprintf(&b, "  configuration: %s, state: %s, log: journalctl -u homing\n", s.Config, s.DataDir)
+	fmt.Fprintf(&b, "  told by mail: %s\n", cmp.Or(strings.Join(s.Notify, ", "), "nobody"))
+	tellItems(&b, "To keep it running somebody must have:", s.Accounts)
+	tellItems(&b, "Secrets that are old enough for new ones:", s.Due)
 	for _, a := range s.Attention {
-		fmt.Fprintf(&b, "ATTENTION: %s\n", terminal.Clip(a, 300))
+		first, rest, _ := strings.Cut(a, "\n")
+		fmt.Fprintf(&b, "ATTENTION: %s\n", terminal.Clip(first, 500))
+		for line := range strings.Lines(rest) {
+			fmt.Fprintf(&b, "    %s\n", terminal.Clip(strings.TrimRight(line, "\n"), 500))
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// verdictWords says whether it works, for somebody who knows nothing of it.
+func verdictWords(s web.Status) string {
+	things := "1 thing needs attention"
+	if len(s.Attention) != 1 {
+		things = fmt.Sprintf("%d things need attention", len(s.Attention))
+	}
+	switch s.Verdict {
+	case web.Broken:
+		return "Something is broken; " + things + ", below."
+	case web.Troubled:
+		return "It works; " + things + ", below."
+	}
+	if s.Checked == nil {
+		return "It works, as far as is known: it has not checked itself yet."
+	}
+	return fmt.Sprintf("It works. Nothing needs attention; it checked itself at %s.", clock(*s.Checked))
+}
+
+func tellItems(b *strings.Builder, title string, all []string) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "%s\n", title)
+	for _, one := range all {
+		fmt.Fprintf(b, "  - %s\n", strings.ReplaceAll(terminal.Lines(one), "\n", "\n    "))
+	}
 }

@@ -119,8 +119,8 @@ func TestReload(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	w := open(t, nil)
-	wantJSON(t, do(t, w.url, request{path: "/api/v1/status"}).body, `{"version":"v1","hostname":"","mode":"","started":"0001-01-01T00:00:00Z","ready":"",
-		"listen":[],"waiting":0,"pauses":null,"sinks":null,"applications":null,"attention":null}`)
+	wantJSON(t, do(t, w.url, request{path: "/api/v1/status"}).body, `{"version":"v1","hostname":"","mode":"","started":"0001-01-01T00:00:00Z","ready":"","verdict":"","config":"","data_dir":"","notify":null,
+		"listen":[],"waiting":0,"pauses":null,"sinks":null,"applications":null,"accounts":null,"due":null,"attention":null}`)
 }
 
 func TestClassify(t *testing.T) {
