@@ -297,3 +297,32 @@ func TestADirectoryThatIsThereStaysAsItIs(t *testing.T) {
 		t.Errorf("the directory that was there has mode %o now", got)
 	}
 }
+
+func TestTheNextStepsAreForThisMachine(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(f *founding)
+		want   []string
+		none   string
+	}{
+		{"CiviCRM here", nil, []string{"sudo homing dns --watch", "sudo install -d -m 2770 -o homing -g www-data /var/mail/civi /var/mail/civi/new /var/mail/civi/cur /var/mail/civi/tmp", "sudo homing check"}, "acme"},
+		{"listmonk here", func(f *founding) { f.App.Name = "listmonk" }, []string{"sudo homing dns --watch"}, "/var/mail"},
+		{"CiviCRM elsewhere, Apache at port 80", func(f *founding) { f.Far = true }, []string{"let the other machine have it", "/var/lib/homing-acme/.well-known/acme-challenge"}, ""},
+		{"another data_dir", func(f *founding) { f.DataDir = "/srv/homing" }, []string{"sudo install -d -m 0700 -o homing /srv/homing", `printf '[Service]\nReadWritePaths=%s\n' /srv/homing`}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := begun(t, surroundings{public: []netip.Addr{public4}, ports: []busyPort{{80, everywhere, "apache2", ""}}}, tt.change)
+			f.path = systemConfig
+			got := fmt.Sprintf("%s", f.steps())
+			for _, want := range tt.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("%s has no %q", got, want)
+				}
+			}
+			if tt.none != "" && strings.Contains(got, tt.none) {
+				t.Errorf("%s has %q", got, tt.none)
+			}
+		})
+	}
+}

@@ -135,9 +135,8 @@ func (f *founding) permissions() []step {
 	dir := filepath.Dir(f.path)
 	gid, ok := serviceGroup()
 	if !ok {
-		return []step{{"Make the user that the server runs as, who may read its files and nobody else:", []string{
-			"sudo useradd --system --home-dir " + config.DefaultDataDir + " --shell /usr/sbin/nologin " + serviceUser,
-			"sudo chgrp -R " + serviceUser + " " + dir + " && sudo chmod -R g+rX,o= " + dir,
+		return []step{{"Make the user that the server runs as and its unit, in the directory that Homing was built in, and let the user read its files:", []string{
+			"sudo make install", "sudo chgrp -R " + serviceUser + " " + dir + " && sudo chmod -R g+rX,o= " + dir,
 		}}}
 	}
 	var s unix.Stat_t
@@ -155,7 +154,7 @@ func (f *founding) maildirStep() step {
 		return step{}
 	}
 	m := foundingMaildir
-	s := step{"Make the directory where CiviCRM finds what bounced:", []string{
+	s := step{"Make the directory where CiviCRM finds what bounced (a server that runs already needs `sudo systemctl restart homing` then):", []string{
 		fmt.Sprintf("sudo install -d -m 2770 -o %s -g www-data %s %s/new %s/cur %s/tmp", serviceUser, m, m, m, m)}}
 	if f.Far {
 		s.what = "Make the directory where CiviCRM finds what bounced, and let the other machine have it (by NFS, say). Until it has, CiviCRM hears of no bounce;\n" +
@@ -164,32 +163,21 @@ func (f *founding) maildirStep() step {
 	return s
 }
 
-// serviceStep starts the server, with a unit that may write where it has to.
+// serviceStep starts the server, which may write where it has to.
 func (f *founding) serviceStep() step {
-	const unit = "/etc/systemd/system/homing.service"
 	s := step{what: "Start the server:"}
-	if !there(unit) && !there("/lib/systemd/system/homing.service") {
-		s.what = "Start the server; the first command is for the directory that Homing was built in:"
-		s.commands = append(s.commands, "sudo install -m 0644 packaging/homing.service "+unit)
-	}
-	var places []string
-	if f.App.Kind == string(config.CiviCRM) {
-		places = append(places, foundingMaildir)
-	}
-	if f.DataDir != config.DefaultDataDir {
-		places = append(places, f.DataDir)
-		s.commands = append(s.commands, "sudo install -d -m 0700 -o "+serviceUser+" "+shellWord(f.DataDir))
-	}
 	if f.Webroot != "" {
-		places = append(places, f.Webroot)
 		s.commands = append(s.commands, "sudo install -d -o "+serviceUser+" -m 0755 "+f.Webroot+" "+f.Webroot+"/.well-known "+f.Webroot+"/.well-known/acme-challenge")
 	}
-	if len(places) > 0 {
-		s.commands = append(s.commands, "sudo install -d "+unit+".d",
-			"printf '[Service]\\nReadWritePaths="+strings.Join(places, " ")+"\\n' | sudo tee "+unit+".d/places.conf")
+	if f.DataDir != config.DefaultDataDir {
+		const extra = "/etc/systemd/system/homing.service.d"
+		s.commands = append(s.commands, "sudo install -d -m 0700 -o "+serviceUser+" "+shellWord(f.DataDir),
+			"sudo install -d "+extra, "printf '[Service]\\nReadWritePaths=%s\\n' "+shellWord(f.DataDir)+" | sudo tee "+extra+"/data.conf", "sudo systemctl daemon-reload")
 	}
-	s.commands = append(s.commands, "sudo systemctl daemon-reload && sudo systemctl enable --now homing")
-	return s
+	if !there("/run/systemd/system") {
+		return step{s.what, append(s.commands, "sudo homing serve")}
+	}
+	return step{s.what, append(s.commands, "sudo systemctl enable --now homing")}
 }
 
 func there(path string) bool {
