@@ -19,7 +19,6 @@ type gap struct {
 // gaps: an error where mail or facts would be lost that somebody counts on, a
 // warning where only a check or a notice is missing.
 var gaps = []gap{
-	{"domain.list_unsubscribe", string(UnsubscribeAuto), true, "List-Unsubscribe headers are not added yet, so bulk mail has only what the application writes itself"},
 	{"route.as", string(AsActivity), false, "filing mail as activities is not built yet, so it would wait for ever; remove the route, and leave that mail where CiviCRM reads it now"},
 	{"source", "", false, "reading mail from another server is not built yet, so it would stay there; remove [[source]], and let the application read it as before"},
 	{"sink.type", string(SinkCiviCRM), false, "the civicrm sink is not built yet, so CiviCRM would hear of nothing; write a sink of type maildir, and let CiviCRM's Email Processor read it"},

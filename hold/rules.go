@@ -309,3 +309,16 @@ func (s Scope) clone() Scope {
 	s.Holds, s.Marks = slices.Clone(s.Holds), slices.Clone(s.Marks)
 	return s
 }
+
+// Unsubscribed reports whether the person has asked an application for no more
+// bulk mail of a domain, and nobody has released that.
+func (r Record) Unsubscribed(application, domain string, now time.Time) bool {
+	for _, s := range r.Scopes {
+		if s.Application == application && slices.ContainsFunc(s.Holds, func(h Hold) bool {
+			return h.Rule == Unsubscribed && h.Domain == domain && h.runs(now)
+		}) {
+			return true
+		}
+	}
+	return false
+}

@@ -203,7 +203,7 @@ func (f forger) foreign(t *testing.T) []string {
 		f.sign(t, tagKey, "bounce.example.org", verp.Return, now.Add(3*day)),
 		f.sign(t, tagKey, "bounce.example.net", verp.Return, now),
 		f.sign(t, tagKey, "example.org", verp.Return, now),
-		f.sign(t, tagKey, "bounce.example.org", verp.Unsubscribe, now),
+		f.sign(t, tagKey, "bounce.example.org", verp.Purpose('x'), now),
 		f.sign(t, strings.Repeat("fedcba9876543210", 4), "bounce.example.org", verp.Return, now),
 	}
 }

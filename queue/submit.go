@@ -14,10 +14,13 @@ import (
 // a report, mail for the postmaster. That has no Message.Application; no hold
 // stops it, and what becomes of it leads to none.
 type Submission struct {
-	Key        string // idempotency key; empty: none
-	Message    store.Message
-	Body       store.Draft
-	Heads      [][]byte // whole header blocks with their empty line
+	Key     string // idempotency key; empty: none
+	Message store.Message
+	Body    store.Draft
+	Heads   [][]byte // whole header blocks with their empty line
+	// Own makes the header block of one recipient, in the place of Heads; nil:
+	// some share one.
+	Own        func(id event.DeliveryID, address string) ([]byte, error)
 	Recipients []Recipient
 	Capture    bool // keep it and send nothing
 	Lane       Lane // whether it goes before others
@@ -59,7 +62,7 @@ func (l Lane) number(m store.Message) uint8 {
 }
 
 // Submit takes a message into the queue. It is durable when it returns nil.
-// The errors are those of store.Enqueue.
+// The errors are those of store.Enqueue and of Submission.Own.
 func (q *Queue) Submit(ctx context.Context, s Submission) (event.MessageID, error) {
 	now := q.now()
 	s.Message.Accepted = now
@@ -67,6 +70,13 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (event.MessageID, erro
 		Recipients: make([]store.Recipient, 0, len(s.Recipients)), Events: make([]event.Event, 0, len(s.Recipients))}
 	id := q.store.Deliveries(len(s.Recipients))
 	for i, in := range s.Recipients {
+		if s.Own != nil {
+			head, err := s.Own(id+event.DeliveryID(i), in.Address)
+			if err != nil {
+				return 0, err
+			}
+			in.Head, out.Heads = i, append(out.Heads, head)
+		}
 		r, events := q.enter(s, in, id+event.DeliveryID(i), now)
 		out.Recipients = append(out.Recipients, r)
 		out.Events = append(out.Events, events...)

@@ -184,10 +184,10 @@ func (m *outMessage) keeper() (to io.Writer, sum func() dkim.BodySum) {
 	return io.MultiWriter(m.body, hash), hash.Sum
 }
 
-// sign gives the header blocks under which the message is sent. Without a key
+// signed gives a header block under which the message is sent. Without a key
 // it goes unsigned.
-func (m *outMessage) sign() ([][]byte, error) {
-	block := m.header.Block()
+func (m *outMessage) signed(h *message.Header) ([]byte, error) {
+	block := h.Block()
 	var signatures []byte
 	if m.as.Signer != nil {
 		var err error
@@ -196,8 +196,7 @@ func (m *outMessage) sign() ([][]byte, error) {
 		}
 	}
 	head := make([]byte, 0, len(m.trace)+len(signatures)+len(block))
-	head = append(append(append(head, m.trace...), signatures...), block...)
-	return [][]byte{head}, nil
+	return append(append(append(head, m.trace...), signatures...), block...), nil
 }
 
 // describe is what the queue keeps of the message beside its octets.

@@ -11,9 +11,10 @@ import (
 // Metrics counts what the two flows refuse and cannot place. Labels take few
 // values by construction.
 type Metrics struct {
-	refused   *prometheus.CounterVec
-	mistakes  *prometheus.CounterVec
-	forgotten prometheus.Counter
+	refused      *prometheus.CounterVec
+	mistakes     *prometheus.CounterVec
+	forgotten    prometheus.Counter
+	unsubscribed *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them with r, if r is not nil.
@@ -25,9 +26,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Mail of applications put off for something an operator must mend, by what: client, sender, quota, disk."}, []string{"what"}),
 		forgotten: prometheus.NewCounter(prometheus.CounterOpts{Name: "homing_server_forgotten_total",
 			Help: "Mail to genuine return addresses whose delivery is no longer known."}),
+		unsubscribed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_unsubscribes_total",
+			Help: "Wishes to get no more mail that came by our List-Unsubscribe, by way: link, mail."}, []string{"way"}),
 	}
 	if r != nil {
-		r.MustRegister(m.refused, m.mistakes, m.forgotten)
+		r.MustRegister(m.refused, m.mistakes, m.forgotten, m.unsubscribed)
 	}
 	return m
 }

@@ -287,12 +287,8 @@ func (s *outSession) accept(ctx context.Context, tx outTransaction, c *smtpd.Con
 		return 0, err
 	}
 	defer m.body.Discard()
-	heads, err := m.sign()
-	if err != nil {
-		return 0, err
-	}
 	sub := queue.Submission{
-		Message: m.describe(tx), Body: m.body, Heads: heads, Recipients: tx.recipients,
+		Message: m.describe(tx), Body: m.body, Recipients: tx.recipients,
 		Capture: tx.policy.effective(tx.application) == Capture, Lane: m.lane,
 		ReturnPath: func(id event.DeliveryID, _ string) string {
 			return returnPath(tx.policy, m.as, tx.from, id, s.now())
@@ -300,6 +296,15 @@ func (s *outSession) accept(ctx context.Context, tx outTransaction, c *smtpd.Con
 	}
 	if err := s.suppressBulk(ctx, &sub); err != nil {
 		return 0, err
+	}
+	if m.wantsLink(sub.Message.Bulk) {
+		s.ownHeads(tx, m, &sub)
+	} else {
+		head, err := m.signed(m.header)
+		if err != nil {
+			return 0, err
+		}
+		sub.Heads = [][]byte{head}
 	}
 	return s.queue.Submit(ctx, sub)
 }

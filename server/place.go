@@ -18,6 +18,7 @@ import (
 // delivery, or told as a fact, or passed on to the postmaster, or nothing.
 type place struct {
 	delivery event.DeliveryID
+	wish     bool        // it came to the address of a List-Unsubscribe of the delivery
 	fact     event.Event // with a Type, if it is to be told
 	role     bool
 	claims   bool // it may be a DMARC or TLS report
@@ -50,7 +51,11 @@ func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []e
 		if p.delivery == 0 {
 			continue
 		}
-		if answers[i] = in.observe(ctx, l, p.delivery); !in.each && again(answers[i]) {
+		take := in.observe
+		if p.wish {
+			take = in.wished
+		}
+		if answers[i] = take(ctx, l, p.delivery); !in.each && again(answers[i]) {
 			return []error{ofStore(answers[i])}
 		}
 	}
@@ -108,7 +113,7 @@ func (in *Inbound) tell(ctx context.Context, l *letter, places []place, answers 
 // route: other mail is for it.
 func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, error) {
 	if d.path != nil {
-		return place{delivery: event.DeliveryID(d.tag.Delivery)}, nil
+		return place{delivery: event.DeliveryID(d.tag.Delivery), wish: d.wish}, nil
 	}
 	if d.own != nil || d.route != nil && isReport(l.report.Kind) {
 		id, err := in.recorded(ctx, d.address)

@@ -30,6 +30,7 @@ const (
 // It is read only: a reload replaces it as a whole.
 type Policy struct {
 	Hostname     string
+	PublicURL    string // where the world reaches us over HTTPS, without a slash at the end; "": nowhere
 	Mode         Mode
 	Applications []*Application
 	Domains      []*Domain
@@ -59,11 +60,12 @@ type Application struct {
 
 // A Domain is what mail is sent as.
 type Domain struct {
-	Name   string
-	Path   verp.Path // of its return addresses
-	Keep   bool      // send with the application's own envelope sender
-	Signer *dkim.Signer
-	Sinks  []string // for applications that name none
+	Name        string
+	Path        verp.Path // of its return addresses
+	Keep        bool      // send with the application's own envelope sender
+	Unsubscribe bool      // bulk mail gets a List-Unsubscribe, where it has none that works
+	Signer      *dkim.Signer
+	Sinks       []string // for applications that name none
 }
 
 // A Route says what is done with mail that comes in without a tag of ours.
@@ -175,6 +177,7 @@ type destination struct {
 	tag     verp.Tag
 	path    *Domain // set with tag
 	trial   bool    // tag is of a trial of ours, and of no delivery
+	wish    bool    // the address is that of a List-Unsubscribe
 	own     *ownAddress
 	route   *Route
 	role    string // "postmaster" or "abuse"
@@ -206,6 +209,10 @@ func (p *Policy) locate(address string) (destination, error) {
 		if errors.Is(err, verp.ErrForged) {
 			if t, err := p.Verp.Decode(d.Path.Domain, verp.Trial, text); err == nil {
 				to.tag, to.path, to.trial = t, d, true
+				return to, nil
+			}
+			if t, err := p.Verp.Decode(d.Path.Domain, verp.Unsubscribe, text); err == nil {
+				to.tag, to.path, to.wish = t, d, true
 				return to, nil
 			}
 		}

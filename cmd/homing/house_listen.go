@@ -171,6 +171,7 @@ func (h *house) web() *web.Web {
 		},
 		STS:   h.stsPolicy,
 		Renew: h.server.ReturnPath,
+		Link:  h.server.Link, Unsubscribe: h.server.Unsubscribe,
 	}
 	if h.acme != nil {
 		w.Challenges = h.acme

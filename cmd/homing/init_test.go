@@ -57,7 +57,7 @@ func TestABusyPortComesWithAWayOut(t *testing.T) {
 		{"Apache", busyPort{443, everywhere, "apache2", "apache2"}, false, []string{"Port 443 is taken by apache2, which is fine", "ServerAlias mta-sts.bounce.example.org",
 			"http://127.0.0.1:8025/.well-known/mta-sts.txt", `public_url = "https://mail.example.org"`}, "nginx"},
 		{"nginx", busyPort{80, everywhere, "nginx", "nginx"}, false, []string{"server_name mail.example.org mta-sts.bounce.example.org;"}, "VirtualHost"},
-		{"another web server", busyPort{443, everywhere, "caddy", "caddy"}, false, []string{"pass https://mta-sts.bounce.example.org/.well-known/mta-sts.txt on to http://127.0.0.1:8025"}, "VirtualHost"},
+		{"another web server", busyPort{443, everywhere, "caddy", "caddy"}, false, []string{"pass https://mail.example.org/u/ on to http://127.0.0.1:8025/u/", "https://mta-sts.bounce.example.org/.well-known/mta-sts.txt on to http://127.0.0.1:8025"}, "VirtualHost"},
 		{"Apache, and a certificate is needed", busyPort{80, everywhere, "apache2", "apache2"}, true, []string{"Let's Encrypt", "Alias /.well-known/acme-challenge/ /var/lib/homing-acme/",
 			"Certbot, or another program, has it"}, "nginx"},
 		{"nginx, and a certificate is needed", busyPort{80, everywhere, "nginx", "nginx"}, true, []string{"root /var/lib/homing-acme;"}, ""},

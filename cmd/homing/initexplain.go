@@ -245,7 +245,7 @@ func (f *founding) webWords() []string {
 			"Where certbot has a certificate for %s already, take that one: docs/OPERATING.md, \"Certbot, or another program, has it\".",
 			taken, f.Webroot, indented(names.lines(web.program, "webroot")), f.Hostname)
 	}
-	return []string{fine, fmt.Sprintf("To have other mail servers know that mail to %s comes encrypted (MTA-STS), later: get a certificate for %[2]s and\n"+
+	return []string{fine, fmt.Sprintf("To give mailings a button that unsubscribes, which large mailbox providers want, and to have other mail servers know that mail to %s\ncomes encrypted (MTA-STS), later: get a certificate for %[2]s and\n"+
 		"mta-sts.%[1]s (certbot), let the web server pass on what Homing has for the world,\n%[3]s\nand write public_url = \"https://%[2]s\" before [listen] in %[4]s.",
 		f.Return, f.Hostname, indented(names.lines(web.program, "public")), f.path)}
 }

@@ -22,7 +22,7 @@ import (
 // policyOf turns the configuration into who may send as what.
 func policyOf(cfg *config.Config, codec *verp.Codec) (*server.Policy, error) {
 	p := &server.Policy{
-		Hostname: cfg.Hostname, Mode: server.Mode(cfg.Mode), Postmaster: cfg.Postmaster,
+		Hostname: cfg.Hostname, PublicURL: publicURL(cfg), Mode: server.Mode(cfg.Mode), Postmaster: cfg.Postmaster,
 		MaxOut: int64(cfg.Limits.MessageOut), MaxIn: int64(cfg.Limits.MessageIn), Verp: codec,
 	}
 	domains := map[string]*server.Domain{}
@@ -45,6 +45,15 @@ func policyOf(cfg *config.Config, codec *verp.Codec) (*server.Policy, error) {
 	return p, nil
 }
 
+// publicURL is where the world reaches us; "": nowhere that mail programs
+// would go to (RFC 8058 section 3.1 wants HTTPS).
+func publicURL(cfg *config.Config) string {
+	if !strings.HasPrefix(cfg.PublicURL, "https://") {
+		return ""
+	}
+	return cfg.PublicURL
+}
+
 func routesOf(cfg *config.Config) (all []server.Route) {
 	for _, c := range cfg.Routes {
 		local, domain, _ := strings.Cut(c.Address, "@")
@@ -54,7 +63,7 @@ func routesOf(cfg *config.Config) (all []server.Route) {
 }
 
 func domainOf(c config.Domain) (*server.Domain, error) {
-	d := &server.Domain{Name: hold.CanonicalDomain(c.Name), Keep: c.VERP == config.Keep, Sinks: c.Sinks}
+	d := &server.Domain{Name: hold.CanonicalDomain(c.Name), Keep: c.VERP == config.Keep, Unsubscribe: c.ListUnsubscribe == config.UnsubscribeAuto, Sinks: c.Sinks}
 	if c.ReturnPath != "" {
 		path, err := verp.ParsePath(c.ReturnPath, cmp.Or(c.Separator, "+")[0])
 		if err != nil {

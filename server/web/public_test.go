@@ -49,7 +49,6 @@ func TestThePublicListenerServesWhatIsForEverybody(t *testing.T) {
 		{"a challenge where none is asked", "GET", "mail.example.org", challenge, without.Public(), 404, ""},
 		{"a challenge below", "GET", "mail.example.org", challenge + "/x", w.Public(), 404, ""},
 		{"a way around", "GET", "mail.example.org", "/.well-known/../metrics", w.Public(), 404, ""},
-		{"links of unsubscribes, which are not built", "GET", "mail.example.org", "/u/x", w.Public(), 404, ""},
 		{"health", "GET", "mail.example.org", "/healthz", w.Public(), 404, ""},
 		{"metrics", "GET", "mail.example.org", "/metrics", w.Public(), 404, ""},
 		{"the API", "GET", "mail.example.org", "/api/v1/status", w.Public(), 404, ""},

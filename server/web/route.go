@@ -34,6 +34,8 @@ func (w *Web) routes() []route {
 		{http.MethodGet, "/metrics", neighbours, w.metrics},
 		{http.MethodGet, "/selfcheck", neighbours, w.selfCheck},
 		{http.MethodPost, "/selfcheck", known, w.checkNow},
+		{http.MethodGet, "/u/{link}", everybody, w.askUnsubscribe},
+		{http.MethodPost, "/u/{link}", everybody, w.unsubscribe},
 		{http.MethodGet, "/.well-known/mta-sts.txt", everybody, w.stsPolicy},
 		{http.MethodGet, "/.well-known/acme-challenge/{token}", everybody, w.challenge},
 		{http.MethodGet, "/api/v1/status", known, w.status},

@@ -18,6 +18,7 @@ import (
 	"homing/internal/message"
 	"homing/queue"
 	"homing/store"
+	"homing/verp"
 )
 
 // A Web answers HTTP requests. Its handlers may be called from many goroutines.
@@ -40,8 +41,12 @@ type Web struct {
 	Log   *slog.Logger
 	Now   func() time.Time
 
-	STS        func(domain string) string // the policy about TLS for mail to a domain; "": none
-	Challenges http.Handler               // answers an authority that looks whether names are ours; nil: none is asked
+	STS func(domain string) string // the policy about TLS for mail to a domain; "": none
+	// Link reads an unsubscribe link, Unsubscribe does what it asks for. Their
+	// errors are those of verp.Unseal, and of the store.
+	Link        func(sealed string) (verp.Link, error)
+	Unsubscribe func(ctx context.Context, sealed string) error
+	Challenges  http.Handler // answers an authority that looks whether names are ours; nil: none is asked
 
 	MaxMessage int64         // octets of a message to classify; 0: 25 MiB
 	Heartbeat  time.Duration // how often a stream without events says that it is there; 0: 30 s

@@ -25,6 +25,7 @@ import (
 	"homing/server/reports"
 	"homing/store"
 	"homing/store/bolt"
+	"homing/verp"
 )
 
 // A world is a Web over a real store, and its control listener.
@@ -81,6 +82,7 @@ func open(t *testing.T, change func(w *Web)) *world {
 		Status:  func(context.Context) (Status, error) { return Status{Version: "v1", Listen: []Listening{}}, nil },
 		Checks:  checked{},
 		Knows:   func(name string) bool { return name == "crm" },
+		Link:    func(string) (verp.Link, error) { return verp.Link{}, verp.ErrNotVERP },
 	}
 	w.Web.Reports, err = reports.New(t.Context(), reports.Config{Notes: w.store, Resolver: &dnstest.Zone{}, Log: quiet, Now: time.Now,
 		Names: reports.Names{Senders: []string{"example.org", "xn--mller-kva.example"}, Keep: 90 * 24 * time.Hour}})
