@@ -37,20 +37,24 @@ type fact struct {
 }
 
 // A chainKey says which facts are told in order: those of one delivery; those
-// about one address that concern no delivery (held and released by an
-// operator). What else there is stands alone: an unfit letter to a route must
-// not stop the letters after it.
+// about one address that concern no delivery (held and released by an operator,
+// and what somebody wished in a mail). What else there is stands alone: an unfit
+// letter to a route must not stop the letters after it.
 type chainKey struct {
 	delivery DeliveryID
 	address  string
 	only     ID
 }
 
+// wishes are what people write to an application's own addresses: the last one
+// counts.
+var wishes = []Type{Unsubscribed, OptedOut, Resubscribed, Subscribed, Confirmed}
+
 func keyOf(e Event) chainKey {
 	switch {
 	case e.Delivery != 0:
 		return chainKey{delivery: e.Delivery}
-	case e.Recipient != "" && e.Raw.IsZero():
+	case e.Recipient != "" && (e.Raw.IsZero() || slices.Contains(wishes, e.Type)):
 		return chainKey{address: strings.ToLower(e.Recipient)}
 	}
 	return chainKey{only: e.ID}

@@ -679,6 +679,31 @@ func TestLettersToARouteDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
+func TestWhatOnePersonWishesIsToldInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, sink := newMemLog(), &memSink{name: "crm"}
+		run(t, event.Config{Log: log}, sink)
+		letter := event.Event{Type: event.Unsubscribed, Recipient: "ann@example.net", Sender: "civi+u.1.2.0a1b2c3d4e5f6a7b@bounce.example.org"}
+		letter.Raw.Body = 1
+		first := true
+		sink.becomes(func(context.Context, event.Event) error {
+			if first {
+				first = false
+				return errNo
+			}
+			return nil
+		})
+		ids := log.add(letter)
+		synctest.Wait()
+		letter.Type, letter.Recipient = event.Resubscribed, "Ann@example.net"
+		ids = append(ids, log.add(letter)...)
+		later(time.Minute)
+		if diff := cmp.Diff(ids, sink.told()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestFactsGoOnlyWhereTheyAreRoutedAndWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newMemLog()

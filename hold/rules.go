@@ -279,6 +279,22 @@ func (r Record) Release(application string, now time.Time) (after Record, releas
 	return r, released
 }
 
+// Answer ends the hold by which an application's bulk mail, sent as domain, was
+// kept from somebody who wished to get no more, until the application knew:
+// now it knows, and what it goes on sending is meant.
+func (r Record) Answer(application, domain string) (after Record, answered bool) {
+	i, ok := r.find(application)
+	if !ok {
+		return r, false
+	}
+	s := r.Scopes[i].clone()
+	s.Holds = slices.DeleteFunc(s.Holds, func(h Hold) bool { return h.Rule == Unsubscribed && h.Domain == domain })
+	if len(s.Holds) == len(r.Scopes[i].Holds) {
+		return r, false
+	}
+	return r.with(s), true
+}
+
 // scope gives the Scope of an application, empty where there is none yet.
 func (r Record) scope(application string) Scope {
 	if i, ok := r.find(application); ok {

@@ -235,6 +235,31 @@ func TestAWishToGetNoMoreIsCalledWhatItIs(t *testing.T) {
 	}
 }
 
+func TestAnAnswerEndsTheHoldOfAWishAndNoOther(t *testing.T) {
+	wish := func(domain, reason string, n uint64) hold.Evidence {
+		return hold.Evidence{Application: "crm", Domain: domain, Accepted: day, Complaint: true,
+			Mark: hold.Mark{Time: day.Add(time.Hour), Message: n, Delivery: n, Class: "none", Reason: reason}}
+	}
+	r, _ := rules.Apply(hold.Record{}, wish("example.org", "unsubscribe", 1))
+	r, _ = rules.Apply(r, wish("shop.example", "unsubscribe", 2))
+	r, _ = rules.Apply(r, wish("club.example", "complaint", 3))
+	after, answered := r.Answer("crm", "example.org")
+	for domain, want := range map[string]bool{"example.org": false, "shop.example": true, "club.example": true} {
+		if _, held := after.State("crm", domain, true, day.AddDate(0, 1, 0)); held != want {
+			t.Errorf("%s: held %v, want %v", domain, held, want)
+		}
+	}
+	if _, again := after.Answer("crm", "example.org"); !answered || again {
+		t.Errorf("answered %v, and again %v; want true and false", answered, again)
+	}
+	if _, other := r.Answer("other", "example.org"); other {
+		t.Error("another application's answer counts")
+	}
+	if _, of := r.Answer("crm", "club.example"); of {
+		t.Error("a complaint was answered")
+	}
+}
+
 func TestAThresholdForgetsNoHardEvidenceOfItsType(t *testing.T) {
 	at := func(days int) time.Time { return day.AddDate(0, 0, days) }
 	r, _ := rules.Apply(hold.Record{}, reported(said(9, at(0), "hard", "user_unknown", "Quota"), false))

@@ -201,6 +201,28 @@ func (q *Queue) Release(ctx context.Context, address, application string) (relea
 	return released, err
 }
 
+// Answered says that an application has done what somebody asked for who wished
+// to get no more of its mail: bulk mail of the domain, which was kept from him
+// meanwhile, may go to him again, for now it is the application that knows what
+// he gets. It is durable when it returns nil.
+func (q *Queue) Answered(ctx context.Context, address, application, domain string) error {
+	canonical := hold.Canonical(address)
+	return q.apply(ctx, store.Change{Address: canonical, Decide: func(c *store.Case) error {
+		after, answered := c.Hold.Answer(application, domain)
+		if !answered {
+			return nil
+		}
+		c.Hold, c.Hold.Address = after, canonical
+		e := event.Event{Type: event.Released, Time: q.now().UTC(), Recipient: address, Application: application, Domain: domain,
+			Outcome: event.Outcome{Reason: hold.Unsubscribed}, Hold: &event.HoldState{State: "free"}}
+		if h, held := after.State(application, domain, true, q.now()); held {
+			e.Hold = holdState(h)
+		}
+		c.Events = append(c.Events, e)
+		return nil
+	}})
+}
+
 // Retention is how long rows are kept.
 type Retention struct {
 	Events, Bounces, Captured, Index time.Duration

@@ -394,6 +394,27 @@ func TestWhatALaterReportMeans(t *testing.T) {
 	}
 }
 
+func TestBulkMailGoesAgainOnceTheApplicationHasAnswered(t *testing.T) {
+	in(t, func(w *world) {
+		w.submit("ann@example.net")
+		id := w.attempt("250 2.0.0 OK")[0].Delivery
+		if err := w.report(id, bounce.Report{Kind: bounce.Unsubscribe, Digest: 9}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := w.queue.Answered(w.ctx, "Ann@example.net", "crm", "example.org"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, held, err := w.queue.Held(w.ctx, "ann@example.net", "crm", "example.org", true); err != nil || held {
+			t.Errorf("held %v, %v; want that bulk mail may go again", held, err)
+		}
+		if got, want := w.told(), "accepted delivered unsubscribed:none(held) held:none(held) released"; got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	})
+}
+
 func TestALateBounceComesOnceAndSaysSo(t *testing.T) {
 	in(t, func(w *world) {
 		w.submit("ann@example.net")
