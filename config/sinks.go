@@ -47,6 +47,31 @@ func (c *checker) sinks() {
 		s.APIKey = c.secret(s.APIKeyFile, path+".api_key_file")
 		s.SiteKey = c.secret(s.SiteKeyFile, path+".site_key_file")
 		c.peer(s.Address, path+".address", s.Type == SinkLMTP)
+		if s.Type == SinkCiviCRM {
+			c.oneSite(s, path)
+		}
+	}
+}
+
+// oneSite checks who tells a site of CiviCRM: two databases can have the same
+// job and queue ids, and one that is told by two ways counts twice.
+func (c *checker) oneSite(s *Sink, path string) {
+	var sites []string
+	for i, a := range c.c.Applications {
+		if !slices.Contains(a.Sinks, s.Name) {
+			continue
+		}
+		if a.Kind == CiviCRM {
+			sites = append(sites, a.Name)
+		}
+		for _, name := range a.Sinks {
+			if other := c.c.Sink(name); other != nil && other.Type == SinkMaildir {
+				c.warnf(at("application", i, "sinks"), "tells CiviCRM by its API (%s) and by a Maildir (%s), which counts each bounce twice where CiviCRM reads it; keep one of the two", s.Name, name)
+			}
+		}
+	}
+	if len(sites) > 1 {
+		c.warnf(path, "is told by %s: if these are two sites, each needs a sink of its own, because both have the same job and queue ids", strings.Join(sites, " and "))
 	}
 }
 
@@ -74,6 +99,9 @@ func (c *checker) sinkURL(s *Sink, path string) {
 	switch {
 	case s.Type == SinkWebhook && inside && !s.AllowPrivate:
 		c.errorf(path, "%s is not a public address; write allow_private = true below if that is meant", u.Hostname())
+	case s.Type == SinkCiviCRM && u.Scheme == "http" && public(u):
+		c.errorf(path, "would send the API key over the Internet unencrypted; write https://, or http:// with an address of this machine or network, like http://127.0.0.1")
+	case s.Type == SinkCiviCRM: // what a name leads to is judged when it is called
 	case u.Scheme == "http" && !inside:
 		c.warnf(path, "goes over the Internet unencrypted, with people's addresses; write https://")
 	}
@@ -85,6 +113,12 @@ func privateHost(u *url.URL) bool {
 	host := u.Hostname()
 	ip, err := netip.ParseAddr(host)
 	return err == nil && !publicnet.Address(ip) || host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// public reports whether a URL plainly names a public address.
+func public(u *url.URL) bool {
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err == nil && publicnet.Address(ip)
 }
 
 // peer checks an address to call.

@@ -14,6 +14,19 @@ import (
 	"homing/event/webhook"
 )
 
+// useSinks has the sinks of a configuration told from now on.
+func (h *house) useSinks(cfg *config.Config) error {
+	sinks, err := h.sinks(cfg)
+	if err != nil {
+		return err
+	}
+	if err := h.teller.Use(sinks...); err != nil {
+		return err
+	}
+	h.crms.use(sinks)
+	return nil
+}
+
 // sinks makes the sinks of a configuration.
 func (h *house) sinks(cfg *config.Config) ([]event.Sink, error) {
 	var all []event.Sink
@@ -38,6 +51,8 @@ func (h *house) sink(cfg *config.Config, c config.Sink) (event.Sink, error) {
 			return nil, err
 		}
 		return webhook.New(webhook.Config{Name: c.Name, URL: c.URL, Secrets: secrets, AllowPrivate: c.AllowPrivate})
+	case config.SinkCiviCRM:
+		return h.civicrm(cfg, c)
 	case config.SinkMaildir:
 		return maildir.New(maildir.Config{Name: c.Name, Path: c.Path, Hostname: cfg.Hostname, OpenBody: h.store.OpenBody}), nil
 	case config.SinkDSN:

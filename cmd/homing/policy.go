@@ -203,7 +203,7 @@ func queueOptions(cfg *config.Config) queue.Options {
 	}
 	for _, s := range cfg.Sinks {
 		o.Sinks = append(o.Sinks, s.Name)
-		if s.Type != config.SinkWebhook && s.Type != config.SinkCiviCRM {
+		if s.Type != config.SinkWebhook {
 			o.Shows = append(o.Shows, s.Name)
 		}
 	}

@@ -31,7 +31,8 @@ func (h *house) run(ctx context.Context) error {
 	}
 	stages := []*stage{
 		start(ctx, stop, append(talk, part{"service manager", watch})...),
-		start(ctx, stop, part{"queue", h.queue.Run}, part{"TLS reports", h.reports.Run}, part{"sinks", h.teller.Run}),
+		start(ctx, stop, part{"queue", h.queue.Run}, part{"TLS reports", h.reports.Run}, part{"sinks", h.teller.Run},
+			part{"holds of CiviCRM", h.rounds}),
 		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"MTA-STS policies", h.policies.Run}, part{"incidents", h.server.Run},
 			part{"received reports", h.received.Run}, part{"self-check", h.checker.Run}, part{"digest", h.digests}),
 		start(ctx, stop, intake...),
@@ -141,11 +142,7 @@ func (h *house) renew() error {
 	if err != nil {
 		return err
 	}
-	sinks, err := h.sinks(live)
-	if err != nil {
-		return err
-	}
-	if err := h.teller.Use(sinks...); err != nil {
+	if err := h.useSinks(live); err != nil {
 		return err
 	}
 	h.rules.Use(table)

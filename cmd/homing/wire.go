@@ -18,6 +18,7 @@ import (
 	"homing/delivery/mtasts"
 	"homing/delivery/tlsrpt"
 	"homing/event"
+	"homing/event/civicrm"
 	"homing/internal/certs"
 	"homing/internal/dnsx"
 	"homing/queue"
@@ -48,6 +49,7 @@ type house struct {
 	policies  *mtasts.Cache
 	reports   *tlsrpt.Collector // that we write
 	received  *reports.Keeper   // that others write
+	crms      *crms
 	dns       *dnsx.Client
 	checker   *selfcheck.Checker
 	loop      *selfcheck.Loop
@@ -138,11 +140,8 @@ func (h *house) furnish(ctx context.Context) error {
 		Log: h.store, Wants: h.wants, Logger: h.log, Metrics: event.NewMetrics(h.metrics),
 		Report: func(ctx context.Context, e event.Event) error { return h.queue.Tell(ctx, nil, e) },
 	})
-	sinks, err := h.sinks(h.cfg)
-	if err != nil {
-		return err
-	}
-	return h.teller.Use(sinks...)
+	h.crms = newCRMs(civicrm.NewMetrics(h.metrics))
+	return h.useSinks(h.cfg)
 }
 
 func (h *house) policy(cfg *config.Config) (*server.Policy, error) {
