@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -20,11 +21,12 @@ import (
 // A Site is one installation of CiviCRM with a database of its own. Fields are
 // set before Open. Its methods may be called from many goroutines.
 type Site struct {
-	APIKey, SiteKey string // SiteKey empty: none is asked for
-	Prefix, Domain  string // of the default mail account: "civi+", "bounce.example.org"
-	From            string // of mailings: `"Example News" <news@example.org>`
-	Submission      string // where it hands its mail over, "127.0.0.1:587"
-	ForwardReplies  bool   // its mailings have replies sent on to From
+	APIKey, SiteKey string     // SiteKey empty: none is asked for
+	Prefix, Domain  string     // of the default mail account: "civi+", "bounce.example.org"
+	From            string     // of mailings: `"Example News" <news@example.org>`
+	Submission      string     // where it hands its mail over, "127.0.0.1:587"
+	Client          netip.Addr // whom its mail comes from; zero: the system's choice
+	ForwardReplies  bool       // its mailings have replies sent on to From
 	// Old is a release whose API has no entities for what mailings met with.
 	Old bool
 
@@ -64,6 +66,7 @@ const (
 	Endless             // an answer without end, applied
 	Cut                 // an answer that breaks off, applied
 	Mute                // no answer, applied
+	Unheard             // no answer of APIv3, applied
 	Deaf                // no answer, not applied
 	DatabaseError       // is_error, not applied
 )
@@ -119,7 +122,7 @@ type Unsubscribe struct {
 // Open opens the site on a loopback address and port of its own. It serves
 // until ctx ends.
 func (s *Site) Open(ctx context.Context) error {
-	s.mailer = &toynet.CiviCRM{Address: s.Submission, From: s.From, Prefix: s.Prefix, Domain: s.Domain}
+	s.mailer = &toynet.CiviCRM{Address: s.Submission, From: s.From, Prefix: s.Prefix, Domain: s.Domain, Dial: s.dial}
 	s.healed = make(chan struct{})
 	s.db = tables{last: map[string]uint64{}, members: map[string]string{}, optedOut: map[uint64]bool{}, setup: s.fresh()}
 	s.address = "127.0.0.1:0"
@@ -128,6 +131,14 @@ func (s *Site) Open(ctx context.Context) error {
 	}
 	context.AfterFunc(ctx, s.Down)
 	return nil
+}
+
+func (s *Site) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: 30 * time.Second}
+	if s.Client.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.Client, 0))
+	}
+	return d.DialContext(ctx, network, address)
 }
 
 // URL is the address of the site.

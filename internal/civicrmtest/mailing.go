@@ -1,7 +1,10 @@
 package civicrmtest
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/smtp"
 	"regexp"
 	"slices"
@@ -192,10 +195,45 @@ func (s *Site) mail(to, subject, text string) error {
 	defer s.mu.Lock()
 	from := "do-not-reply@" + s.From[strings.LastIndexByte(s.From, '@')+1:len(s.From)-1]
 	message := fmt.Sprintf("From: %s\r\nTo: %s\r\nSubject: %s\r\n\r\n%s", from, to, subject, strings.ReplaceAll(text, "\n", "\r\n"))
-	if err := smtp.SendMail(s.Submission, nil, from, []string{to}, []byte(message)); err != nil {
+	if err := s.hand(from, to, message); err != nil {
 		return &failure{message: "mail: " + err.Error()}
 	}
 	return nil
+}
+
+// hand hands one mail over.
+func (s *Site) hand(from, to, message string) (err error) {
+	conn, err := s.dial(context.Background(), "tcp", s.Submission)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	c, err := smtp.NewClient(conn, "localhost")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(c.Mail(from), c.Rcpt(to)); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, message); err != nil {
+		return err
+	}
+	return errors.Join(w.Close(), c.Quit())
+}
+
+// Receipt sends a transactional mail: it has no VERP address, and CiviCRM hears
+// of nothing that becomes of it.
+func (s *Site) Receipt(to string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db.find(to) == nil {
+		s.db.contact(to)
+	}
+	return s.mail(to, "Your receipt", "Thank you.\n")
 }
 
 // Words of each bounce type by which CiviCRM's stock patterns know it, in the
