@@ -50,6 +50,7 @@ func (h *house) checks() []selfcheck.Check {
 		all = append(all, one("outgoing_port", way.Outgoing))
 	}
 	all = append(all, h.loopChecks(cfg)...)
+	all = append(all, h.crmChecks(cfg)...)
 	setup, err := setupOf(cfg)
 	lists, err2 := dnscheck.Lists(cfg.Check.Blocklists)
 	if err = errors.Join(err, err2); err != nil { // neither can be, after the configuration was checked

@@ -28,7 +28,7 @@ type trace struct {
 	ours   func(row) bool // nil: any may be of another call, and only their number tells
 }
 
-// is makes a condition of APIv4.
+// where makes a condition of APIv4.
 func where(field string, value any) []any { return []any{field, "=", value} }
 
 // report makes the call for a fact, unless it was made before.
@@ -145,11 +145,17 @@ func (s *Sink) explain(ctx context.Context, e event.Event, c call, err error) er
 		return refused(err)
 	case is(err, (*callError).unknown):
 		return refused(err)
-	case is(err, (*callError).denied):
-		return &event.Failure{Fault: event.Down, Err: fmt.Errorf("%w: give the contact whose key it is \"access CiviCRM\" and \"access CiviMail\" "+
-			"under Administer, Users and Permissions", err)}
 	}
-	return err
+	return allowed(err)
+}
+
+// allowed says what to do about a call that the contact may not make.
+func allowed(err error) error {
+	if !is(err, (*callError).denied) || is(err, func(e *callError) bool { return e.failure.Fault == event.Down }) {
+		return err
+	}
+	return &event.Failure{Fault: event.Down, Err: fmt.Errorf("%w: give the contact whose key it is \"access CiviCRM\" and \"access CiviMail\" "+
+		"under Administer, Users and Permissions", err)}
 }
 
 func refused(err error) error {

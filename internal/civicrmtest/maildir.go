@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -77,7 +76,7 @@ func (s *Site) process(octets []byte) bool {
 
 // match looks for an address of the site, in CiviCRM's order: the recipients,
 // then two fields in the text of the body, then the topmost Delivered-To.
-func (s *Site) match(h mail.Header, body []byte) (action string, job, queue float64, hash string) {
+func (s *Site) match(h mail.Header, body []byte) (action, job, queue, hash string) {
 	address := regexp.QuoteMeta(s.Prefix) + `([bceoru])\.(\d+)\.(\d+)\.([0-9a-z]{16})@` + regexp.QuoteMeta(s.Domain)
 	var found []string
 	to, _ := h.AddressList("To")
@@ -95,11 +94,9 @@ func (s *Site) match(h mail.Header, body []byte) (action string, job, queue floa
 		found = regexp.MustCompile("^" + address + "$").FindStringSubmatch(strings.TrimSpace(all[0]))
 	}
 	if found == nil {
-		return "", 0, 0, ""
+		return "", "", "", ""
 	}
-	job, _ = strconv.ParseFloat(found[2], 64)
-	queue, _ = strconv.ParseFloat(found[3], 64)
-	return found[1], job, queue, found[4]
+	return found[1], found[2], found[3], found[4]
 }
 
 // said is the text that the patterns are tried on: Diagnostic-Code of a report,

@@ -8,6 +8,7 @@ import (
 	"net/smtp"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -55,8 +56,8 @@ func (c Call) text(name string) string {
 }
 
 func (c Call) number(name string) uint64 {
-	n, _ := c.Params[name].(float64)
-	return uint64(n)
+	n, _ := strconv.ParseUint(c.text(name), 10, 64)
+	return n
 }
 
 var errNoEntry = &failure{code: "no_queue_event", message: "Queue event could not be found"}

@@ -137,7 +137,9 @@ func (s *Site) call(path string, form map[string]string) (status int, answer map
 		text, v4 = form["params"], true
 	}
 	values, err := []map[string]any{}, error(nil)
-	if err = json.Unmarshal([]byte(cmp.Or(text, "{}")), &call.Params); err == nil {
+	params := json.NewDecoder(strings.NewReader(cmp.Or(text, "{}")))
+	params.UseNumber()
+	if err = params.Decode(&call.Params); err == nil {
 		s.mu.Lock()
 		if v4 {
 			values, err = s.v4(call)

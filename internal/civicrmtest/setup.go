@@ -16,6 +16,9 @@ type Setup struct {
 	Office   string          // e-mail address of the organisation
 }
 
+// office is the contact, and its address, of the organisation itself.
+const office = uint64(9_000_000)
+
 // An Outbound is the screen Outbound Email.
 type Outbound struct {
 	Option   int // 0 SMTP, 1 sendmail, 2 disabled, 3 mail(), 5 to the database
@@ -78,7 +81,7 @@ func (u *Setup) rows(entity string) (rows []map[string]any) {
 			rows = append(rows, map[string]any{"id": i + 1, "option_group_id:name": "from_email_address", "label": from, "is_active": true})
 		}
 	case "Domain":
-		rows = append(rows, map[string]any{"id": 1, "name": "Default Domain", "contact_id": 1, "contact_id.email_primary.email": null(u.Office)})
+		rows = append(rows, map[string]any{"id": 1, "name": "Default Domain", "contact_id": office})
 	}
 	return rows
 }

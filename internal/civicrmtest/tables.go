@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -34,12 +35,20 @@ func (s *Site) v4(c Call) ([]map[string]any, error) {
 		return []map[string]any{}, nil // of what one may not see there is nothing
 	case !s.may(permission):
 		return nil, errForbidden
+	case c.Entity == "Setting" && c.Action == "get":
+		return c.settings(s.rows(c.Entity)), nil
 	case c.Action == "get":
 		return c.choose(s.rows(c.Entity))
 	case c.Entity == "Email" && c.Action == "update":
 		return s.updateEmails(c)
 	}
 	return nil, absent(c)
+}
+
+// settings gives those settings that a call selects.
+func (c Call) settings(rows []map[string]any) []map[string]any {
+	selected, _ := c.Params["select"].([]any)
+	return slices.DeleteFunc(rows, func(r map[string]any) bool { return !slices.Contains(selected, r["name"]) })
 }
 
 // rows gives a table as APIv4 shows it.
@@ -49,6 +58,9 @@ func (s *Site) rows(entity string) (rows []map[string]any) {
 		for _, e := range s.db.emails {
 			rows = append(rows, map[string]any{"id": e.ID, "contact_id": e.Contact, "email": e.Address, "on_hold": e.OnHold,
 				"hold_date": null(e.HoldDate), "reset_date": null(e.ResetDate), "is_primary": true})
+		}
+		if address := s.db.setup.Office; address != "" {
+			rows = append(rows, map[string]any{"id": office, "contact_id": office, "email": address, "on_hold": 0, "is_primary": true})
 		}
 	case "MailingEventBounce":
 		for _, b := range s.db.bounces {
@@ -134,14 +146,14 @@ func (s *Site) updateEmails(c Call) ([]map[string]any, error) {
 		return nil, errForbidden
 	}
 	values, _ := c.Params["values"].(map[string]any)
-	level, ok := values["on_hold"].(float64)
-	if !ok || len(values) != 1 || c.Params["where"] == nil {
+	level, err := strconv.Atoi(fmt.Sprint(values["on_hold"]))
+	if err != nil || len(values) != 1 || c.Params["where"] == nil {
 		return nil, &failure{status: http.StatusBadRequest, message: "Parameter \"values\" is required."}
 	}
 	rows, err := c.choose(s.rows("Email"))
 	for _, r := range rows {
 		e := s.db.byID(r["id"].(uint64))
-		e.set(int(level))
+		e.set(level)
 		if level == 0 {
 			s.db.last[fmt.Sprintf("reset %d", e.ID)] = s.db.last["bounce"]
 		}
