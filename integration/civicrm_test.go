@@ -260,7 +260,7 @@ func sorted(lines ...[]string) []string {
 func TestACrashInTheMiddleOfACallIsNoSecondBounce(t *testing.T) {
 	t.Parallel()
 	st, one, _, _ := twoSites(t)
-	one.Break(civicrmtest.Unheard)
+	one.Break(civicrmtest.Mute)
 	var to []string
 	for _, domain := range []string{"unknown.test", "disabled.test", "full.test", "complains.test", "leaves.test", "replies.test"} {
 		to = append(to, "ann@"+domain)

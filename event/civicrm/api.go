@@ -112,7 +112,7 @@ func (a *api) v4(ctx context.Context, entity, action string, params map[string]a
 	}
 	var rows []row
 	if err := json.Unmarshal(values, &rows); err != nil {
-		return nil, &callError{maybe: true, failure: event.Failure{Err: fmt.Errorf("%s.%s: the answer has no list of values", entity, action)}}
+		return nil, &callError{failure: event.Failure{Err: fmt.Errorf("%s.%s: the answer has no list of values", entity, action)}}
 	}
 	return rows, nil
 }
@@ -156,7 +156,7 @@ func (a *api) answer(ctx context.Context, req *http.Request) (json.RawMessage, e
 		err = fmt.Errorf("the answer broke off: %w", bare(err))
 	}
 	if err != nil {
-		return nil, &callError{status: resp.StatusCode, maybe: true, failure: event.Failure{Err: err}}
+		return nil, &callError{failure: event.Failure{Err: err}}
 	}
 	return a.judge(resp, bytes.TrimSpace(text))
 }

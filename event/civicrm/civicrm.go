@@ -155,8 +155,8 @@ func (s *Sink) Wants(e event.Event) bool {
 	return false
 }
 
-// own reads the address by which CiviCRM knows what a fact is about. Own facts
-// of its transactional mail have none.
+// own reads the address by which CiviCRM knows what a fact is about. Its
+// transactional mail has none.
 func (s *Sink) own(e event.Event) (Address, bool) {
 	if e.Sender == "" {
 		return Address{}, false

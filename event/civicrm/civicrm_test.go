@@ -482,6 +482,17 @@ func TestAFactOfBeforeTheStartIsLookedUpFirst(t *testing.T) {
 	}
 }
 
+func TestWishesAndBouncesNeedNoMoreThanTheirCall(t *testing.T) {
+	b := newBench(t)
+	verp := b.site.Enqueue(1, "ann@example.net")[0]
+	b.site.Break(civicrmtest.NoAPIv4)
+	b.tell(b.fact(as(verp, "u"), ofType(event.Unsubscribed)), b.fact(as(verp, "r"), ofType(event.Resubscribed)),
+		b.fact(verp, func(e *event.Event) { e.Hold = &event.HoldState{State: "held"} }))
+	if len(b.site.Unsubscribes()) != 1 || len(b.site.Bounces()) != 1 {
+		t.Errorf("unsubscribes %v, bounces %v; want one each", b.site.Unsubscribes(), b.site.Bounces())
+	}
+}
+
 func TestAnOldReleaseThatCannotTellHearsItAgain(t *testing.T) {
 	b := newBench(t, func(s *civicrmtest.Site) { s.Old = true })
 	verp := b.site.Enqueue(1, "ann@example.net")[0]

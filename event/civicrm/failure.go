@@ -21,13 +21,18 @@ import (
 // A callError is a call that did not succeed.
 type callError struct {
 	failure event.Failure
-	status  int    // of HTTP; 0: no answer
+	status  int    // of HTTP; 0: no whole answer
 	code    string // CiviCRM's error_code
-	maybe   bool   // it may have been applied all the same
 }
 
 func (e *callError) Error() string { return e.failure.Error() }
 func (e *callError) Unwrap() error { return &e.failure }
+
+// ofSite reports whether everything else would meet with an error as well.
+func (e *callError) ofSite() bool { return e.failure.Fault == event.Down }
+
+// single reports whether an error is an answer about this one call.
+func (e *callError) single() bool { return !e.ofSite() && e.status != 0 }
 
 // is reports whether an error is an answer of a kind.
 func is(err error, kind func(*callError) bool) bool {
@@ -80,10 +85,10 @@ func (a answer) failed(status int) bool {
 
 // judge says what an answer means: its values, or a *callError.
 func (a *api) judge(r *http.Response, text []byte) (json.RawMessage, error) {
-	e := &callError{status: r.StatusCode, maybe: true}
+	e := &callError{status: r.StatusCode}
 	e.failure.After = retryAfter(r.Header.Get("Retry-After"), a.c.Now())
 	if err := gate(r.StatusCode); err != nil {
-		e.failure.Fault, e.failure.Err, e.maybe = event.Down, err, false
+		e.failure.Fault, e.failure.Err = event.Down, err
 		return nil, e
 	}
 	var said answer
@@ -97,7 +102,7 @@ func (a *api) judge(r *http.Response, text []byte) (json.RawMessage, error) {
 		e.failure.Err = fmt.Errorf("the site answers %s with a page in place of data: it is in maintenance mode, or url is not that of CiviCRM", statusOf(r.StatusCode))
 		return nil, e
 	case err != nil && r.StatusCode == http.StatusForbidden:
-		e.failure.Fault, e.maybe = event.Down, false
+		e.failure.Fault = event.Down
 		e.failure.Err = fmt.Errorf("the site forbids the call (403 Forbidden): give the contact whose key it is the permissions of docs/CIVICRM.md, " +
 			"and let the web server pass the headers X-Civi-Auth and X-Civi-Key on")
 		return nil, e
@@ -135,21 +140,21 @@ func statusOf(code int) string {
 }
 
 // unanswered says what an error in place of an answer means. That nobody can be
-// connected to is no fault of the fact, and nothing was applied.
+// connected to is no fault of the fact.
 func (a *api) unanswered(ctx context.Context, err error) error {
 	err = bare(err)
 	var op *net.OpError
 	var name *net.DNSError
 	var cert *tls.CertificateVerificationError
 	var noTLS tls.RecordHeaderError
-	e := &callError{maybe: true, failure: event.Failure{Err: err}}
+	e := &callError{failure: event.Failure{Err: err}}
 	switch {
 	case errors.Is(err, errPublic):
 		e.failure.Err = fmt.Errorf("%w: write https:// in url", err)
-		e.failure.Fault, e.maybe = event.Down, false
+		e.failure.Fault = event.Down
 	case errors.As(err, &op) && op.Op == "dial", errors.As(err, &name), errors.As(err, &cert), errors.As(err, &noTLS),
 		errors.Is(err, http.ErrSchemeMismatch):
-		e.failure.Fault, e.maybe = event.Down, false
+		e.failure.Fault = event.Down
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		e.failure.Err = fmt.Errorf("no answer in time: %w", err)
 	}

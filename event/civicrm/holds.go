@@ -18,8 +18,8 @@ const (
 )
 
 // before notes which records of an address are free, ahead of a call by which
-// CiviCRM may put it on hold: what is not free afterwards is so by our word. A
-// contact that may not see addresses tells of bounces all the same.
+// CiviCRM may put it on hold: what is not free afterwards is so by our word. Where
+// they cannot be seen, bounces are told all the same.
 func (s *Sink) before(ctx context.Context, e event.Event) error {
 	if e.Hold == nil || e.Hold.State != "held" || e.Type != event.Bounced && e.Type != event.Expired && e.Type != event.Complained {
 		return nil
@@ -33,7 +33,7 @@ func (s *Sink) before(ctx context.Context, e event.Event) error {
 		return nil
 	}
 	records, err := s.records(ctx, []any{where("email", e.Recipient)})
-	if is(err, (*callError).denied) {
+	if is(err, (*callError).single) {
 		return nil
 	}
 	if err != nil || len(records) == 0 {

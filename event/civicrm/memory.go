@@ -22,7 +22,7 @@ type Notes interface {
 const (
 	toldFor   = time.Hour          // longer than a crash can make the log forget that it told
 	triedFor  = 4 * 24 * time.Hour // longer than a fact is tried
-	tidyAfter = 500                // calls that may be forgotten are, so many at a time
+	tidyAfter = 500                // new calls after which old ones are forgotten, and the most of these at once
 )
 
 // A Memory is what the sink of one site has done that it must not forget: the
@@ -37,10 +37,11 @@ type Memory struct {
 
 	turns turns // of addresses
 
-	mu    sync.Mutex
-	next  string // where the next round begins
-	tried map[string]tried
-	set   map[string]entry
+	mu     sync.Mutex
+	next   string // where the next round begins
+	tried  map[string]tried
+	tidyAt int // with so many it is time to forget some
+	set    map[string]entry
 }
 
 // A tried is a call that was begun.
@@ -122,23 +123,29 @@ func (m *Memory) noteCall(ctx context.Context, id event.ID, t tried) error {
 	values := map[string][]byte{id.String(): text}
 	m.mu.Lock()
 	m.tried[id.String()] = t
-	var stale []string
-	for name, old := range m.tried {
-		if age := t.Time.Sub(old.Time); age > triedFor || old.Told && age > toldFor {
-			stale = append(stale, name)
-		}
-	}
-	if len(stale) >= tidyAfter {
-		for _, name := range stale[:tidyAfter] {
-			values[name] = nil
-			delete(m.tried, name)
-		}
+	for _, name := range m.stale(t.Time) {
+		values[name] = nil
+		delete(m.tried, name)
 	}
 	m.mu.Unlock()
 	if err := m.notes.Note(ctx, m.calls, values); err != nil {
 		return fmt.Errorf("noting a call: %w", err)
 	}
 	return nil
+}
+
+// stale gives some calls that may be forgotten, once there are many new ones.
+func (m *Memory) stale(now time.Time) (names []string) {
+	if len(m.tried) < m.tidyAt {
+		return nil
+	}
+	for name, t := range m.tried {
+		if age := now.Sub(t.Time); len(names) < tidyAfter && (age > triedFor || t.Told && age > toldFor) {
+			names = append(names, name)
+		}
+	}
+	m.tidyAt = len(m.tried) - len(names) + tidyAfter
+	return names
 }
 
 // entry gives what is known of an address.

@@ -72,6 +72,8 @@ func (s *Sink) prior(ctx context.Context, e event.Event, c call) (done bool, t t
 	}
 	rows, told, err := s.recorded(ctx, *c.trace)
 	switch {
+	case !doubtful && is(err, (*callError).single):
+		return false, t, nil // only the count is missing, should the call get no answer
 	case err != nil || !told:
 		return false, t, err
 	case c.trace.ours != nil && slices.ContainsFunc(rows, c.trace.ours):
@@ -151,7 +153,7 @@ func (s *Sink) explain(ctx context.Context, e event.Event, c call, err error) er
 
 // allowed says what to do about a call that the contact may not make.
 func allowed(err error) error {
-	if !is(err, (*callError).denied) || is(err, func(e *callError) bool { return e.failure.Fault == event.Down }) {
+	if !is(err, (*callError).denied) || is(err, (*callError).ofSite) {
 		return err
 	}
 	return &event.Failure{Fault: event.Down, Err: fmt.Errorf("%w: give the contact whose key it is \"access CiviCRM\" and \"access CiviMail\" "+

@@ -54,7 +54,8 @@ type Call struct {
 // A Fault is something wrong with a site, in place of the answer.
 type Fault int
 
-// The faults. Those that answer late have carried the call out.
+// The faults. Of those that carry a call out only calls that change something
+// are the victims.
 const (
 	Healthy       Fault = iota
 	Maintenance         // 503 and a page
@@ -66,9 +67,9 @@ const (
 	Endless             // an answer without end, applied
 	Cut                 // an answer that breaks off, applied
 	Mute                // no answer, applied
-	Unheard             // no answer of APIv3, applied
 	Deaf                // no answer, not applied
 	DatabaseError       // is_error, not applied
+	NoAPIv4             // 500 from APIv4 alone
 )
 
 // tables is the database.
@@ -232,18 +233,20 @@ func (s *Site) Hold(address string, level int) {
 	defer s.mu.Unlock()
 	for i := range s.db.emails {
 		if e := &s.db.emails[i]; strings.EqualFold(e.Address, address) {
-			e.set(level)
+			s.db.set(e, level)
 		}
 	}
 }
 
-// set changes on_hold as CRM_Core_BAO_Email does: the dates go with it.
-func (e *Email) set(level int) {
+// set changes on_hold as CRM_Core_BAO_Email does: the dates go with it, and
+// bounces count anew from a reset on.
+func (d *tables) set(e *Email, level int) {
 	switch {
 	case level != 0 && e.OnHold == 0:
 		e.HoldDate, e.ResetDate = now(), ""
 	case level == 0 && e.OnHold != 0:
 		e.HoldDate, e.ResetDate = "", now()
+		d.last[fmt.Sprintf("reset %d", e.ID)] = d.last["bounce"]
 	}
 	e.OnHold = level
 }

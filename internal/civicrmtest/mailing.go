@@ -115,7 +115,7 @@ func (d *tables) bounce(queue uint64, kind int, reason string) {
 		}
 	}
 	if count >= thresholds[kind] && address.OnHold == 0 {
-		address.set(1)
+		d.set(address, 1)
 	}
 }
 

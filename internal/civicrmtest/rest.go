@@ -39,31 +39,40 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if fault == DatabaseError {
+	switch v3 := form["entity"] != ""; { // APIv4 has the entity in the path
+	case fault == DatabaseError:
 		write(w, http.StatusOK, map[string]any{"is_error": 1, "error_message": "DB Error: unknown error"})
 		return
+	case fault == NoAPIv4 && !v3:
+		write(w, http.StatusInternalServerError, map[string]any{"error_code": 0, "error_message": "Class not found"})
+		return
+	case !v3 && !strings.HasSuffix(r.URL.Path, "/update"):
+		fault = Healthy
 	}
 	status, answer := s.call(r.URL.Path, form)
-	if fault == Unheard && form["entity"] != "" { // APIv4 has that in the path
-		fault = Mute
+	if !lost(w, r, fault, healed) {
+		write(w, status, answer)
 	}
-	switch fault {
+}
+
+// lost loses the answer to a call that was carried out.
+func lost(w http.ResponseWriter, r *http.Request, f Fault, healed <-chan struct{}) bool {
+	switch f {
 	case Mute:
 		hang(r, healed)
-		return
 	case Endless:
 		for r.Context().Err() == nil {
 			if _, err := io.WriteString(w, strings.Repeat(" ", 64<<10)); err != nil {
-				return
+				break
 			}
 		}
-		return
 	case Cut:
 		w.Header().Set("Content-Length", "1000")
 		io.WriteString(w, `{"is_error":0,"ver`)
-		return
+	default:
+		return false
 	}
-	write(w, status, answer)
+	return true
 }
 
 // faulty answers with what a site says that does not come to its API.

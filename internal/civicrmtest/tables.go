@@ -152,11 +152,7 @@ func (s *Site) updateEmails(c Call) ([]map[string]any, error) {
 	}
 	rows, err := c.choose(s.rows("Email"))
 	for _, r := range rows {
-		e := s.db.byID(r["id"].(uint64))
-		e.set(level)
-		if level == 0 {
-			s.db.last[fmt.Sprintf("reset %d", e.ID)] = s.db.last["bounce"]
-		}
+		s.db.set(s.db.byID(r["id"].(uint64)), level)
 	}
 	return rows, err
 }
