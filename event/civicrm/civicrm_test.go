@@ -483,13 +483,23 @@ func TestAFactOfBeforeTheStartIsLookedUpFirst(t *testing.T) {
 }
 
 func TestWishesAndBouncesNeedNoMoreThanTheirCall(t *testing.T) {
-	b := newBench(t)
-	verp := b.site.Enqueue(1, "ann@example.net")[0]
-	b.site.Break(civicrmtest.NoAPIv4)
-	b.tell(b.fact(as(verp, "u"), ofType(event.Unsubscribed)), b.fact(as(verp, "r"), ofType(event.Resubscribed)),
-		b.fact(verp, func(e *event.Event) { e.Hold = &event.HoldState{State: "held"} }))
-	if len(b.site.Unsubscribes()) != 1 || len(b.site.Bounces()) != 1 {
-		t.Errorf("unsubscribes %v, bounces %v; want one each", b.site.Unsubscribes(), b.site.Bounces())
+	for name, fault := range map[string]civicrmtest.Fault{"APIv4 fails": civicrmtest.BrokenAPIv4, "there is no APIv4": civicrmtest.NoAPIv4} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			verp := b.site.Enqueue(1, "ann@example.net")[0]
+			b.site.Break(fault)
+			b.tell(b.fact(as(verp, "u"), ofType(event.Unsubscribed)), b.fact(as(verp, "r"), ofType(event.Resubscribed)),
+				b.fact(verp, func(e *event.Event) { e.Hold = &event.HoldState{State: "held"} }))
+			if len(b.site.Unsubscribes()) != 1 || len(b.site.Bounces()) != 1 {
+				t.Errorf("unsubscribes %v, bounces %v; want one each", b.site.Unsubscribes(), b.site.Bounces())
+			}
+			b.queue.set("civicrm", "ann@example.net", civicrm.Standing{Held: true})
+			err := b.sink.Tell(t.Context(), b.fact("", ofType(event.Held)))
+			var f *event.Failure
+			if err == nil || errors.As(err, &f) && f.Fault == event.Down {
+				t.Errorf("a hold: %v; want that it alone fails", err)
+			}
+		})
 	}
 }
 

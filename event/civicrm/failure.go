@@ -31,8 +31,8 @@ func (e *callError) Unwrap() error { return &e.failure }
 // ofSite reports whether everything else would meet with an error as well.
 func (e *callError) ofSite() bool { return e.failure.Fault == event.Down }
 
-// single reports whether an error is an answer about this one call.
-func (e *callError) single() bool { return !e.ofSite() && e.status != 0 }
+// answered reports whether the site gave a whole answer, whatever it says.
+func (e *callError) answered() bool { return e.status != 0 }
 
 // is reports whether an error is an answer of a kind.
 func is(err error, kind func(*callError) bool) bool {
@@ -58,9 +58,9 @@ func (e *callError) denied() bool {
 }
 
 // absent reports whether the site's API has no such entity or action: it came
-// with a later release.
+// with a later release, or APIv4 is not where it should be.
 func (e *callError) absent() bool {
-	return e.status != 0 && strings.Contains(e.Error(), "does not exist") && strings.Contains(e.Error(), "API (")
+	return e.status == http.StatusNotFound || e.status != 0 && strings.Contains(e.Error(), "does not exist") && strings.Contains(e.Error(), "API (")
 }
 
 // Longest text of CiviCRM in an error, in octets.

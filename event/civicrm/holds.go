@@ -33,8 +33,8 @@ func (s *Sink) before(ctx context.Context, e event.Event) error {
 		return nil
 	}
 	records, err := s.records(ctx, []any{where("email", e.Recipient)})
-	if is(err, (*callError).single) {
-		return nil
+	if is(err, (*callError).answered) {
+		return nil // if it is the site that does not work, the call itself will say so
 	}
 	if err != nil || len(records) == 0 {
 		return err
@@ -70,7 +70,7 @@ func (s *Sink) held(ctx context.Context, e event.Event, mailing bool) error {
 		return err
 	}
 	records, err := s.records(ctx, []any{where("email", e.Recipient)})
-	if mailing && is(err, (*callError).denied) {
+	if mailing && (is(err, (*callError).denied) || is(err, (*callError).absent)) {
 		return nil
 	}
 	if err != nil {
@@ -91,9 +91,13 @@ func (s *Sink) held(ctx context.Context, e event.Event, mailing bool) error {
 	return s.set(ctx, x, records)
 }
 
-// permit says what to do about a call for holds that the contact may not make.
+// permit says what to do about a call for holds that the contact may not make,
+// or the site does not have: no reason to keep bounces from it.
 func permit(err error) error {
-	if !is(err, (*callError).denied) {
+	switch {
+	case is(err, (*callError).absent):
+		return fmt.Errorf("holds need APIv4, which this site does not have at /civicrm/ajax/api4: %v", err)
+	case !is(err, (*callError).denied):
 		return err
 	}
 	return fmt.Errorf("%w: give the contact whose key it is \"view all contacts\" and \"edit all contacts\" under Administer, Users and Permissions", err)

@@ -72,7 +72,7 @@ func (s *Sink) prior(ctx context.Context, e event.Event, c call) (done bool, t t
 	}
 	rows, told, err := s.recorded(ctx, *c.trace)
 	switch {
-	case !doubtful && is(err, (*callError).single):
+	case !doubtful && is(err, (*callError).answered):
 		return false, t, nil // only the count is missing, should the call get no answer
 	case err != nil || !told:
 		return false, t, err

@@ -69,7 +69,8 @@ const (
 	Mute                // no answer, applied
 	Deaf                // no answer, not applied
 	DatabaseError       // is_error, not applied
-	NoAPIv4             // 500 from APIv4 alone
+	BrokenAPIv4         // 500 from APIv4 alone
+	NoAPIv4             // 404 from APIv4 alone
 )
 
 // tables is the database.

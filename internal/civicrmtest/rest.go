@@ -44,6 +44,9 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		write(w, http.StatusOK, map[string]any{"is_error": 1, "error_message": "DB Error: unknown error"})
 		return
 	case fault == NoAPIv4 && !v3:
+		http.NotFound(w, r)
+		return
+	case fault == BrokenAPIv4 && !v3:
 		write(w, http.StatusInternalServerError, map[string]any{"error_code": 0, "error_message": "Class not found"})
 		return
 	case !v3 && !strings.HasSuffix(r.URL.Path, "/update"):
