@@ -57,6 +57,7 @@ type Event struct {
 	Domain      string     `json:"domain,omitempty"`
 	Application string     `json:"application,omitempty"`
 	Campaign    string     `json:"campaign,omitempty"`
+	Metadata    Metadata   `json:"metadata,omitempty"` // what the application gave with the message, for itself
 	Attempt     int        `json:"attempt,omitempty"`
 	Sync        *bool      `json:"sync,omitempty"` // a failure or delay: said during delivery (true) or by a later report (false)
 	Outcome                // zero where nothing was said

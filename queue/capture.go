@@ -21,7 +21,11 @@ func (q *Queue) ReleaseCaptured(ctx context.Context, o Order, renew func(store.M
 		if err := c.Recipient.Move(store.Waiting, now); err != nil {
 			return err
 		}
-		c.Recipient.Due, c.Recipient.Expires = now, now.Add(q.options.Load().Lifetime)
+		due := now
+		if c.Message.SendAt.After(now) {
+			due = c.Message.SendAt
+		}
+		c.Recipient.Due, c.Recipient.Expires = due, due.Add(q.options.Load().Lifetime)
 		if path := renew(c.Message, c.Recipient); path != "" {
 			c.Recipient.ReturnPath = path
 		}

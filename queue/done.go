@@ -309,7 +309,7 @@ func (q *Queue) wait(r store.Recipient, f finding) time.Duration {
 // that a provider refuses for weeks is for nobody any more.
 func (q *Queue) spared(c *store.Case, wait time.Duration) time.Time {
 	expires := c.Recipient.Expires
-	latest := c.Message.Accepted.Add(2 * q.options.Load().Lifetime)
+	latest := c.Message.Begins().Add(2 * q.options.Load().Lifetime)
 	if latest.Before(expires) {
 		return expires
 	}
@@ -374,7 +374,7 @@ func (q *Queue) holdFor(c *store.Case, f finding, complaint bool) event.Event {
 		return fact("", m, r, f.now)
 	}
 	after, effect := q.options.Load().Rules.Apply(c.Hold, hold.Evidence{
-		Application: m.Application, Domain: m.Domain, Accepted: m.Accepted, Mark: f.mark(r),
+		Application: m.Application, Domain: m.Domain, Accepted: m.Begins(), Mark: f.mark(r),
 		Complaint: complaint, Unreachable: f.offline, Early: f.early, Surge: f.surge,
 	})
 	c.Hold = after
@@ -404,7 +404,7 @@ func (f finding) mark(r store.Recipient) hold.Mark {
 
 // basis is what else is kept of the finding, for whoever judges it again.
 func (f finding) basis(m store.Message) *event.Basis {
-	return &event.Basis{Accepted: m.Accepted.UTC(), Ours: f.ours, Smarthost: f.relayed, Related: f.related, Offline: f.offline, Surge: f.surge}
+	return &event.Basis{Accepted: m.Begins().UTC(), Ours: f.ours, Smarthost: f.relayed, Related: f.related, Offline: f.offline, Surge: f.surge}
 }
 
 // suppress ends a recipient whose address was put on hold.

@@ -217,7 +217,7 @@ func fact(t event.Type, m store.Message, r store.Recipient, now time.Time) event
 	return event.Event{
 		Type: t, Time: now.UTC(), Message: m.ID, Delivery: r.ID, Recipient: r.Address,
 		Sender: m.Sender, From: m.From, ReturnPath: r.ReturnPath, Domain: m.Domain,
-		Application: m.Application, Campaign: m.Campaign, Attempt: r.Attempt,
+		Application: m.Application, Campaign: m.Campaign, Metadata: m.Metadata, Attempt: r.Attempt,
 		Original: r.Body, Notify: r.Notify, OriginalRecipient: r.Original,
 		EnvelopeID: m.EnvelopeID, ReturnContent: m.ReturnContent, RequireTLS: m.RequireTLS,
 	}

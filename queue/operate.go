@@ -44,8 +44,9 @@ func (t Tally) Total() (n int) {
 // maxExamples is how many recipients a Tally shows.
 const maxExamples = 10
 
-// Retry makes recipients due that wait for a later attempt. Limits, back-off
-// and pauses go on to count. It is durable when it returns nil. On an error,
+// Retry makes recipients due that wait for a later attempt, but for mail that
+// is to be sent at a time of its own. Limits, back-off and pauses go on to
+// count. It is durable when it returns nil. On an error,
 // also when ctx ends, the Tally says how far it came, and what is done stays
 // done. ErrNoFilter.
 func (q *Queue) Retry(ctx context.Context, o Order) (Tally, error) {
@@ -54,7 +55,10 @@ func (q *Queue) Retry(ctx context.Context, o Order) (Tally, error) {
 		return Tally{}, err
 	}
 	t.states = []store.State{store.Waiting}
-	t.wants = func(r store.Recipient) bool { return r.Due.After(t.began) }
+	// What is to be sent at a time of its own waits for nobody but that.
+	t.wants = func(m store.Message, r store.Recipient) bool {
+		return r.Due.After(t.began) && !m.SendAt.After(t.began)
+	}
 	t.decide = func(c *store.Case) error {
 		c.Recipient.Due = t.began
 		return nil
@@ -95,10 +99,10 @@ type task struct {
 	Order
 	name   string
 	began  time.Time
-	states []store.State              // what it is done to
-	wants  func(store.Recipient) bool // nil: to all of them
-	idle   bool                       // but not to those that are being sent
-	decide func(*store.Case) error    // what is done
+	states []store.State                             // what it is done to
+	wants  func(store.Message, store.Recipient) bool // nil: to all of them
+	idle   bool                                      // but not to those that are being sent
+	decide func(*store.Case) error                   // what is done
 	tally  Tally
 	done   int // recipients changed
 }
@@ -163,7 +167,7 @@ type touched struct {
 // step does what is to be done to some recipients, and counts them.
 func (t *task) step(ctx context.Context, rows []store.Row) error {
 	rows = slices.DeleteFunc(rows, func(r store.Row) bool {
-		return t.wants != nil && !t.wants(r.Recipient) || r.Message.Accepted.After(t.began)
+		return t.wants != nil && !t.wants(r.Message, r.Recipient) || r.Message.Accepted.After(t.began)
 	})
 	done := make([]touched, len(rows))
 	if t.DryRun {
@@ -223,7 +227,7 @@ func (t *task) apply(ctx context.Context, rows []store.Row, done []touched) erro
 // touch changes one recipient, unless it went on since it was found.
 func (t *task) touch(c *store.Case, d *touched) error {
 	*d = touched{seen: true}
-	if !slices.Contains(t.states, c.Recipient.State) || t.wants != nil && !t.wants(c.Recipient) {
+	if !slices.Contains(t.states, c.Recipient.State) || t.wants != nil && !t.wants(c.Message, c.Recipient) {
 		return nil
 	}
 	d.was = c.Recipient.State

@@ -15,6 +15,7 @@ import (
 // stops it, and what becomes of it leads to none.
 type Submission struct {
 	Key     string // idempotency key; empty: none
+	Receipt []byte // kept with Key, for whoever submits it again
 	Message store.Message
 	Body    store.Draft
 	Heads   [][]byte // whole header blocks with their empty line
@@ -66,7 +67,7 @@ func (l Lane) number(m store.Message) uint8 {
 func (q *Queue) Submit(ctx context.Context, s Submission) (event.MessageID, error) {
 	now := q.now()
 	s.Message.Accepted = now
-	out := store.Submission{Key: s.Key, Message: s.Message, Body: s.Body, Heads: s.Heads,
+	out := store.Submission{Key: s.Key, Receipt: s.Receipt, Message: s.Message, Body: s.Body, Heads: s.Heads,
 		Recipients: make([]store.Recipient, 0, len(s.Recipients)), Events: make([]event.Event, 0, len(s.Recipients))}
 	id := q.store.Deliveries(len(s.Recipients))
 	for i, in := range s.Recipients {
@@ -96,7 +97,7 @@ func (q *Queue) enter(s Submission, in Recipient, id event.DeliveryID, now time.
 		ID: id, Address: in.Address, ReturnPath: s.ReturnPath(id, in.Address), Head: in.Head,
 		Key: store.Key{Domain: domainOf(in.Address), Lane: s.Lane.number(m), Flow: store.FlowOf(m.Application, m.Campaign),
 			Sending: cmp.Or(m.Domain, domainOf(m.From))},
-		State: store.Waiting, Due: now, Expires: now.Add(q.options.Load().Lifetime),
+		State: store.Waiting, Due: m.Begins(), Expires: m.Begins().Add(q.options.Load().Lifetime),
 		Notify: in.Notify, Original: in.Original,
 	}
 	events := []event.Event{unshown(fact(event.Accepted, m, r, now))}

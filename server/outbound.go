@@ -344,13 +344,17 @@ func returnPath(p *Policy, as *Domain, from string, id event.DeliveryID, now tim
 	return as.Path.Format(tag)
 }
 
-// ReturnPath mints the reverse-path of a delivery anew, with the day and the
-// configuration of now; "": it cannot be told, or there is none.
+// ReturnPath mints the reverse-path of a delivery anew, with the configuration
+// of now and the day of now, or that on which it may be sent; "": it cannot be
+// told, or there is none.
 func (s *Server) ReturnPath(m store.Message, r store.Recipient) string {
-	p := s.policy.Load()
+	p, day := s.policy.Load(), s.Outbound.now()
+	if m.SendAt.After(day) {
+		day = m.SendAt
+	}
 	for _, d := range p.Domains {
 		if d.Name == m.Domain {
-			return returnPath(p, d, m.Sender, r.ID, s.Outbound.now())
+			return returnPath(p, d, m.Sender, r.ID, day)
 		}
 	}
 	return ""

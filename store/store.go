@@ -45,6 +45,10 @@ type Store interface {
 	// A Submission whose Key was seen before changes nothing and gives the
 	// MessageID of the first. At most 1,000 recipients.
 	Enqueue(ctx context.Context, s Submission) (event.MessageID, error)
+	// Receipt gives the MessageID and the Receipt of the Submission that was
+	// stored under a Key. ErrNotFound when there was none, or its message is
+	// forgotten. The octets belong to the caller.
+	Receipt(ctx context.Context, key string) (event.MessageID, []byte, error)
 
 	// Due gives the keys whose work changed after since (zero Mark: all of
 	// them, at once). It waits until there is news or ctx ends.
@@ -125,15 +129,25 @@ type Message struct {
 	Sender        string // the envelope sender that the application gave, byte for byte; "" is the null reverse-path
 	From          string // the address of the From field
 	Campaign      string
-	HeaderID      string // Message-ID field, with its brackets
-	Subject       string // for people who look at the queue
-	Bulk          bool   // several recipients, or list header fields
-	EightBit      bool   // what is stored needs 8BITMIME
-	UTF8          bool   // header or envelope needs SMTPUTF8
-	EnvelopeID    string // ENVID (RFC 3461 section 4.4), decoded
-	ReturnContent string // RET: "", "FULL" or "HDRS"
-	RequireTLS    bool   // REQUIRETLS (RFC 8689): only over TLS, to hosts that have proved who they are
-	TLSOptional   bool   // "TLS-Required: No" (RFC 8689 section 3): whatever policies of the recipient's domain ask for
+	HeaderID      string         // Message-ID field, with its brackets
+	Subject       string         // for people who look at the queue
+	Bulk          bool           // several recipients, or list header fields
+	EightBit      bool           // what is stored needs 8BITMIME
+	UTF8          bool           // header or envelope needs SMTPUTF8
+	EnvelopeID    string         // ENVID (RFC 3461 section 4.4), decoded
+	ReturnContent string         // RET: "", "FULL" or "HDRS"
+	RequireTLS    bool           // REQUIRETLS (RFC 8689): only over TLS, to hosts that have proved who they are
+	TLSOptional   bool           // "TLS-Required: No" (RFC 8689 section 3): whatever policies of the recipient's domain ask for
+	SendAt        time.Time      // nothing is sent before; zero: at once
+	Metadata      event.Metadata // what the application wants to read in its events
+}
+
+// Begins is when a message may first be sent.
+func (m Message) Begins() time.Time {
+	if m.SendAt.After(m.Accepted) {
+		return m.SendAt
+	}
+	return m.Accepted
 }
 
 // A Recipient is one recipient of one message: the item of the queue.
@@ -164,6 +178,7 @@ type Deferrals struct{ Soft, Sender, None int }
 // A Submission is one message on its way into the store.
 type Submission struct {
 	Key        string // idempotency key; empty: none
+	Receipt    []byte // kept with Key, for whoever submits it again
 	Message    Message
 	Body       Draft
 	Heads      [][]byte // whole header blocks with their empty line; at least one

@@ -127,6 +127,8 @@ func printQueue(w io.Writer, rows web.Recipients, filtered bool) error {
 		switch {
 		case r.Pause != nil:
 			last = "paused " + decided(*r.Pause)
+		case r.SendAt != nil && r.SendAt.After(time.Now()):
+			last = "to be sent then"
 		case r.Last != nil:
 			last = terminal.Clip(r.Last.Diagnostic, 60)
 		}

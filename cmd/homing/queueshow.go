@@ -73,6 +73,9 @@ func details(r web.Recipient) [][2]string {
 		{"provider", terminal.Line(r.Provider)}, {"size", fmt.Sprintf("%d octets", r.Size)}, {"accepted", clock(r.Accepted)},
 		{"attempts", fmt.Sprint(r.Attempts)},
 	}
+	if r.SendAt != nil {
+		lines = append(lines, [2]string{"send at", clock(*r.SendAt)})
+	}
 	if r.Next != nil {
 		lines = append(lines, [2]string{"next", attemptAt(*r.Next)})
 	}

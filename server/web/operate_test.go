@@ -126,11 +126,12 @@ func TestMistakesInAnOrderAreNamed(t *testing.T) {
 		status int
 		want   string
 	}{
-		{`{}`, 422, "say which mail is meant by domain, provider, sender, application, campaign, older or before; all mail needs all"},
+		{`{}`, 422, "say which mail is meant by message, domain, provider, sender, application, campaign, older or before; all mail needs all"},
 		{`{"dry_run":true,"by":"olga"}`, 422, "say which mail is meant"},
 		{`{"all":true,"domain":"example.net"}`, 422, "all: want nothing else with it"},
 		{`{"older":"soon"}`, 422, `older: "soon" is not a duration`},
 		{`{"older":"1d","before":"2026-11-23T10:00:00Z"}`, 422, "older, before: want one of them"},
+		{`{"message":"x"}`, 422, "message: not an identifier of ours"},
 		{`{"all":true,"limit":-1}`, 422, "limit: want a number from 1 on"},
 		{`{"all":true,"after":"x"}`, 422, "after: not an identifier of ours"},
 		{`{"domain":"` + strings.Repeat("x", 1001) + `"}`, 422, "want at most 1000 octets"},

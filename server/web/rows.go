@@ -23,6 +23,7 @@ type Recipient struct {
 	Recipient   string           `json:"recipient"`
 	State       string           `json:"state"`
 	Accepted    time.Time        `json:"accepted"`
+	SendAt      *time.Time       `json:"send_at,omitempty"` // nothing is sent before
 	Attempts    int              `json:"attempts"`
 	Next        *time.Time       `json:"next,omitempty"` // of one that waits
 	Expires     *time.Time       `json:"expires,omitempty"`
@@ -33,6 +34,7 @@ type Recipient struct {
 	From        string           `json:"from"`
 	ReturnPath  string           `json:"return_path"`
 	Campaign    string           `json:"campaign,omitempty"`
+	Metadata    event.Metadata   `json:"metadata,omitempty"`
 	Subject     string           `json:"subject,omitempty"`
 	Size        int64            `json:"size"`
 	Provider    string           `json:"provider,omitempty"` // who takes the mail of its domain, as far as that is known
@@ -57,7 +59,10 @@ func (w *Web) recipient(r store.Row) Recipient {
 func recipient(m store.Message, x store.Recipient) Recipient {
 	out := Recipient{Message: m.ID, Delivery: x.ID, Recipient: x.Address, State: x.State.String(), Accepted: m.Accepted.UTC(),
 		Attempts: x.Attempt, Application: m.Application, Domain: m.Domain, Sender: m.Sender, From: m.From,
-		ReturnPath: x.ReturnPath, Campaign: m.Campaign, Subject: m.Subject, Size: x.Body.Size, MTA: x.MTA}
+		ReturnPath: x.ReturnPath, Campaign: m.Campaign, Metadata: m.Metadata, Subject: m.Subject, Size: x.Body.Size, MTA: x.MTA}
+	if !m.SendAt.IsZero() {
+		out.SendAt = utc(m.SendAt)
+	}
 	if x.State == store.Waiting {
 		out.Next, out.Expires = utc(x.Due), utc(x.Expires)
 	}

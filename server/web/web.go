@@ -158,7 +158,7 @@ func (w *Web) explain(r *http.Request, err error) (status int, detail string) {
 	case errors.Is(err, queue.ErrBusy):
 		return http.StatusConflict, "the event log is being read for another replay or list of unknown replies, and one at a time is enough: try again when that is done"
 	case errors.Is(err, queue.ErrNoFilter):
-		return http.StatusUnprocessableEntity, "say which mail is meant by domain, provider, sender, application, campaign, older or before; all mail needs all"
+		return http.StatusUnprocessableEntity, "say which mail is meant by message, domain, provider, sender, application, campaign, older or before; all mail needs all"
 	case errors.Is(err, store.ErrFull):
 		return http.StatusInsufficientStorage, "there is no room on the disk: free some, and try again"
 	case errors.Is(err, store.ErrFailed):

@@ -55,6 +55,7 @@ type returnRow struct {
 const (
 	longestKey     = 1024 // octets of an idempotency key
 	longestAddress = 1024 // octets of an address: bbolt has a limit for keys
+	receiptMost    = 64 << 10
 )
 
 func (s *Store) newEntry(sub store.Submission) (*entry, error) {
@@ -70,6 +71,8 @@ func (s *Store) newEntry(sub store.Submission) (*entry, error) {
 		return nil, fmt.Errorf("bolt: a submission needs header blocks and 1 to %d recipients", changesMost)
 	case len(sub.Key) > longestKey:
 		return nil, fmt.Errorf("bolt: an idempotency key of more than %d octets", longestKey)
+	case len(sub.Receipt) > receiptMost:
+		return nil, fmt.Errorf("bolt: a receipt of more than %d octets", receiptMost)
 	}
 	e := &entry{id: event.MessageID(s.messages.Take(s.now(), 1)), key: sub.Key, content: d, events: sub.Events}
 	m := messageRow{Message: sub.Message, key: sub.Key, body: d.id, left: len(sub.Recipients)}
@@ -90,7 +93,7 @@ func (s *Store) newEntry(sub store.Submission) (*entry, error) {
 	m.deliveries = deliveryListOf(ids)
 	e.rows = append(e.rows, op{bucketMessage, key64(e.id), m.encode()})
 	if e.key != "" {
-		e.rows = append(e.rows, op{bucketKey, e.key, encodeNumber(uint64(e.id))})
+		e.rows = append(e.rows, op{bucketKey, e.key, encodeReceipt(e.id, sub.Receipt)})
 	}
 	return e, nil
 }

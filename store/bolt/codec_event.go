@@ -44,6 +44,7 @@ func encodeEvent(e *event.Event) []byte {
 	f.text(22, e.OriginalRecipient)
 	f.text(23, e.ReturnContent)
 	f.flag(25, e.RequireTLS)
+	f.text(26, string(e.Metadata))
 	if e.Basis != nil {
 		var part fields
 		part.time(1, e.Basis.Accepted)
@@ -104,6 +105,8 @@ func decodeEventField(e *event.Event, f field) (err error) {
 		e.Hold, err = decodeHoldState(f.b)
 	case 15:
 		e.Text = f.text()
+	case 26:
+		e.Metadata = event.Metadata(f.text())
 	default:
 		err = decodeEventPrivate(e, f)
 	}

@@ -40,6 +40,8 @@ func (m *messageRow) encode() []byte {
 	f.text(13, m.ReturnContent)
 	f.flag(14, m.RequireTLS)
 	f.flag(15, m.TLSOptional)
+	f.time(16, m.SendAt)
+	f.text(17, string(m.Metadata))
 	f.text(20, m.key)
 	f.num(21, m.body)
 	if len(m.deliveries) > 0 {
@@ -84,6 +86,10 @@ func decodeMessage(id event.MessageID, row []byte) (messageRow, error) {
 			m.RequireTLS = f.flag()
 		case 15:
 			m.TLSOptional = f.flag()
+		case 16:
+			m.SendAt = f.time()
+		case 17:
+			m.Metadata = event.Metadata(f.text())
 		case 20:
 			m.key = f.text()
 		case 21:
@@ -135,4 +141,26 @@ func (l deliveryList) len() (n int) {
 		}
 	}
 	return n
+}
+
+// encodeReceipt and decodeReceipt keep what an idempotency key stands for: the
+// number is that of encodeNumber, so that older versions read it.
+func encodeReceipt(id event.MessageID, receipt []byte) []byte {
+	f := newRow(16 + len(receipt))
+	f.num(1, uint64(id))
+	f.text(2, string(receipt))
+	return f
+}
+
+func decodeReceipt(row []byte) (id event.MessageID, receipt []byte, err error) {
+	err = eachField(row, func(f field) error {
+		switch f.n {
+		case 1:
+			id = event.MessageID(f.u)
+		case 2:
+			receipt = bytes.Clone(f.b) // the row is the view's
+		}
+		return nil
+	})
+	return id, receipt, err
 }

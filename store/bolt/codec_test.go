@@ -32,6 +32,7 @@ func fullMessage() messageRow {
 	return messageRow{Message: store.Message{
 		ID: 8, Accepted: moment, Application: "crm", Domain: "example.org", Sender: "s", From: "f", Campaign: "c", HeaderID: "<1@x>",
 		Subject: "Subject", Bulk: true, EightBit: true, UTF8: true, EnvelopeID: "env", ReturnContent: "FULL", RequireTLS: true, TLSOptional: true,
+		SendAt: moment.Add(time.Hour), Metadata: `{"order":"4711"}`,
 	}, key: "k", body: 7, deliveries: deliveryListOf([]event.DeliveryID{9, 10, 11, 5, 1 << 55}), left: 4}
 }
 
@@ -116,6 +117,7 @@ func rowCodecs() map[string]func(row []byte) ([]byte, error) {
 		"cursor":    func(b []byte) ([]byte, error) { c, err := decodeCursor(b); return encodeCursor(c), err },
 		"position":  func(b []byte) ([]byte, error) { p, err := decodePosition(b); return encodePosition(p), err },
 		"shown":     func(b []byte) ([]byte, error) { d, ids, err := decodeShown(b); return encodeShown(d, ids), err },
+		"receipt":   func(b []byte) ([]byte, error) { id, r, err := decodeReceipt(b); return encodeReceipt(id, r), err },
 		"number":    func(b []byte) ([]byte, error) { n, err := decodeNumber(b); return encodeNumber(n), err },
 	}
 }
@@ -126,7 +128,7 @@ func rowCodecs() map[string]func(row []byte) ([]byte, error) {
 func FuzzRows(f *testing.F) {
 	r, m := fullRecipient(), fullMessage()
 	until := moment
-	e := event.Event{Type: event.Held, Sync: new(true), Hold: &event.HoldState{State: "held", Until: &until}, To: []string{"", "a"}, Basis: &event.Basis{Accepted: moment, Related: true}}
+	e := event.Event{Type: event.Held, Metadata: `{"a":"b"}`, Sync: new(true), Hold: &event.HoldState{State: "held", Until: &until}, To: []string{"", "a"}, Basis: &event.Basis{Accepted: moment, Related: true}}
 	h := hold.Record{Address: "a@example.net", Scopes: []hold.Scope{{Holds: []hold.Hold{{Marks: []hold.Mark{{Code: 5}}}}}}}
 	b := bodyRow{segment: 1, heads: []uint64{1, 2}}
 	for _, row := range [][]byte{

@@ -34,6 +34,22 @@ func (s *Store) Recipient(ctx context.Context, id event.DeliveryID) (store.Messa
 	return m.Message, r, nil
 }
 
+// Receipt implements store.Store.
+func (s *Store) Receipt(ctx context.Context, key string) (id event.MessageID, receipt []byte, err error) {
+	if err := s.closedOr(ctx); err != nil {
+		return 0, nil, err
+	}
+	err = s.view(func(v *view) (err error) {
+		row := v.get(bucketKey, key)
+		if row == nil {
+			return store.ErrNotFound
+		}
+		id, receipt, err = decodeReceipt(row)
+		return err
+	})
+	return id, receipt, err
+}
+
 // Hold implements store.Store.
 func (s *Store) Hold(ctx context.Context, address string) (hold.Record, error) {
 	if err := s.closedOr(ctx); err != nil {

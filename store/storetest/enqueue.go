@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -64,6 +65,30 @@ var enqueueTests = []named{
 				h.Errorf("got messages %v", ids)
 			}
 		}
+	}},
+	{"a receipt is kept with its key, also after a kill, as long as the message is known", func(h *harness) {
+		none := func(key string) {
+			if id, receipt, err := h.s.Receipt(h.ctx, key); !errors.Is(err, store.ErrNotFound) {
+				h.Errorf("Receipt(%q) = %v, %q, %v, want ErrNotFound", key, id, receipt, err)
+			}
+		}
+		none("job-1")
+		first := h.enqueue(100, func(s *store.Submission) { s.Key, s.Receipt = "job-1", []byte("first") }, "ann@example.net")
+		h.enqueue(100, func(s *store.Submission) { s.Key, s.Receipt = "job-1", []byte("second") }, "ann@example.net")
+		h.enqueue(100, func(s *store.Submission) { s.Key = "job-2" }, "bob@example.net")
+		for _, kill := range []bool{false, true} {
+			if id, receipt, err := h.s.Receipt(h.ctx, "job-1"); err != nil || id != first.id || string(receipt) != "first" {
+				h.Errorf("Receipt = %v, %q, %v, want %v and the first one", id, receipt, err, first.id)
+			}
+			if _, receipt, err := h.s.Receipt(h.ctx, "job-2"); err != nil || len(receipt) != 0 {
+				h.Errorf("Receipt = %q, %v, want an empty one", receipt, err)
+			}
+			none("job")
+			h.restart(kill)
+		}
+		_, err := h.s.Forget(h.ctx, store.What{Address: "ann@example.net"}, 1000)
+		h.must(err)
+		none("job-1")
 	}},
 	{"events carry the message that Enqueue gave", func(h *harness) {
 		m := h.send("ann@example.net")
