@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -61,9 +60,9 @@ func (o *Outbound) reader(c *smtpd.Content) *bufio.Reader {
 
 // read takes a message off the wire: the header edited, the body stored and
 // hashed once.
-func (s *outSession) read(ctx context.Context, tx outTransaction, c *smtpd.Content) (*outMessage, error) {
-	in := s.reader(c)
-	defer s.readers.Put(in)
+func (o *Outbound) read(ctx context.Context, tx outTransaction, c *smtpd.Content) (*outMessage, error) {
+	in := o.reader(c)
+	defer o.readers.Put(in)
 	h, err := message.ReadHeader(in, message.MaxHeader)
 	switch {
 	case errors.Is(err, message.ErrHeaderTooBig):
@@ -74,20 +73,20 @@ func (s *outSession) read(ctx context.Context, tx outTransaction, c *smtpd.Conte
 		return nil, errLoop
 	}
 	m := &outMessage{header: h, utf8: tx.options.UTF8}
-	if err := m.edit(tx, s.now()); err != nil {
+	if err := m.edit(tx, tx.begins(o.now())); err != nil {
 		return nil, err
 	}
 	for _, author := range m.authors {
 		if tx.application.senderDomain(author.Address) == nil {
-			return nil, s.wrongSender(ctx, tx.application, "From field", author.Address)
+			return nil, o.wrongSender(ctx, tx.application, "From field", author.Address)
 		}
 	}
 	m.as = tx.application.senderDomain(m.from)
-	m.trace = received(tx.policy.Hostname, protocol("ESMTP", s.conn, s.user != ""), s.hello, s.conn.Remote, s.now())
-	if m.body, err = s.store.NewBody(ctx); err != nil {
+	m.trace = received(tx.policy.Hostname, tx.origin.protocol, tx.origin.hello, tx.origin.peer, o.now())
+	if m.body, err = o.store.NewBody(ctx); err != nil {
 		return nil, fmt.Errorf("keeping a message: %w", err)
 	}
-	if err := m.fill(ctx, in, s.store); err != nil {
+	if err := m.fill(ctx, in, o.store); err != nil {
 		m.body.Discard()
 		return nil, err
 	}
@@ -117,7 +116,7 @@ func (m *outMessage) edit(tx outTransaction, now time.Time) error {
 	}
 	m.from = m.authors[0].Address
 	_, domain := split(m.from)
-	h.Complete(now, "<"+rand.Text()+"@"+domain+">")
+	h.Complete(now, message.NewID(domain))
 	if !m.utf8 {
 		h.Encode()
 	} else if plain := h.Clone(); asciiIDs(h) && (!plain.Encode() || !plain.EightBit()) {
@@ -204,9 +203,9 @@ func (m *outMessage) describe(tx outTransaction) store.Message {
 	h := m.header
 	about := store.Message{
 		Application: tx.application.Name, Domain: m.as.Name, Sender: tx.from, From: m.from,
-		Campaign: campaign(tx, h), HeaderID: clip(h.Get("Message-ID"), 250), Subject: clip(decoded(h.Get("Subject")), 200),
+		Campaign: cmp.Or(tx.campaign, campaign(tx, h)), HeaderID: clip(h.Get("Message-ID"), 250), Subject: clip(decoded(h.Get("Subject")), 200),
 		Bulk:     len(tx.recipients) > 1 || isList(h),
-		EightBit: m.eightBit, UTF8: m.utf8,
+		EightBit: m.eightBit, UTF8: m.utf8, SendAt: tx.sendAt, Metadata: tx.metadata,
 		EnvelopeID: tx.options.EnvelopeID, ReturnContent: tx.options.Return,
 		RequireTLS: tx.options.RequireTLS, TLSOptional: !tx.options.RequireTLS && tlsOptional(h),
 	}

@@ -15,6 +15,7 @@ type Metrics struct {
 	mistakes     *prometheus.CounterVec
 	forgotten    prometheus.Counter
 	unsubscribed *prometheus.CounterVec
+	injected     *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them with r, if r is not nil.
@@ -28,9 +29,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Mail to genuine return addresses whose delivery is no longer known."}),
 		unsubscribed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_unsubscribes_total",
 			Help: "Wishes to get no more mail that came by our List-Unsubscribe, by way: link, mail."}, []string{"way"}),
+		injected: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_injected_messages_total",
+			Help: "Messages handed over by HTTP, by what came of them: accepted, repeated (an idempotency key seen before), refused, failed."}, []string{"outcome"}),
 	}
 	if r != nil {
-		r.MustRegister(m.refused, m.mistakes, m.forgotten, m.unsubscribed)
+		r.MustRegister(m.refused, m.mistakes, m.forgotten, m.unsubscribed, m.injected)
 	}
 	return m
 }

@@ -27,6 +27,7 @@ type Outbound struct {
 	core
 	quotas    *quotas
 	incidents *incidents
+	keys      keys      // of what is being injected
 	readers   sync.Pool // of *bufio.Reader
 }
 
@@ -46,6 +47,7 @@ type Store interface {
 	Room() error
 	Recipient(ctx context.Context, id event.DeliveryID) (store.Message, store.Recipient, error)
 	Find(ctx context.Context, q store.Query) (store.Page, error)
+	Receipt(ctx context.Context, key string) (event.MessageID, []byte, error)
 	Accepted(ctx context.Context, since time.Time) (map[string]int, error)
 }
 
@@ -56,7 +58,7 @@ var (
 	errGone          = reply.Errorf(451, reply.Enhanced{4, 7, 0}, "this application was taken out of the configuration")
 	errBadPassword   = reply.Errorf(535, reply.Enhanced{5, 7, 8}, "no application has this name and password")
 	errUnknownClient = reply.Errorf(451, reply.Enhanced{4, 7, 0}, "no application sends from this address: add it to the networks of the application, or let it log in")
-	errRefuse        = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "sending is switched off (mode = \"refuse\"); try again later")
+	errRefuse        = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "sending is switched off (mode = \"refuse\"); try again later").With(ErrOff)
 	errNoRoom        = reply.Errorf(452, reply.Enhanced{4, 3, 1}, "not enough room on the disk; try again later")
 	errDisk          = reply.Errorf(451, reply.Enhanced{4, 3, 0}, "the disk failed; nothing is taken before it is repaired and the server started again")
 	errHeld          = reply.Errorf(550, reply.Enhanced{5, 2, 1}, "this address is on hold")
@@ -79,7 +81,7 @@ type outSession struct {
 	tx    outTransaction
 }
 
-// outTransaction is what MAIL and RCPT said.
+// outTransaction is what MAIL and RCPT said, or an Injection.
 type outTransaction struct {
 	policy      *Policy // the one in force at MAIL holds until the dot
 	application *Application
@@ -87,6 +89,28 @@ type outTransaction struct {
 	options     smtpd.MailOptions
 	recipients  []queue.Recipient
 	places      int // taken in the application's day
+	origin      origin
+
+	// Of an Injection alone:
+	sendAt   time.Time
+	campaign string // "": it is found in the message
+	metadata event.Metadata
+	key      string
+	receipt  func() ([]byte, error) // kept with key, made when all else is known
+}
+
+// origin is what the Received field says of whoever hands a message over.
+type origin struct {
+	protocol, hello string
+	peer            net.Addr
+}
+
+// begins is when the message may first be sent.
+func (tx outTransaction) begins(now time.Time) time.Time {
+	if tx.sendAt.After(now) {
+		return tx.sendAt
+	}
+	return now
 }
 
 func (s *outSession) Hello(_ context.Context, name string) error {
@@ -150,37 +174,48 @@ func (s *outSession) stranger(p *Policy) error {
 func (s *outSession) Mail(ctx context.Context, from string, o smtpd.MailOptions) error {
 	p := s.policy.Load()
 	a := s.application(p)
-	switch {
-	case a == nil:
+	if a == nil {
 		return s.stranger(p)
+	}
+	if err := s.admit(ctx, p, a, from); err != nil {
+		return err
+	}
+	s.tx = outTransaction{policy: p, application: a, from: from, options: o, places: 1,
+		origin: origin{protocol("ESMTP", s.conn, s.user != ""), s.hello, s.conn.Remote}}
+	return nil
+}
+
+// admit says whether an application may hand over a message with this envelope
+// sender now, and takes the first place in its day.
+func (o *Outbound) admit(ctx context.Context, p *Policy, a *Application, from string) error {
+	switch {
 	case p.effective(a) == Refuse:
 		return errRefuse
 	case from != "" && a.sendsAs(from, true) == nil:
-		return s.wrongSender(ctx, a, "envelope sender", from)
+		return o.wrongSender(ctx, a, "envelope sender", from)
 	}
-	if err := s.store.Room(); err != nil {
-		return s.disk(ctx, a, err)
+	if err := o.store.Room(); err != nil {
+		return o.disk(ctx, a, err)
 	}
-	if err := s.quotas.admit(ctx, a); err != nil {
-		return s.mistake(ctx, a, "quota", "", err)
+	if err := o.quotas.admit(ctx, a); err != nil {
+		return o.mistake(ctx, a, "quota", "", err)
 	}
-	s.tx = outTransaction{policy: p, application: a, from: from, options: o, places: 1}
 	return nil
 }
 
 // wrongSender refuses a sender that the application may not use. It is for the
 // operator to mend, so it is temporary.
-func (s *outSession) wrongSender(ctx context.Context, a *Application, what, address string) error {
+func (o *Outbound) wrongSender(ctx context.Context, a *Application, what, address string) error {
 	_, domain := split(address)
-	return s.mistake(ctx, a, "sender", domain, reply.Errorf(451, reply.Enhanced{4, 7, 1},
-		"application %s may not send as %s (%s): add the domain to the configuration, or change the sender", a.Name, domain, what))
+	return o.mistake(ctx, a, "sender", domain, reply.Errorf(451, reply.Enhanced{4, 7, 1},
+		"application %s may not send as %s (%s): add the domain to the configuration, or change the sender", a.Name, domain, what).With(ErrSender))
 }
 
 // disk gives the answer to what the store did not take. A full disk is for the
 // operator to mend; one that failed can note no incident either.
-func (s *outSession) disk(ctx context.Context, a *Application, err error) error {
+func (o *Outbound) disk(ctx context.Context, a *Application, err error) error {
 	if errors.Is(err, store.ErrFull) {
-		return s.mistake(ctx, a, "disk", "", ofStore(err))
+		return o.mistake(ctx, a, "disk", "", ofStore(err))
 	}
 	return ofStore(err)
 }
@@ -203,17 +238,17 @@ const tellTime = 2 * time.Second
 // mistake opens an incident for what an operator must mend, and gives back the
 // error to answer. What is mistaken, if anything, tells incidents of one kind
 // apart.
-func (s *outSession) mistake(ctx context.Context, a *Application, kind, what string, err error) error {
-	s.metrics.mistakes.WithLabelValues(kind).Inc()
+func (o *Outbound) mistake(ctx context.Context, a *Application, kind, what string, err error) error {
+	o.metrics.mistakes.WithLabelValues(kind).Inc()
 	name := a.Name + " " + kind
 	if what != "" {
-		name = s.incidents.name(name, what)
+		name = o.incidents.name(name, what)
 	}
 	e := event.Event{Application: a.Name, Domain: a.Domains[0].Name, Text: reply.Of(err).Text}
 	ctx, cancel := context.WithTimeout(ctx, tellTime)
 	defer cancel()
-	if told := s.incidents.see(ctx, name, e); told != nil {
-		s.log.Error("noting an incident failed", "application", a.Name, "err", told)
+	if told := o.incidents.see(ctx, name, e); told != nil {
+		o.log.Error("noting an incident failed", "application", a.Name, "err", told)
 	}
 	return err
 }
@@ -222,15 +257,19 @@ func (s *outSession) Rcpt(ctx context.Context, to string, o smtpd.RcptOptions) e
 	if !strings.Contains(to, "@") { // <postmaster>, RFC 5321 section 4.5.1
 		to += "@" + s.tx.policy.Hostname
 	}
-	r := queue.Recipient{Address: to, Notify: o.Notify, Original: o.Original}
-	a := s.tx.application
 	if slices.ContainsFunc(s.tx.recipients, func(r queue.Recipient) bool { return r.Address == to }) {
 		return nil // who is named twice gets one copy
 	}
-	if err := s.room(); err != nil {
+	return s.add(ctx, &s.tx, queue.Recipient{Address: to, Notify: o.Notify, Original: o.Original})
+}
+
+// add adds a recipient to a transaction, or says why there is no place for it.
+func (o *Outbound) add(ctx context.Context, tx *outTransaction, r queue.Recipient) error {
+	if err := o.room(tx); err != nil {
 		return err
 	}
-	h, held, err := s.queue.Held(ctx, to, a.Name, "", false)
+	a := tx.application
+	h, held, err := o.queue.Held(ctx, r.Address, a.Name, "", false)
 	switch {
 	case err != nil:
 		return err
@@ -239,7 +278,7 @@ func (s *outSession) Rcpt(ctx context.Context, to string, o smtpd.RcptOptions) e
 	case held:
 		r.Held = &h
 	}
-	s.tx.recipients = append(s.tx.recipients, r)
+	tx.recipients = append(tx.recipients, r)
 	return nil
 }
 
@@ -250,39 +289,48 @@ const maxRecipients = 1000
 var errTooManyRecipients = reply.Errorf(452, reply.Enhanced{4, 5, 3}, "too many recipients; send to the others in another transaction")
 
 // room makes room for one more recipient: MAIL has taken the first place.
-func (s *outSession) room() error {
-	if len(s.tx.recipients) >= maxRecipients {
+func (o *Outbound) room(tx *outTransaction) error {
+	if len(tx.recipients) >= maxRecipients {
 		return errTooManyRecipients
 	}
-	if len(s.tx.recipients) < s.tx.places {
+	if len(tx.recipients) < tx.places {
 		return nil
 	}
-	if !s.quotas.take(s.tx.application) {
+	if !o.quotas.take(tx.application) {
 		return errNoMore
 	}
-	s.tx.places++
+	tx.places++
 	return nil
 }
 
 func (s *outSession) Data(ctx context.Context, c *smtpd.Content) []error {
-	tx := s.tx
-	id, err := s.accept(ctx, tx, c)
+	id, err := s.take(ctx, &s.tx, c)
 	if err != nil {
-		err = s.disk(ctx, tx.application, err)
-		s.log.Info("message refused", "application", tx.application.Name, "from", tx.from,
-			"code", reply.Of(err).Code, "err", err)
 		return []error{err}
 	}
-	s.quotas.count(tx.application, tx.places, len(tx.recipients))
-	s.tx.places = 0
-	s.log.Info("message accepted", "message", id, "application", tx.application.Name, "from", tx.from,
-		"recipients", len(tx.recipients), "peer", s.conn.Remote.String())
 	return []error{&reply.Error{Reply: reply.Reply{Code: 250, Enhanced: reply.Enhanced{2, 0, 0}, Text: "queued as " + id.String()}}}
 }
 
+// take takes the message of a transaction, and turns its places in the day of
+// the application into recipients.
+func (o *Outbound) take(ctx context.Context, tx *outTransaction, c *smtpd.Content) (event.MessageID, error) {
+	id, err := o.accept(ctx, *tx, c)
+	if err != nil {
+		err = o.disk(ctx, tx.application, err)
+		o.log.Info("message refused", "application", tx.application.Name, "from", tx.from,
+			"code", reply.Of(err).Code, "err", err)
+		return 0, err
+	}
+	o.quotas.count(tx.application, tx.places, len(tx.recipients))
+	tx.places = 0
+	o.log.Info("message accepted", "message", id, "application", tx.application.Name, "from", tx.from,
+		"recipients", len(tx.recipients), "peer", tx.origin.peer.String())
+	return id, nil
+}
+
 // accept takes one message from the wire into the queue.
-func (s *outSession) accept(ctx context.Context, tx outTransaction, c *smtpd.Content) (event.MessageID, error) {
-	m, err := s.read(ctx, tx, c)
+func (o *Outbound) accept(ctx context.Context, tx outTransaction, c *smtpd.Content) (event.MessageID, error) {
+	m, err := o.read(ctx, tx, c)
 	if err != nil {
 		return 0, err
 	}
@@ -291,14 +339,14 @@ func (s *outSession) accept(ctx context.Context, tx outTransaction, c *smtpd.Con
 		Message: m.describe(tx), Body: m.body, Recipients: tx.recipients,
 		Capture: tx.policy.effective(tx.application) == Capture, Lane: m.lane,
 		ReturnPath: func(id event.DeliveryID, _ string) string {
-			return returnPath(tx.policy, m.as, tx.from, id, s.now())
+			return returnPath(tx.policy, m.as, tx.from, id, tx.begins(o.now()))
 		},
 	}
-	if err := s.suppressBulk(ctx, &sub); err != nil {
+	if err := o.suppressBulk(ctx, &sub); err != nil {
 		return 0, err
 	}
 	if m.wantsLink(sub.Message.Bulk) {
-		s.ownHeads(tx, m, &sub)
+		o.ownHeads(tx, m, &sub)
 	} else {
 		head, err := m.signed(m.header)
 		if err != nil {
@@ -306,12 +354,18 @@ func (s *outSession) accept(ctx context.Context, tx outTransaction, c *smtpd.Con
 		}
 		sub.Heads = [][]byte{head}
 	}
-	return s.queue.Submit(ctx, sub)
+	if tx.key != "" {
+		sub.Key = tx.key
+		if sub.Receipt, err = tx.receipt(); err != nil {
+			return 0, err
+		}
+	}
+	return o.queue.Submit(ctx, sub)
 }
 
 // suppressBulk looks again at holds that stop only bulk mail of one domain:
 // only now is it known whether this is such mail.
-func (s *outSession) suppressBulk(ctx context.Context, sub *queue.Submission) error {
+func (o *Outbound) suppressBulk(ctx context.Context, sub *queue.Submission) error {
 	if !sub.Message.Bulk {
 		return nil
 	}
@@ -320,7 +374,7 @@ func (s *outSession) suppressBulk(ctx context.Context, sub *queue.Submission) er
 		if r.Held != nil {
 			continue
 		}
-		h, held, err := s.queue.Held(ctx, r.Address, sub.Message.Application, sub.Message.Domain, true)
+		h, held, err := o.queue.Held(ctx, r.Address, sub.Message.Application, sub.Message.Domain, true)
 		if err != nil {
 			return err
 		}
@@ -362,10 +416,16 @@ func (s *Server) ReturnPath(m store.Message, r store.Recipient) string {
 
 // Reset gives back what the transaction has taken and not used.
 func (s *outSession) Reset() {
-	if s.tx.places > 0 {
-		s.quotas.release(s.tx.application, s.tx.places)
-	}
+	s.giveBack(&s.tx)
 	s.tx = outTransaction{}
+}
+
+// giveBack gives back the places that a transaction has taken and not used.
+func (o *Outbound) giveBack(tx *outTransaction) {
+	if tx.places > 0 {
+		o.quotas.release(tx.application, tx.places)
+		tx.places = 0
+	}
 }
 
 func (s *outSession) Close() { s.Reset() }

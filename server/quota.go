@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -39,9 +40,9 @@ func newQuotas(now func() time.Time, sentToday map[string]int) *quotas {
 }
 
 var (
-	errDailyLimit = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "the daily limit of this application is used up; try again tomorrow, or raise daily_limit")
+	errDailyLimit = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "the daily limit of this application is used up; try again tomorrow, or raise daily_limit").With(ErrDaily)
 	errNoMore     = reply.Errorf(452, reply.Enhanced{4, 5, 3}, "the daily limit of this application leaves room for no more recipients; send to the others tomorrow, or raise daily_limit")
-	errRate       = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "this application sends faster than its allow_rate; try again later")
+	errRate       = reply.Errorf(451, reply.Enhanced{4, 7, 1}, "this application sends faster than its allow_rate; try again later").With(ErrRate)
 )
 
 // admit takes the first place of a transaction, or refuses where the day is
@@ -60,7 +61,7 @@ func (q *quotas) admit(ctx context.Context, a *Application) error {
 	defer cancel()
 	if err := limiter.Wait(wait); err != nil {
 		q.release(a, 1)
-		return errRate.With(err)
+		return errRate.With(fmt.Errorf("%w: %w", ErrRate, err))
 	}
 	return nil
 }

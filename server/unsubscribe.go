@@ -98,10 +98,10 @@ func (b letterbox) put(h *message.Header, id event.DeliveryID, address string) e
 }
 
 // ownHeads has each recipient get a header block with a link of its own.
-func (s *outSession) ownHeads(tx outTransaction, m *outMessage, sub *queue.Submission) {
-	about := sub.Message
-	b := letterbox{policy: tx.policy, as: m.as, now: s.now(), about: func(id event.DeliveryID, address string) verp.Link {
-		return verp.Link{Delivery: uint64(id), Sent: s.now(), Recipient: address, Application: about.Application,
+func (o *Outbound) ownHeads(tx outTransaction, m *outMessage, sub *queue.Submission) {
+	about, sent := sub.Message, tx.begins(o.now())
+	b := letterbox{policy: tx.policy, as: m.as, now: sent, about: func(id event.DeliveryID, address string) verp.Link {
+		return verp.Link{Delivery: uint64(id), Sent: sent, Recipient: address, Application: about.Application,
 			Domain: about.Domain, Sender: about.Sender, Campaign: about.Campaign}
 	}}
 	sub.Own = func(id event.DeliveryID, address string) ([]byte, error) {

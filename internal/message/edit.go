@@ -1,6 +1,7 @@
 package message
 
 import (
+	"crypto/rand"
 	"slices"
 	"strings"
 	"time"
@@ -67,6 +68,9 @@ func (h *Header) Complete(now time.Time, messageID string) {
 		h.Append("Message-ID", messageID)
 	}
 }
+
+// NewID makes a Message-ID in a domain, with its brackets.
+func NewID(domain string) string { return "<" + rand.Text() + "@" + domain + ">" }
 
 // newField makes a field of a name and an unfolded value.
 func newField(name, value string) Field {

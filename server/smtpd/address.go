@@ -63,6 +63,15 @@ func unquotedIndex(s string, wanted func(c byte) bool) int {
 	return -1
 }
 
+// Mailbox gives an address that came by another road than a dialogue as a
+// Session gets those of Mail and Rcpt. The error says what is wrong with it.
+func Mailbox(address string, allowUTF8 bool) (string, error) {
+	if strings.HasPrefix(address, "@") { // a source route, which nobody writes
+		return "", errMailbox
+	}
+	return parseMailbox(address, allowUTF8)
+}
+
 // parseMailbox checks the inside of a path and gives its mailbox: without the
 // source route, which is to be ignored (RFC 5321 section 3.3), and with the
 // quotes of its local part only where it needs them, else as it was given.
