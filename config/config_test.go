@@ -362,6 +362,14 @@ func TestLoad(t *testing.T) {
 			t.Errorf("Load = %v, want it to begin with %s:1:", err, path)
 		}
 	})
+	t.Run("HTTP that others can read is a warning", func(t *testing.T) {
+		for address, want := range map[string]int{"127.0.0.1:8025": 0, "[::1]:8025": 0, "unix:/run/homing/http.sock": 0, "192.168.1.5:8025": 1, ":8025": 1} {
+			_, problems := config.Parse([]byte(smallest+"[listen]\nsubmission = [\"127.0.0.1:587\"]\nhttp = [\""+address+"\"]\n"), t.TempDir())
+			if len(problems) != want || want == 1 && !(problems[0].Warning && strings.Contains(problems[0].Message, "without TLS")) {
+				t.Errorf("http = %q: %v, want %d warnings", address, problems, want)
+			}
+		}
+	})
 	t.Run("warnings come with the configuration", func(t *testing.T) {
 		write(t, path, []byte(strings.Replace(smallest, "networks", "#", 1)))
 		c, err := config.Load(path)

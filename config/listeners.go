@@ -48,6 +48,7 @@ func (c *checker) listeners() {
 	}
 	c.distinct(all)
 	c.plainSubmission()
+	c.plainHTTP()
 }
 
 func (c *checker) listener(a Address, path string, socket bool) {
@@ -118,6 +119,15 @@ func (c *checker) plainSubmission() {
 		}
 		if path := at("listen", "submission", i); !a.IsZero() && !a.Loopback() {
 			c.warnf(path, "AUTH is offered after STARTTLS only, and there is no certificate that clients trust (the server's own is for port 25); write cert_file and key_file in [tls], or [tls.acme], or listen at 127.0.0.1")
+		}
+	}
+}
+
+// plainHTTP warns where tokens and mail would go over a network as they are.
+func (c *checker) plainHTTP() {
+	for i, a := range c.c.Listen.HTTP {
+		if !a.IsZero() && !a.Loopback() {
+			c.warnf(at("listen", "http", i), "speaks HTTP without TLS at %s, so whoever is on the way reads tokens and mail; listen at 127.0.0.1 behind a web server with TLS, unless you trust that network", a)
 		}
 	}
 }

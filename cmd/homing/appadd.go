@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -56,13 +55,10 @@ func newAppAdd() *cobra.Command {
 	f.StringVar(&n.VERPPrefix, "verp-prefix", "", "what its own return addresses begin with (default for civicrm: civi+)")
 	f.StringArrayVar(&n.Sinks, "sink", nil, "the name of a `SINK` that is told; may be repeated (default: those of the domain)")
 	f.StringVar(&n.Mode, "mode", "", "deliver, capture (accept, keep, never send) or refuse")
-	without := f.Bool("no-password", false, "recognise it by network or user alone")
+	without := f.Bool("no-password", false, "recognise it by network, by user or by token alone")
 	asJSON := f.Bool("json", false, "print JSON for programs")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		n.Name = args[0]
-		if *without && len(n.Networks) == 0 && len(n.Users) == 0 {
-			return usage(c, errors.New("with --no-password and neither --network nor --user nobody could send as it"))
-		}
 		if !*without {
 			n.Password = rand.Text()
 		}

@@ -69,8 +69,9 @@ func TestWhatTheDocumentsSayToTypeWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"sudo": "exec \"$@\"", "chown": "exit 0", "systemctl": "exit 0",
-		"install": "for last; do :; done; cat >\"$last\" && chmod 640 \"$last\"", // "install … /dev/stdin FILE"
+		"sudo": "exec \"$@\"", "chown": "exit 0",
+		"systemctl": "[ \"$1\" != reload ] || curl --silent --fail --unix-socket \"$DATA_DIR/control.sock\" --request POST http://homing/api/v1/reload",
+		"install":   "for last; do :; done; cat >\"$last\" && chmod 640 \"$last\"", // "install … /dev/stdin FILE"
 	} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
 			t.Fatal(err)
@@ -81,7 +82,7 @@ func TestWhatTheDocumentsSayToTypeWorks(t *testing.T) {
 		for i, block := range blocks(document(t, name), "sh", "runs") {
 			c := exec.Command("sh", "-eu", "-c", strings.ReplaceAll(block, "/etc/homing", dir))
 			c.Dir = dir
-			c.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "HOMING_CONFIG="+s.config, "DATA_DIR="+filepath.Join(dir, "data"))
+			c.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "HOMING_CONFIG="+s.config, "DATA_DIR="+filepath.Join(dir, "data"), "HTTP=http://"+s.house.at("http"))
 			text, err := c.CombinedOutput()
 			if err != nil || strings.Contains(string(text), `"status":4`) {
 				t.Errorf("%s, block %d: %v\n%s%s", name, i+1, err, block, text)

@@ -116,7 +116,7 @@ func (h *house) plans() (all []plan) {
 	add("lmtp", h.smtp(h.server.LMTP, lmtp), 0o660, c.LMTP...)
 	add("local", h.smtp(h.server.Outbound, h.submissionOptions(logins, true)), 0o666, c.Local)
 	w := h.web()
-	add(listenHTTP, func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, l, w.Open(), h.log) }, 0o660, c.HTTP...)
+	add(listenHTTP, func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, l, w.Network(), h.log) }, 0o660, c.HTTP...)
 	public := certs.HTTPS(h.certs)
 	add("https", func(ctx context.Context, l net.Listener) error {
 		return web.ServePublic(ctx, l, public, w.Public(), h.log)
@@ -172,6 +172,8 @@ func (h *house) web() *web.Web {
 		STS:   h.stsPolicy,
 		Renew: h.server.ReturnPath,
 		Link:  h.server.Link, Unsubscribe: h.server.Unsubscribe,
+		Tokens: h.tokens, Inject: h.server.Outbound, Counts: web.NewCounts(h.metrics),
+		Limiter: &smtpd.AuthLimiter{PerMinute: h.cfg.Limits.AuthFailuresPerMinute, PerDay: authFailuresPerDay},
 	}
 	if h.acme != nil {
 		w.Challenges = h.acme

@@ -91,6 +91,7 @@ func newRoot() *cobra.Command {
 		newDNS(),
 		newApp(),
 		newDomain(),
+		newToken(),
 		newQueue(), newCapture(),
 		newPlan(),
 		newHold(),

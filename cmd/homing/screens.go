@@ -39,6 +39,8 @@ func (n *newcomer) enter(w io.Writer, cfg *config.Config) error {
 		fmt.Fprintf(&b, "\nThe password of %s, shown this once: %s\n", n.Name, n.Password)
 	}
 	switch {
+	case n.Password == "" && !n.hasPassword && len(n.Networks) == 0 && len(n.Users) == 0:
+		fmt.Fprintf(&b, "\nIt sends over HTTP with a token, which this makes: homing token add %s --application %[1]s\n", shellWord(n.Name))
 	case n.Server == "":
 		fmt.Fprintf(&b, "\nThe application %s cannot hand over mail by SMTP: [listen] has no submission.\n", n.Name)
 	case n.Password != "" || n.hasPassword || len(n.Networks) > 0:

@@ -26,6 +26,7 @@ import (
 	"homing/server/reports"
 	"homing/server/selfcheck"
 	"homing/server/smtpd"
+	"homing/server/token"
 	"homing/store/bolt"
 	"homing/verp"
 )
@@ -47,6 +48,7 @@ type house struct {
 	teller    *event.Teller
 	delivery  *delivery.Delivery
 	policies  *mtasts.Cache
+	tokens    *token.Keeper
 	reports   *tlsrpt.Collector // that we write
 	received  *reports.Keeper   // that others write
 	crms      *crms
@@ -124,6 +126,9 @@ func (h *house) furnish(ctx context.Context) error {
 		Log: h.log, Now: time.Now, Metrics: server.NewMetrics(h.metrics),
 	})
 	if err != nil {
+		return err
+	}
+	if h.tokens, err = token.New(ctx, h.store, time.Now); err != nil {
 		return err
 	}
 	h.dns = dns

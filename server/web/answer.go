@@ -17,7 +17,10 @@ import (
 )
 
 // answer writes v as JSON that can be shown on a terminal.
-func (w *Web) answer(rw http.ResponseWriter, v any) {
+func (w *Web) answer(rw http.ResponseWriter, v any) { w.answerAs(rw, http.StatusOK, v) }
+
+// answerAs is answer with a status of its own.
+func (w *Web) answerAs(rw http.ResponseWriter, status int, v any) {
 	text, err := terminal.JSON(v)
 	if err != nil {
 		w.Log.Error("an answer cannot be written as JSON", "err", err)
@@ -25,6 +28,7 @@ func (w *Web) answer(rw http.ResponseWriter, v any) {
 		return
 	}
 	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(status)
 	rw.Write(text) // whoever asked may be gone
 }
 
@@ -37,8 +41,13 @@ type Problem struct {
 
 // problem writes an error as RFC 9457 says.
 func problem(rw http.ResponseWriter, status int, detail string) {
-	text, err := terminal.JSON(Problem{Title: http.StatusText(status), Status: status, Detail: detail})
-	if err != nil { // two texts and a number
+	writeProblem(rw, status, Problem{Title: http.StatusText(status), Status: status, Detail: detail})
+}
+
+// writeProblem writes an error that may say more than a Problem.
+func writeProblem(rw http.ResponseWriter, status int, v any) {
+	text, err := terminal.JSON(v)
+	if err != nil { // texts and numbers
 		text = []byte("{}\n")
 	}
 	rw.Header().Set("Content-Type", "application/problem+json")

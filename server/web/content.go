@@ -35,7 +35,10 @@ func (w *Web) showContent(rw http.ResponseWriter, r *http.Request) {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
-	_, x, err := w.Store.Recipient(r.Context(), id)
+	m, x, err := w.Store.Recipient(r.Context(), id)
+	if err == nil && !callerOf(r).owns(m.Application) {
+		err = store.ErrNotFound
+	}
 	if err != nil {
 		w.failed(rw, r, err)
 		return
@@ -74,9 +77,8 @@ func (w *Web) content(ctx context.Context, x store.Recipient) (message.Body, err
 // header, says for whom the copy is. What gets its outcome meanwhile is left
 // out.
 func (w *Web) exportQueue(rw http.ResponseWriter, r *http.Request) {
-	q, wanted, err := w.listing(r, []store.State{store.Waiting, store.Paused, store.Captured})
-	if err != nil {
-		problem(rw, http.StatusBadRequest, err.Error())
+	q, wanted, ok := w.listing(rw, r, []store.State{store.Waiting, store.Paused, store.Captured})
+	if !ok {
 		return
 	}
 	rw.Header().Set("Content-Type", "application/mbox")

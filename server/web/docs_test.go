@@ -37,11 +37,13 @@ func TestTheReferenceHasEveryRoute(t *testing.T) {
 			words += " for everybody"
 		case strings.HasPrefix(m[2], "*Open to this machine*"):
 			words += " for neighbours"
+		case strings.HasPrefix(m[2], "*Applications too.*"):
+			words += " for applications"
 		}
 		got = append(got, words)
 	}
 	for _, r := range (&Web{}).routes() {
-		want = append(want, r.method+" "+r.path+map[access]string{everybody: " for everybody", anybody: " for anybody", neighbours: " for neighbours"}[r.access])
+		want = append(want, r.method+" "+r.path+map[access]string{everybody: " for everybody", anybody: " for anybody", neighbours: " for neighbours", applications: " for applications"}[r.access])
 	}
 	slices.Sort(got)
 	slices.Sort(want)
@@ -55,7 +57,8 @@ func TestTheReferenceHasEveryField(t *testing.T) {
 	fields := map[string]bool{}
 	for _, typ := range []reflect.Type{reflect.TypeFor[Status](), reflect.TypeFor[Recipients](), reflect.TypeFor[Holds](), reflect.TypeFor[AddHold](), reflect.TypeFor[Problem](),
 		reflect.TypeFor[Order](), reflect.TypeFor[Tally](), reflect.TypeFor[Pauses](), reflect.TypeFor[Explanation](), reflect.TypeFor[queue.Plan](), reflect.TypeFor[Campaigns](),
-		reflect.TypeFor[SelfCheck](), reflect.TypeFor[queue.Replay](), reflect.TypeFor[bounce.UnknownList](), reflect.TypeFor[reports.Answer]()} {
+		reflect.TypeFor[SelfCheck](), reflect.TypeFor[queue.Replay](), reflect.TypeFor[bounce.UnknownList](), reflect.TypeFor[reports.Answer](),
+		reflect.TypeFor[Injected](), reflect.TypeFor[rejection](), reflect.TypeFor[TokenList](), reflect.TypeFor[AddToken](), reflect.TypeFor[RotateToken]()} {
 		fieldsOf(typ, fields)
 	}
 	if len(fields) < 40 {

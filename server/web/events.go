@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,19 +64,33 @@ func (w *Web) events(rw http.ResponseWriter, r *http.Request) {
 func (w *Web) eventPage(rw http.ResponseWriter, r *http.Request, after event.ID, limit int) {
 	ended, end := context.WithCancel(r.Context())
 	end() // so that Events waits for nothing
-	found, err := w.Store.Events(ended, after, limit)
-	if errors.Is(err, context.Canceled) {
-		found, err = nil, r.Context().Err()
-	}
-	if err != nil {
-		w.failed(rw, r, err)
-		return
-	}
-	out := Events{Events: append([]event.Event{}, found...)}
-	if len(found) == limit {
-		out.Next = found[limit-1].ID.String()
+	out, began := Events{Events: []event.Event{}}, time.Now()
+	for {
+		most := limit - len(out.Events)
+		found, err := w.Store.Events(ended, after, most)
+		if errors.Is(err, context.Canceled) {
+			found, err = nil, r.Context().Err()
+		}
+		if err != nil {
+			w.failed(rw, r, err)
+			return
+		}
+		out.Events = append(out.Events, heard(r, found)...)
+		if len(found) < most {
+			break
+		}
+		if after = found[most-1].ID; len(out.Events) == limit || time.Since(began) > gatherTime {
+			out.Next = after.String()
+			break
+		}
 	}
 	w.answer(rw, out)
+}
+
+// heard leaves out what the caller may not see.
+func heard(r *http.Request, all []event.Event) []event.Event {
+	c := callerOf(r)
+	return slices.DeleteFunc(slices.Clone(all), func(e event.Event) bool { return !c.operator && !c.hears(e) })
 }
 
 // follow streams events, with comments between where there are none, until the
@@ -95,7 +110,7 @@ func (w *Web) follow(rw http.ResponseWriter, r *http.Request, after event.ID) {
 		return
 	}
 	for {
-		text, last, err := w.news(ctx, after)
+		text, last, err := w.news(ctx, callerOf(r), after)
 		if err != nil {
 			return // it stops, or the store failed: the client resumes by itself
 		}
@@ -111,7 +126,7 @@ func (w *Web) follow(rw http.ResponseWriter, r *http.Request, after event.ID) {
 
 // news waits for events after an id, or for the time of a comment, and gives
 // what to send and the id to go on from.
-func (w *Web) news(ctx context.Context, after event.ID) ([]byte, event.ID, error) {
+func (w *Web) news(ctx context.Context, c caller, after event.ID) ([]byte, event.ID, error) {
 	wait, cancel := context.WithTimeout(ctx, cmp.Or(w.Heartbeat, heartbeat))
 	defer cancel()
 	found, err := w.Store.Events(wait, after, eventPage)
@@ -125,13 +140,15 @@ func (w *Web) news(ctx context.Context, after event.ID) ([]byte, event.ID, error
 	}
 	var b []byte
 	for _, e := range found {
+		if after = e.ID; !c.operator && !c.hears(e) {
+			continue
+		}
 		data, err := terminal.JSON(e)
 		if err != nil {
 			w.Log.Error("an event cannot be written as JSON", "event", e.ID, "err", err)
 			return nil, after, err
 		}
 		b = fmt.Appendf(b, "id: %s\nevent: %s\ndata: %s\n", e.ID, e.Type, data)
-		after = e.ID
 	}
 	return b, after, nil
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -137,6 +136,10 @@ func (w *Web) listHolds(rw http.ResponseWriter, r *http.Request) {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
+	var ok bool
+	if q.Application, ok = within(rw, r, q.Application); !ok {
+		return
+	}
 	page, err := w.Store.Find(r.Context(), q)
 	if err != nil {
 		w.failed(rw, r, err)
@@ -144,11 +147,66 @@ func (w *Web) listHolds(rw http.ResponseWriter, r *http.Request) {
 	}
 	out := Holds{Holds: []*Hold{}, Next: page.Next}
 	for _, record := range page.Holds {
-		if h := describe(record, w.Now()); f.wants(h) {
+		if h := describe(callerOf(r).part(record), w.Now()); f.wants(h) {
 			out.Holds = append(out.Holds, h)
 		}
 	}
 	w.answer(rw, out)
+}
+
+// hold gives what is known of an address, as far as the caller may see it.
+func (w *Web) hold(r *http.Request, canonical string) (hold.Record, error) {
+	record, err := w.Store.Hold(r.Context(), canonical)
+	return callerOf(r).part(record), err
+}
+
+// part is what a caller may see of a record: what counts for its application.
+// Of what counts for all it sees that it does, and not what came of the mail of
+// others, nor holds on the bulk mail of one domain.
+func (c caller) part(r hold.Record) hold.Record {
+	if c.operator {
+		return r
+	}
+	var scopes []hold.Scope
+	for _, s := range r.Scopes {
+		switch s.Application {
+		case c.application:
+			scopes = append(scopes, s)
+		case "":
+			var holds []hold.Hold
+			for _, h := range s.Holds {
+				if h.Domain == "" {
+					h.Marks = nil
+					holds = append(holds, h)
+				}
+			}
+			if len(holds) > 0 {
+				scopes = append(scopes, hold.Scope{Epoch: s.Epoch, Holds: holds})
+			}
+		}
+	}
+	r.Scopes = scopes
+	return r
+}
+
+// mayRelease reports whether the caller may release an address. What counts for
+// all applications none of them may take away. If not, it has answered.
+func (w *Web) mayRelease(rw http.ResponseWriter, r *http.Request) bool {
+	if callerOf(r).operator {
+		return true
+	}
+	record, err := w.Store.Hold(r.Context(), hold.Canonical(r.PathValue("address")))
+	if err != nil {
+		w.failed(rw, r, err)
+		return false
+	}
+	for _, s := range record.Scopes {
+		if s.Application == "" && len(s.Holds)+len(s.Marks) > 0 {
+			forbidden(rw, "this address is on hold for all applications, which only an operator may end: `homing hold release`")
+			return false
+		}
+	}
+	return true
 }
 
 func (w *Web) showHold(rw http.ResponseWriter, r *http.Request) {
@@ -156,7 +214,7 @@ func (w *Web) showHold(rw http.ResponseWriter, r *http.Request) {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
-	record, err := w.Store.Hold(r.Context(), hold.Canonical(r.PathValue("address")))
+	record, err := w.hold(r, hold.Canonical(r.PathValue("address")))
 	if err == nil && len(record.Scopes) == 0 {
 		err = store.ErrNotFound
 	}
@@ -207,11 +265,15 @@ func (w *Web) addHold(rw http.ResponseWriter, r *http.Request) {
 	if !decode(rw, r, &in) {
 		return
 	}
+	var ok bool
+	if in.Application, ok = within(rw, r, in.Application); !ok {
+		return
+	}
 	if err := in.check(w); err != nil {
 		problem(rw, http.StatusUnprocessableEntity, err.Error())
 		return
 	}
-	h := hold.Hold{By: cmp.Or(in.By, "api"), Reason: in.Reason}
+	h := hold.Hold{By: callerOf(r).by(in.By), Reason: in.Reason}
 	if in.Until != nil {
 		h.Until = *in.Until
 	}
@@ -219,7 +281,7 @@ func (w *Web) addHold(rw http.ResponseWriter, r *http.Request) {
 		w.failed(rw, r, err)
 		return
 	}
-	record, err := w.Store.Hold(r.Context(), hold.Canonical(in.Address))
+	record, err := w.hold(r, hold.Canonical(in.Address))
 	if err != nil {
 		w.failed(rw, r, err)
 		return
@@ -233,9 +295,15 @@ func (w *Web) releaseHold(rw http.ResponseWriter, r *http.Request) {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
-	application := v.Get("application")
+	application, ok := within(rw, r, v.Get("application"))
+	if !ok {
+		return
+	}
 	if err := w.checkApplication(application); err != nil {
 		problem(rw, http.StatusUnprocessableEntity, err.Error())
+		return
+	}
+	if !w.mayRelease(rw, r) {
 		return
 	}
 	released, err := w.Queue.Release(r.Context(), r.PathValue("address"), application)

@@ -137,6 +137,17 @@ func (o Order) check(now time.Time) (queue.Order, error) {
 	return queue.Order{Filter: f, By: cmp.Or(o.By, "api"), Why: o.Why, DryRun: o.DryRun, After: o.After, Max: o.Limit}, nil
 }
 
+// restrict makes an Order one about what is the caller's. It reports false
+// where it has answered that it cannot be.
+func (o *Order) restrict(rw http.ResponseWriter, r *http.Request) (ok bool) {
+	c := callerOf(r)
+	if o.Application, ok = within(rw, r, o.Application); ok && !c.operator {
+		o.All = false // all of its own
+	}
+	o.By = c.by(o.By)
+	return ok
+}
+
 // order makes the handler of one kind of Order.
 func (w *Web) order(do func(Queue, context.Context, queue.Order) (queue.Tally, error)) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
@@ -146,6 +157,9 @@ func (w *Web) order(do func(Queue, context.Context, queue.Order) (queue.Tally, e
 		}
 		var in Order
 		if !decode(rw, r, &in) {
+			return
+		}
+		if !in.restrict(rw, r) {
 			return
 		}
 		o, err := in.check(w.Now())

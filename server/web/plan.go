@@ -38,9 +38,11 @@ func (w *Web) listCampaigns(rw http.ResponseWriter, r *http.Request) {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
-	out := Campaigns{Campaigns: w.Queue.Campaigns()}
-	if out.Campaigns == nil {
-		out.Campaigns = []queue.Campaign{}
+	out := Campaigns{Campaigns: []queue.Campaign{}}
+	for _, c := range w.Queue.Campaigns() {
+		if callerOf(r).owns(c.Application) {
+			out.Campaigns = append(out.Campaigns, c)
+		}
 	}
 	w.answer(rw, out)
 }

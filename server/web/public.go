@@ -40,7 +40,8 @@ func (w *Web) Public() http.Handler {
 			public = append(public, r)
 		}
 	}
-	return router(public, http.NotFound)
+	open := func(_ access, answer http.HandlerFunc) http.HandlerFunc { return answer }
+	return router(public, open, http.NotFound)
 }
 
 // stsHost is what the names of hosts that serve policies begin with (RFC 8461

@@ -14,28 +14,28 @@ import (
 	"testing"
 )
 
-func ExampleWeb_Open() {
+func ExampleWeb_Network() {
 	w := &Web{Ready: func() error { return errors.New("starting") }, Log: slog.New(slog.DiscardHandler)}
 	for _, path := range []string{"/healthz", "/readyz", "/api/v1/queue"} {
 		rec := httptest.NewRecorder()
-		w.Open().ServeHTTP(rec, httptest.NewRequest("GET", path, nil))
+		w.Network().ServeHTTP(rec, httptest.NewRequest("GET", path, nil))
 		fmt.Println(rec.Code, strings.TrimSpace(rec.Body.String()))
 	}
 	// Output:
 	// 200 ok
 	// 503 {"title":"Service Unavailable","status":503,"detail":"starting"}
-	// 401 {"title":"Unauthorized","status":401,"detail":"this is not open: on the server itself use the homing command or the control socket in data_dir"}
+	// 401 {"title":"Unauthorized","status":401,"detail":"this needs a token, as Authorization: Bearer TOKEN; on the server `homing token add` makes one"}
 }
 
 // concrete gives a path that a route answers.
 func concrete(r route) string {
-	return strings.NewReplacer("{id}", "01KAQ3V5Z8001", "{address}", "ann@example.net").Replace(r.path)
+	return strings.NewReplacer("{id}", "01KAQ3V5Z8001", "{address}", "ann@example.net", "{name}", "crm").Replace(r.path)
 }
 
 func TestOnlyWhatTheContractCallsOpenIsOpen(t *testing.T) {
 	var open []string
 	for _, r := range (&Web{}).routes() {
-		if r.access != known {
+		if r.access != known && r.access != applications {
 			open = append(open, r.method+" "+r.path)
 		}
 	}
@@ -47,11 +47,11 @@ func TestOnlyWhatTheContractCallsOpenIsOpen(t *testing.T) {
 func TestEverythingThatIsNotOpenIsUnauthorizedOnTheNetwork(t *testing.T) {
 	w := open(t, nil)
 	w.mail(mailing, "ann@example.net")
-	url := serve(t, w.Open())
+	url := serve(t, w.Network())
 	asked := []request{{path: "/"}, {path: "/api"}, {path: "/api/v1/"}, {path: "/nothing"}, {path: "//api/v1/queue"}, {path: "/healthz/../api/v1/queue"},
 		{path: "/healthz/"}, {path: "/api/v1/queue", head: http.Header{"Authorization": {"Bearer x"}}}, {method: "OPTIONS", path: "/api/v1/holds"}}
 	for _, r := range w.routes() {
-		if r.access == known {
+		if r.access == known || r.access == applications {
 			asked = append(asked, request{r.method, concrete(r), `{"address":"ann@example.net"}`, jsonBody})
 			if r.path != "/selfcheck" { // of which GET is open
 				asked = append(asked, request{method: "PUT", path: concrete(r)})
@@ -61,8 +61,12 @@ func TestEverythingThatIsNotOpenIsUnauthorizedOnTheNetwork(t *testing.T) {
 	for _, r := range asked {
 		t.Run(r.method+" "+r.path, func(t *testing.T) {
 			a := do(t, url, r)
-			wantProblem(t, a, http.StatusUnauthorized, "not open")
-			if got := a.head.Get("WWW-Authenticate"); got != `Bearer realm="homing"` {
+			detail, challenge := "this needs a token", `Bearer realm="homing"`
+			if r.head.Get("Authorization") != "" {
+				detail, challenge = "this token is not known", challenge+`, error="invalid_token"`
+			}
+			wantProblem(t, a, http.StatusUnauthorized, detail)
+			if got := a.head.Get("WWW-Authenticate"); got != challenge {
 				t.Errorf("WWW-Authenticate: %q", got)
 			}
 		})
@@ -79,7 +83,7 @@ func TestEveryRouteAnswersOnTheControlSocket(t *testing.T) {
 		t.Run(r.method+" "+r.path, func(t *testing.T) {
 			a := do(t, w.url, request{r.method, concrete(r), "{}", jsonBody})
 			if a.status == http.StatusUnauthorized || a.status == http.StatusMethodNotAllowed ||
-				a.status == http.StatusNotFound && !strings.Contains(a.body, "nothing is known of this") && !strings.Contains(a.body, "This link is not whole") {
+				a.status == http.StatusNotFound && !strings.Contains(a.body, "nothing is known of this") && !strings.Contains(a.body, "This link is not whole") && !strings.Contains(a.body, "there is no token") {
 				t.Errorf("%d %s", a.status, a.body)
 			}
 			for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
@@ -94,7 +98,7 @@ func TestEveryRouteAnswersOnTheControlSocket(t *testing.T) {
 
 func TestAnotherMethodIsNotAllowed(t *testing.T) {
 	w := open(t, nil)
-	network := serve(t, w.Open())
+	network := serve(t, w.Network())
 	tests := []struct{ url, method, path, allow string }{
 		{w.url, "POST", "/api/v1/queue", "GET, HEAD"},
 		{w.url, "PUT", "/api/v1/holds/ann@example.net", "GET, HEAD, DELETE"},
@@ -171,7 +175,7 @@ func TestMetricsAreForThisMachineAlone(t *testing.T) {
 			// A proxy in front can say what it likes.
 			r.Header.Set("X-Forwarded-For", "127.0.0.1")
 			rec := httptest.NewRecorder()
-			w.Open().ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, tt.local)))
+			w.Network().ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, tt.local)))
 			if rec.Code != tt.want || (rec.Body.String() == "homing_up 1\n") != (tt.want == 200) {
 				t.Errorf("%d %s, want %d", rec.Code, rec.Body, tt.want)
 			}

@@ -108,9 +108,8 @@ func (w *Web) listMessages(rw http.ResponseWriter, r *http.Request) {
 // list answers the recipients that the query asks for, of those states unless
 // it names others.
 func (w *Web) list(rw http.ResponseWriter, r *http.Request, states []store.State) {
-	q, wanted, err := w.listing(r, states)
-	if err != nil {
-		problem(rw, http.StatusBadRequest, err.Error())
+	q, wanted, ok := w.listing(rw, r, states)
+	if !ok {
 		return
 	}
 	out, err := w.gather(r.Context(), q, wanted)
@@ -122,14 +121,19 @@ func (w *Web) list(rw http.ResponseWriter, r *http.Request, states []store.State
 }
 
 // listing reads which recipients a request asks for: what to ask the store, and
-// which states of those are wanted, as we word them.
-func (w *Web) listing(r *http.Request, states []store.State) (q store.Query, wanted []store.State, err error) {
+// which states of those are wanted, as we word them. It reports false where it
+// has answered.
+func (w *Web) listing(rw http.ResponseWriter, r *http.Request, states []store.State) (q store.Query, wanted []store.State, ok bool) {
 	values, err := parameters(r, "message", "recipient", "domain", "provider", "sender", "application", "campaign", "state", "older", "after", "limit")
-	if err != nil {
-		return q, nil, err
+	if err == nil {
+		q, err = w.query(values)
 	}
-	if q, err = w.query(values); err != nil {
-		return q, nil, err
+	if err != nil {
+		problem(rw, http.StatusBadRequest, err.Error())
+		return q, nil, false
+	}
+	if q.Application, ok = within(rw, r, q.Application); !ok {
+		return q, nil, false
 	}
 	if len(q.States) == 0 {
 		q.States = states
@@ -141,7 +145,7 @@ func (w *Web) listing(r *http.Request, states []store.State) (q store.Query, wan
 	if slices.Contains(wanted, store.Paused) != slices.Contains(wanted, store.Waiting) {
 		q.States = append([]store.State{store.Paused, store.Waiting}, wanted...) // the store knows of no pause
 	}
-	return q, wanted, nil
+	return q, wanted, true
 }
 
 // meant reports whether a row is in one of some states, as we word them; none:
@@ -242,6 +246,10 @@ func (w *Web) showMessage(rw http.ResponseWriter, r *http.Request) {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
+	var ok bool
+	if q.Application, ok = within(rw, r, ""); !ok { // of another's message nothing is known
+		return
+	}
 	found, err := w.Store.Find(r.Context(), q)
 	if err == nil && len(found.Rows) == 0 && q.After == "" {
 		err = store.ErrNotFound
@@ -266,6 +274,9 @@ func (w *Web) showDelivery(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m, x, err := w.Store.Recipient(r.Context(), id)
+	if err == nil && !callerOf(r).owns(m.Application) {
+		err = store.ErrNotFound
+	}
 	if err != nil {
 		w.failed(rw, r, err)
 		return
@@ -284,12 +295,16 @@ func (w *Web) showRecipient(rw http.ResponseWriter, r *http.Request) {
 		problem(rw, http.StatusBadRequest, err.Error())
 		return
 	}
+	var ok bool
+	if q.Application, ok = within(rw, r, ""); !ok {
+		return
+	}
 	found, err := w.Store.Find(r.Context(), q)
 	if err != nil {
 		w.failed(rw, r, err)
 		return
 	}
-	record, err := w.Store.Hold(r.Context(), q.Address)
+	record, err := w.hold(r, q.Address)
 	if err != nil {
 		w.failed(rw, r, err)
 		return

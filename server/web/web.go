@@ -10,7 +10,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"homing/bounce"
 	"homing/event"
@@ -37,9 +40,13 @@ type Web struct {
 	Knows   func(application string) bool                                  // whether there is one of that name
 	Sends   func(domain string) bool                                       // whether mail is sent as that domain; nil: nobody can say
 	// Renew mints the reverse-path of a recipient anew; "": it stays.
-	Renew func(store.Message, store.Recipient) string
-	Log   *slog.Logger
-	Now   func() time.Time
+	Renew   func(store.Message, store.Recipient) string
+	Tokens  Tokens  // who may ask from the network; nil: nobody
+	Limiter Limiter // of wrong tokens; nil: none
+	Inject  Injector
+	Counts  *Counts
+	Log     *slog.Logger
+	Now     func() time.Time
 
 	STS func(domain string) string // the policy about TLS for mail to a domain; "": none
 	// Link reads an unsubscribe link, Unsubscribe does what it asks for. Their
@@ -47,6 +54,11 @@ type Web struct {
 	Link        func(sealed string) (verp.Link, error)
 	Unsubscribe func(ctx context.Context, sealed string) error
 	Challenges  http.Handler // answers an authority that looks whether names are ours; nil: none is asked
+
+	bodies struct { // of messages that are being taken
+		once sync.Once
+		room *semaphore.Weighted
+	}
 
 	MaxMessage int64         // octets of a message to classify; 0: 25 MiB
 	Heartbeat  time.Duration // how often a stream without events says that it is there; 0: 30 s

@@ -22,7 +22,9 @@ import (
 	"homing/internal/dnsx/dnstest"
 	"homing/queue"
 	"homing/queue/shape"
+	"homing/server"
 	"homing/server/reports"
+	"homing/server/token"
 	"homing/store"
 	"homing/store/bolt"
 	"homing/verp"
@@ -32,10 +34,13 @@ import (
 type world struct {
 	*testing.T
 	*Web
-	store *bolt.Store
-	queue *queue.Queue
-	url   string
-	log   *journal
+	store  *bolt.Store
+	queue  *queue.Queue
+	tokens *token.Keeper
+	server *server.Server
+	policy *server.Policy
+	url    string
+	log    *journal
 }
 
 // A journal is a log that tests read.
@@ -81,7 +86,7 @@ func open(t *testing.T, change func(w *Web)) *world {
 		Reload:  func(context.Context) error { return nil },
 		Status:  func(context.Context) (Status, error) { return Status{Version: "v1", Listen: []Listening{}}, nil },
 		Checks:  checked{},
-		Knows:   func(name string) bool { return name == "crm" },
+		Knows:   func(name string) bool { return name == "crm" || name == "shop" },
 		Link:    func(string) (verp.Link, error) { return verp.Link{}, verp.ErrNotVERP },
 	}
 	w.Web.Reports, err = reports.New(t.Context(), reports.Config{Notes: w.store, Resolver: &dnstest.Zone{}, Log: quiet, Now: time.Now,
@@ -89,11 +94,45 @@ func open(t *testing.T, change func(w *Web)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if w.tokens, err = token.New(t.Context(), w.store, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	w.policy = policy(t)
+	w.server, err = server.New(t.Context(), server.Config{Policy: w.policy, Queue: w.queue, Store: w.store, Reader: bounce.NewReader(table), Log: quiet, Now: time.Now, Metrics: server.NewMetrics(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Web.Tokens, w.Web.Inject = w.tokens, w.server.Outbound
 	if change != nil {
 		change(w.Web)
 	}
 	w.url = serve(t, w.Control())
 	return w
+}
+
+var verpKeys = []verp.Key{{ID: 1, Secret: []byte(strings.Repeat("k", 32))}}
+
+// policy is that of an association with a CRM and a shop.
+func policy(t *testing.T) *server.Policy {
+	t.Helper()
+	codec, err := verp.New(verp.Options{Keys: verpKeys, MaxAge: 30 * 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	org := &server.Domain{Name: "example.org", Path: verp.Path{Local: "return", Domain: "bounce.example.org", Separator: '+'}}
+	com := &server.Domain{Name: "example.com", Path: verp.Path{Local: "return", Domain: "bounce.example.com", Separator: '+'}}
+	return &server.Policy{Hostname: "mail.example.org", Mode: server.Deliver, MaxOut: 1 << 20, Verp: codec, Domains: []*server.Domain{org, com},
+		Applications: []*server.Application{{Name: "crm", Domains: []*server.Domain{org}}, {Name: "shop", Domains: []*server.Domain{com}}}}
+}
+
+// token makes a token of an application, or with "" of an operator.
+func (w *world) token(application string) http.Header {
+	w.Helper()
+	secret, err := w.tokens.Add(w.Context(), token.Token{Name: "t" + application, Application: application, Operator: application == ""})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return http.Header{"Authorization": {"Bearer " + secret}, "Content-Type": {"application/json"}}
 }
 
 // serve answers on loopback until the end of the test.

@@ -1,0 +1,192 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"homing/event"
+	"homing/server/token"
+)
+
+// Tokens says who may use the API from the network. *token.Keeper is one.
+type Tokens interface {
+	Verify(secret string) (token.Token, bool)
+	Seen(ctx context.Context, t token.Token) error
+	List() []token.Token
+	Add(ctx context.Context, t token.Token) (secret string, err error)
+	Rotate(ctx context.Context, name string, overlap time.Duration) (secret string, err error)
+	Remove(ctx context.Context, name string) error
+}
+
+// A Limiter counts failures by address. *smtpd.AuthLimiter is one.
+type Limiter interface {
+	Blocked(addr net.Addr) bool
+	Failed(addr net.Addr)
+}
+
+// A caller is who asks. The zero caller is nobody: it has no application.
+type caller struct {
+	operator    bool
+	application string // of one that is no operator
+	name        string // for the log, and for what is changed in its name
+}
+
+// callerKey is where the context of a request keeps its caller.
+type callerKey struct{}
+
+func as(r *http.Request, c caller) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
+}
+
+func callerOf(r *http.Request) caller {
+	c, _ := r.Context().Value(callerKey{}).(caller)
+	return c
+}
+
+// by says in whose name something is changed. An operator may say who it is.
+func (c caller) by(said string) string {
+	if c.operator && said != "" {
+		return said
+	}
+	return c.name
+}
+
+// owns reports whether a caller may see what is an application's.
+func (c caller) owns(application string) bool {
+	return c.operator || application != "" && application == c.application
+}
+
+// hears reports whether a caller may see a fact: those of its application, and
+// that somebody is held or released for all applications.
+func (c caller) hears(e event.Event) bool {
+	forAll := e.Application == "" && e.Domain == "" && len(e.To) == 0 && (e.Type == event.Held || e.Type == event.Released)
+	return c.owns(e.Application) || c.application != "" && forAll
+}
+
+// within gives the application that an answer is restricted to: the one that
+// was asked for, which an application's token need not name. "": all. It
+// reports false where it has answered that the caller may not see that one.
+func within(rw http.ResponseWriter, r *http.Request, asked string) (application string, ok bool) {
+	c := callerOf(r)
+	switch {
+	case c.operator, asked == c.application && asked != "":
+		return asked, true
+	case asked == "" && c.application != "":
+		return c.application, true
+	}
+	forbidden(rw, fmt.Sprintf("this token belongs to the application %s, and sees nothing of others", c.application))
+	return "", false
+}
+
+// checked lets pass whom a route is for, on a listener of the network.
+func (w *Web) checked(a access, answer http.HandlerFunc) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		if a >= anybody || a == neighbours && neighbour(r) {
+			answer(rw, r)
+			return
+		}
+		c, ok := w.identify(rw, r)
+		switch {
+		case !ok: // it was answered
+		case a != applications && !c.operator:
+			w.Counts.refused("scope")
+			forbidden(rw, "this needs an operator's token, and this one belongs to the application "+c.application)
+		default:
+			answer(rw, as(r, c))
+		}
+	}
+}
+
+// neighbour reports whether a request comes from this machine: over loopback
+// or a Unix socket.
+func neighbour(r *http.Request) bool {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if _, unix := local.(*net.UnixAddr); unix {
+		return true
+	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && from.Addr().Unmap().IsLoopback()
+}
+
+// identify says who asks, by the token of the request. It reports false where
+// it has answered that nobody does.
+func (w *Web) identify(rw http.ResponseWriter, r *http.Request) (caller, bool) {
+	secret, given := bearer(r)
+	if !given {
+		unauthorized(rw, "", "this needs a token, as Authorization: Bearer TOKEN; on the server `homing token add` makes one")
+		return caller{}, false
+	}
+	t, ok := w.verify(secret)
+	if !ok {
+		w.wrongToken(rw, r)
+		return caller{}, false
+	}
+	if !t.Operator && !w.Knows(t.Application) {
+		w.Counts.refused("application")
+		forbidden(rw, fmt.Sprintf("the application %s of this token was taken out of the configuration", t.Application))
+		return caller{}, false
+	}
+	if err := w.Tokens.Seen(r.Context(), t); err != nil { // nobody waits for it: the disk may be full
+		w.Log.Warn("noting that a token was used failed", "token", t.Name, "err", err)
+	}
+	return caller{operator: t.Operator, application: t.Application, name: "token " + t.Name}, true
+}
+
+// bearer gives the token of a request (RFC 6750 section 2.1).
+func bearer(r *http.Request) (secret string, given bool) {
+	scheme, secret, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	return strings.Trim(secret, " "), true
+}
+
+func (w *Web) verify(secret string) (token.Token, bool) {
+	if w.Tokens == nil {
+		return token.Token{}, false
+	}
+	return w.Tokens.Verify(secret)
+}
+
+// wrongToken answers a token that is nobody's. Who shows many of them is told
+// to wait. One that is right counts all the same: behind a web server all come
+// from one address, and nobody guesses 130 bits.
+func (w *Web) wrongToken(rw http.ResponseWriter, r *http.Request) {
+	peer := peerOf(r)
+	if w.Limiter != nil && w.Limiter.Blocked(peer) {
+		w.Counts.refused("limited")
+		rw.Header().Set("Retry-After", "60")
+		problem(rw, http.StatusTooManyRequests, "too many wrong tokens came from this address; try again later with the right one")
+		return
+	}
+	if w.Limiter != nil {
+		w.Limiter.Failed(peer)
+	}
+	w.Counts.refused("token")
+	w.Log.Info("a wrong token was shown", "peer", peer.String(), "path", r.URL.Path)
+	unauthorized(rw, `, error="invalid_token"`, "this token is not known, or has expired: `homing token list` on the server shows those there are")
+}
+
+// peerOf is where a request comes from.
+func peerOf(r *http.Request) net.Addr {
+	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		return net.TCPAddrFromAddrPort(from)
+	}
+	return &net.UnixAddr{Name: r.RemoteAddr, Net: "unix"}
+}
+
+// unauthorized answers as RFC 6750 section 3 says.
+func unauthorized(rw http.ResponseWriter, more, detail string) {
+	rw.Header().Set("WWW-Authenticate", `Bearer realm="homing"`+more)
+	problem(rw, http.StatusUnauthorized, detail)
+}
+
+func forbidden(rw http.ResponseWriter, detail string) {
+	rw.Header().Set("WWW-Authenticate", `Bearer realm="homing", error="insufficient_scope"`)
+	problem(rw, http.StatusForbidden, detail)
+}
