@@ -157,6 +157,9 @@ func fate(r web.Recipient) string {
 	}
 	switch r.State {
 	case "waiting":
+		if r.SendAt != nil && r.SendAt.After(time.Now()) {
+			return fmt.Sprintf("It is to be sent on %s, as whoever handed it over wanted. `homing queue cancel --message %s` gives it up.", clock(*r.SendAt), r.Message)
+		}
 		next := "one is due"
 		if r.Next != nil && r.Next.After(time.Now()) {
 			next = "the next one on " + clock(*r.Next)

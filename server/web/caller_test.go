@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"homing/event"
 	"homing/hold"
@@ -205,7 +206,8 @@ func TestWhatCameOfTheMailOfOthersIsNoEvidenceThatAnApplicationSees(t *testing.T
 }
 
 func TestWrongTokensAreSlowedDownAndRightOnesNot(t *testing.T) {
-	w := open(t, func(w *Web) { w.Limiter = &smtpd.AuthLimiter{PerMinute: 3} })
+	counts := NewCounts(nil)
+	w := open(t, func(w *Web) { w.Limiter, w.Counts = &smtpd.AuthLimiter{PerMinute: 3}, counts })
 	network, crm := serve(t, w.Network()), w.token("crm")
 	wrong := http.Header{"Authorization": {"Bearer homing_WRONG"}}
 	for range 3 {
@@ -220,6 +222,12 @@ func TestWrongTokensAreSlowedDownAndRightOnesNot(t *testing.T) {
 		t.Errorf("the right one: %d %s", a.status, a.body)
 	}
 	wantProblem(t, do(t, network, request{path: "/api/v1/queue"}), http.StatusUnauthorized, "this needs a token")
+	wantProblem(t, do(t, network, request{path: "/api/v1/status", head: crm}), http.StatusForbidden, "needs an operator's token")
+	for why, want := range map[string]float64{"token": 3, "limited": 1, "scope": 1, "application": 0} {
+		if got := testutil.ToFloat64(counts.tokens.WithLabelValues(why)); got != want {
+			t.Errorf("%v were counted as %s, want %v", got, why, want)
+		}
+	}
 	if log := w.log.String(); strings.Contains(log, "WRONG") || strings.Count(log, "a wrong token was shown") != 3 {
 		t.Errorf("log: %s", log)
 	}
@@ -311,7 +319,7 @@ func postAs[T any](t *testing.T, url, path, body string) (out T) {
 }
 
 // read reads the JSON of an answer that is none of a mistake.
-func read[T any](t *testing.T, a answered) (out T) {
+func read[T any](t testing.TB, a answered) (out T) {
 	t.Helper()
 	if a.status >= 300 {
 		t.Fatalf("%d %s", a.status, a.body)

@@ -37,7 +37,7 @@ func TestAPageOfTheLog(t *testing.T) {
 
 // A stream is what a client that follows has.
 type stream struct {
-	*testing.T
+	testing.TB
 	lines *bufio.Reader
 	end   func()
 }
@@ -63,7 +63,7 @@ func (w *world) follow(query, last string) *stream {
 	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
 		w.Fatalf("following: %s %v", resp.Status, resp.Header)
 	}
-	return &stream{w.T, bufio.NewReader(resp.Body), end}
+	return &stream{w.TB, bufio.NewReader(resp.Body), end}
 }
 
 // next reads one event: its id, and the local part of its recipient.

@@ -39,7 +39,7 @@ const messages = "/api/v1/messages"
 // stored gives the message of the first recipient of an answer as it will leave.
 func (w *world) stored(a answered) (store.Row, string) {
 	w.Helper()
-	out := read[Injected](w.T, a)
+	out := read[Injected](w.TB, a)
 	page, err := w.store.Find(w.Context(), store.Query{Message: out.Message})
 	if err != nil || len(page.Rows) == 0 {
 		w.Fatalf("%d rows, %v", len(page.Rows), err)

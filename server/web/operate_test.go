@@ -16,7 +16,7 @@ import (
 // give gives an order and reads what came of it.
 func (w *world) give(what, body string) Tally {
 	w.Helper()
-	a := do(w.T, w.url, request{"POST", "/api/v1/queue/" + what, body, jsonBody})
+	a := do(w.TB, w.url, request{"POST", "/api/v1/queue/" + what, body, jsonBody})
 	var t Tally
 	if a.status != http.StatusOK {
 		w.Fatalf("POST %s %s = %d %s", what, body, a.status, a.body)

@@ -32,7 +32,7 @@ import (
 
 // A world is a Web over a real store, and its control listener.
 type world struct {
-	*testing.T
+	testing.TB
 	*Web
 	store  *bolt.Store
 	queue  *queue.Queue
@@ -62,9 +62,9 @@ func (j *journal) String() string {
 }
 
 // open starts a world; change may change the Web before.
-func open(t *testing.T, change func(w *Web)) *world {
+func open(t testing.TB, change func(w *Web)) *world {
 	t.Helper()
-	w := &world{T: t, log: &journal{}}
+	w := &world{TB: t, log: &journal{}}
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
 	if w.store, err = bolt.Open(t.Context(), bolt.Options{Dir: t.TempDir(), Log: quiet}); err != nil {
@@ -113,7 +113,7 @@ func open(t *testing.T, change func(w *Web)) *world {
 var verpKeys = []verp.Key{{ID: 1, Secret: []byte(strings.Repeat("k", 32))}}
 
 // policy is that of an association with a CRM and a shop.
-func policy(t *testing.T) *server.Policy {
+func policy(t testing.TB) *server.Policy {
 	t.Helper()
 	codec, err := verp.New(verp.Options{Keys: verpKeys, MaxAge: 30 * 24 * time.Hour})
 	if err != nil {
@@ -136,7 +136,7 @@ func (w *world) token(application string) http.Header {
 }
 
 // serve answers on loopback until the end of the test.
-func serve(t *testing.T, h http.Handler) string {
+func serve(t testing.TB, h http.Handler) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -176,7 +176,7 @@ var client = &http.Client{
 }
 
 // do asks and reads the whole answer.
-func do(t *testing.T, url string, r request) answered {
+func do(t testing.TB, url string, r request) answered {
 	t.Helper()
 	if r.method == "" {
 		r.method = http.MethodGet
@@ -203,7 +203,7 @@ func do(t *testing.T, url string, r request) answered {
 // get asks for a path of the control listener and reads its JSON.
 func (w *world) get(path string, into any) {
 	w.Helper()
-	a := do(w.T, w.url, request{path: path})
+	a := do(w.TB, w.url, request{path: path})
 	if a.status != http.StatusOK {
 		w.Fatalf("GET %s = %d %s", path, a.status, a.body)
 	}
@@ -214,7 +214,7 @@ func (w *world) get(path string, into any) {
 
 // wantProblem checks that an answer is a problem with a status, whose detail
 // holds a text.
-func wantProblem(t *testing.T, a answered, status int, detail string) {
+func wantProblem(t testing.TB, a answered, status int, detail string) {
 	t.Helper()
 	var p Problem
 	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
@@ -292,7 +292,7 @@ func (w *world) bounce(address, said string) {
 // hold puts an address on hold as the API does.
 func (w *world) hold(address string) answered {
 	w.Helper()
-	return do(w.T, w.url, request{"POST", "/api/v1/holds", fmt.Sprintf(`{"address":%q}`, address), jsonBody})
+	return do(w.TB, w.url, request{"POST", "/api/v1/holds", fmt.Sprintf(`{"address":%q}`, address), jsonBody})
 }
 
 var jsonBody = http.Header{"Content-Type": {"application/json; charset=utf-8"}}
