@@ -24,12 +24,12 @@ import (
 // than a dialogue. What is done with it is the same.
 type Injection struct {
 	Application string
-	From        string   // envelope sender, as smtpd.Mailbox gives it
-	To          []string // recipients, as smtpd.Mailbox gives them; at least one
-	UTF8        bool     // the header may be UTF-8 (RFC 6531)
-	Content     []byte   // the message
-	SendAt      time.Time
-	Campaign    string // "": it is found in the message
+	From        string    // envelope sender, as smtpd.Mailbox gives it
+	To          []string  // recipients, as smtpd.Mailbox gives them; at least one
+	UTF8        bool      // the header may be UTF-8 (RFC 6531)
+	Content     []byte    // the message
+	SendAt      time.Time // zero: at once
+	Campaign    string    // "": it is found in the message
 	Metadata    event.Metadata
 	Key         string   // says that it is the same when it comes again; "": nothing does
 	Digest      [32]byte // of all that makes it the same
@@ -83,6 +83,7 @@ var (
 	ErrAllHeld       = errors.New("server: every recipient is on hold")
 	ErrInFlight      = errors.New("server: the same key is at work")
 	ErrKeyUsed       = errors.New("server: the key was used for something else")
+	ErrPast          = errors.New("server: the time to send at is past")
 )
 
 var (
@@ -90,6 +91,7 @@ var (
 	errAllHeld  = reply.Errorf(550, reply.Enhanced{5, 2, 1}, "every recipient is on hold, and this application wants such mail refused (held = \"reject\")").With(ErrAllHeld)
 	errInFlight = reply.Errorf(451, reply.Enhanced{4, 5, 0}, "a request with this idempotency key is under way; ask again in a moment").With(ErrInFlight)
 	errKeyUsed  = reply.Errorf(550, reply.Enhanced{5, 5, 0}, "this idempotency key was used for another request; use a new key for each message").With(ErrKeyUsed)
+	errPast     = reply.Errorf(550, reply.Enhanced{5, 6, 0}, "want a time that is still to come; without one it is sent at once").With(ErrPast)
 )
 
 // Inject takes a message into the queue. It is durable when the error is nil,
@@ -130,6 +132,10 @@ func (o *Outbound) inject(ctx context.Context, in Injection) (Injected, error) {
 			return before, err
 		}
 	}
+	// Only now: what comes again was in time when it first came.
+	if in.Past(o.now()) {
+		return Injected{}, errPast
+	}
 	tx := outTransaction{policy: p, application: a, from: in.From, options: smtpd.MailOptions{UTF8: in.UTF8},
 		sendAt: in.SendAt, campaign: in.Campaign, metadata: in.Metadata, key: key, origin: in.origin(a)}
 	if err := o.admit(ctx, p, a, in.From); err != nil {
@@ -138,6 +144,14 @@ func (o *Outbound) inject(ctx context.Context, in Injection) (Injected, error) {
 	tx.places = 1
 	defer o.giveBack(&tx)
 	return o.hand(ctx, &tx, in)
+}
+
+// behind is how far a time to send at may be past: clocks differ.
+const behind = time.Hour
+
+// Past reports whether the time to send at is past.
+func (in Injection) Past(now time.Time) bool {
+	return !in.SendAt.IsZero() && in.SendAt.Before(now.Add(-behind))
 }
 
 // Senders names the applications that there are.

@@ -53,9 +53,10 @@ func TestAnInjectionIsAMessageAsBySMTP(t *testing.T) {
 func TestAKeyOutlivesTheServer(t *testing.T) {
 	w := open(t, nil)
 	in := injection("ann@example.net")
-	in.Key, in.Digest = "k", [32]byte{1}
+	in.Key, in.Digest, in.SendAt = "k", [32]byte{1}, time.Now().Add(time.Hour)
 	first := w.inject(in)
-	again, err := server.New(w.ctx, server.Config{Policy: &w.policy, Queue: w.queue, Store: w.store, Log: slog.New(slog.DiscardHandler), Now: time.Now, Metrics: server.NewMetrics(nil)})
+	later := func() time.Time { return time.Now().Add(24 * time.Hour) } // when in.SendAt is past
+	again, err := server.New(w.ctx, server.Config{Policy: &w.policy, Queue: w.queue, Store: w.store, Log: slog.New(slog.DiscardHandler), Now: later, Metrics: server.NewMetrics(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +67,10 @@ func TestAKeyOutlivesTheServer(t *testing.T) {
 	in.Digest = [32]byte{2}
 	if _, err := again.Outbound.Inject(w.ctx, in); !errors.Is(err, server.ErrKeyUsed) {
 		t.Errorf("another request under the key: %v, want %v", err, server.ErrKeyUsed)
+	}
+	in.Key = "other"
+	if _, err := again.Outbound.Inject(w.ctx, in); !errors.Is(err, server.ErrPast) {
+		t.Errorf("for a time that is past: %v, want %v", err, server.ErrPast)
 	}
 	w.sent() // one recipient
 }

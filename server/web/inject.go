@@ -72,7 +72,6 @@ const (
 	roomTime     = 30 * time.Second // that a message waits for others that are being read
 	bodiesRoom   = 64 << 20         // octets of bodies that are in memory at once
 	maxAhead     = 30 * 24 * time.Hour
-	behind       = time.Hour // that a time to send at may be past
 )
 
 // inject takes a message: as JSON, or whole. It answers when the message is
@@ -187,11 +186,25 @@ func (d *intake) read() bool {
 	case err != nil:
 		problem(d.rw, http.StatusBadRequest, err.Error())
 	case len(mistakes) > 0:
-		d.reject(http.StatusUnprocessableEntity, "the message cannot be sent as it is: errors says what is wrong", mistakes, nil)
+		if d.in.Past(d.Now()) {
+			mistakes = append(mistakes, d.past())
+		}
+		d.reject(http.StatusUnprocessableEntity, wrongMessage, mistakes, nil)
 	default:
 		return true
 	}
 	return false
+}
+
+const wrongMessage = "the message cannot be sent as it is: errors says what is wrong"
+
+// past is the Mistake of a time that is past.
+func (d *intake) past() Mistake {
+	m := Mistake{Pointer: "#/send_at", Detail: "want a time that is still to come; without one it is sent at once"}
+	if d.kind == mailKind {
+		m.Pointer, m.Parameter = "", "send_at"
+	}
+	return m
 }
 
 // body reads the body once there is room for it.
@@ -268,6 +281,8 @@ func (d *intake) failed(out server.Injected, err error) {
 		d.later(http.StatusConflict, time.Second, said.Text)
 	case errors.Is(err, server.ErrKeyUsed):
 		problem(d.rw, http.StatusUnprocessableEntity, said.Text)
+	case errors.Is(err, server.ErrPast):
+		d.reject(http.StatusUnprocessableEntity, wrongMessage, []Mistake{d.past()}, nil)
 	case errors.Is(err, server.ErrAllHeld):
 		d.reject(http.StatusUnprocessableEntity, said.Text, nil, takenOf(out.Recipients))
 	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrFailed):

@@ -90,19 +90,15 @@ func checkCampaign(s string) error {
 	return nil
 }
 
-// sendAt reads a time to send at. The zero time: at once.
+// sendAt reads a time to send at. Whether it is past is asked when it is known
+// that the request did not come before.
 func (w *Web) sendAt(text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
-	now := w.Now()
 	switch {
 	case err != nil:
 		return t, fmt.Errorf("want a time like 2026-11-23T10:00:00Z, got %q", shortened(text))
-	case t.After(now.Add(maxAhead)):
+	case t.After(w.Now().Add(maxAhead)):
 		return t, errors.New("want a time within the next 30 days")
-	case t.Before(now.Add(-behind)):
-		return t, errors.New("want a time that is still to come; without one it is sent at once")
-	case !t.After(now):
-		return time.Time{}, nil
 	}
 	return t.UTC(), nil
 }
