@@ -32,6 +32,9 @@ type standing struct {
 	Verdict dnscheck.Verdict `json:"verdict"`
 	Since   time.Time        `json:"since"`
 	Told    bool             `json:"told,omitempty"` // of a failure: it was told
+
+	seen   time.Time // of a failure: when it was found first, by the clock that never jumps; zero: before the start
+	doubts int       // how many runs since could not say whether it is so still
 }
 
 // A Change is a verdict that is not what it was.
@@ -53,13 +56,17 @@ func keyOf(f dnscheck.Finding) string {
 	return key[:min(len(key), maxKey)]
 }
 
-// compare takes over how things stand, and gives what has changed. A failure
-// is told when two runs in a row have it; what could not be found out changes
-// nothing. s.mu is held.
+// compare takes over how things stand, and gives what has changed. A failure is
+// told when a run of confirmAfter later has it still; what could not be found
+// out changes nothing. Of several findings of one check and subject the first,
+// which is the worst, counts. s.mu is held.
 func (s *Checker) compare(found []dnscheck.Finding, now time.Time) (changes []Change) {
-	seen, unsure := map[string]bool{}, map[string]bool{}
+	seen, unsure, sure := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, f := range found {
 		key := keyOf(f)
+		if seen[key] {
+			continue
+		}
 		seen[key] = true
 		if of, ok := strings.CutSuffix(f.Check, dnscheck.Usable); ok && f.Verdict != dnscheck.OK {
 			unsure[of] = true // who could not be asked has not said that it is over
@@ -68,26 +75,40 @@ func (s *Checker) compare(found []dnscheck.Finding, now time.Time) (changes []Ch
 			unsure[f.Check] = true
 			continue
 		}
-		was, known := s.known[key]
-		is := standing{Verdict: f.Verdict, Since: now}
-		c := Change{Time: now, Check: f.Check, Subject: f.Subject, Was: was.Verdict, Verdict: f.Verdict, Found: clip(f.Found), Fix: clip(f.Fix)}
-		switch {
-		case known && was.Verdict == f.Verdict && (f.Verdict != dnscheck.Fail || was.Told):
-			continue
-		case known && was.Verdict == f.Verdict:
-			is.Since, is.Told, c.told, c.quiet = was.Since, true, event.CheckFailed, true
-		case was.Told:
-			c.told = event.CheckRecovered
-		}
-		s.known[key] = is
-		if known || f.Verdict != dnscheck.OK {
+		sure[key] = true
+		if c, changed := s.take(key, f, now); changed {
 			changes = append(changes, c)
 		}
 	}
-	if unsure[Unfinished] {
-		return changes
+	if !unsure[Unfinished] {
+		changes = append(changes, s.vanished(seen, unsure, now)...)
 	}
-	return append(changes, s.vanished(seen, unsure, now)...)
+	for key, k := range s.known {
+		if k.Verdict == dnscheck.Fail && !k.Told && !sure[key] {
+			k.doubts++
+			s.known[key] = k
+		}
+	}
+	return changes
+}
+
+// take takes over one finding, and reports whether it says something new.
+func (s *Checker) take(key string, f dnscheck.Finding, now time.Time) (c Change, changed bool) {
+	was, known := s.known[key]
+	is := standing{Verdict: f.Verdict, Since: now}
+	c = Change{Time: now, Check: f.Check, Subject: f.Subject, Was: was.Verdict, Verdict: f.Verdict, Found: clip(f.Found), Fix: clip(f.Fix)}
+	switch {
+	case known && was.Verdict == f.Verdict && (f.Verdict != dnscheck.Fail || was.Told || time.Since(was.seen) < confirmAfter):
+		return c, false
+	case known && was.Verdict == f.Verdict:
+		is.Since, is.Told, c.told, c.quiet = was.Since, true, event.CheckFailed, true
+	case was.Told:
+		c.told = event.CheckRecovered
+	case f.Verdict == dnscheck.Fail:
+		is.seen = time.Now()
+	}
+	s.known[key] = is
+	return c, known || f.Verdict != dnscheck.OK
 }
 
 // vanished forgets what is not checked any more: what was not seen, where its
@@ -141,42 +162,72 @@ func (s *Checker) History() []Change {
 	return all
 }
 
-// note makes how things stand durable, and what has changed.
+// eventsOf gives what is told of changes.
+func eventsOf(changes []Change) (all []event.Event) {
+	for _, c := range changes {
+		if c.told != "" {
+			all = append(all, event.Event{Type: c.told, Time: c.Time, Text: c.sentence()})
+		}
+	}
+	return all
+}
+
+// notes are what is not durable yet, by name.
+type notes struct{ standing, history map[string][]byte }
+
+// note makes how things stand durable, and what has changed: now, or the next
+// time.
 func (s *Checker) note(ctx context.Context, changes []Change) error {
-	if len(changes) == 0 {
-		return nil
+	s.mu.Lock()
+	err := s.add(changes)
+	due := s.unnoted
+	s.mu.Unlock()
+	if err != nil || len(due.standing)+len(due.history) == 0 {
+		return err
+	}
+	if err := s.c.Notes.Note(ctx, spaceStanding, due.standing); err != nil {
+		return err
+	}
+	if err := s.c.Notes.Note(ctx, spaceHistory, due.history); err != nil {
+		return err
 	}
 	s.mu.Lock()
-	states := map[string][]byte{}
-	past := map[string][]byte{}
-	var err error
+	defer s.mu.Unlock()
+	s.unnoted = notes{}
+	return nil
+}
+
+// add adds changes to the history and to what is to be noted. s.mu is held.
+func (s *Checker) add(changes []Change) (err error) {
+	n := &s.unnoted
+	if n.standing == nil {
+		n.standing, n.history = map[string][]byte{}, map[string][]byte{}
+	}
 	for _, c := range changes {
 		key := keyOf(dnscheck.Finding{Check: c.Check, Subject: c.Subject})
-		if states[key] = nil; c.Verdict != "" {
-			if states[key], err = json.Marshal(s.known[key]); err != nil {
-				break
+		if n.standing[key] = nil; c.Verdict != "" {
+			if n.standing[key], err = json.Marshal(s.known[key]); err != nil {
+				return err
 			}
 		}
 		if c.quiet {
 			continue
 		}
 		s.past = append(s.past, c)
-		if past[c.name()], err = json.Marshal(c); err != nil {
-			break
+		if n.history[c.name()], err = json.Marshal(c); err != nil {
+			return err
 		}
 	}
 	for len(s.past) > maxHistory {
-		past[s.past[0].name()] = nil
+		name := s.past[0].name()
+		if _, fresh := n.history[name]; fresh {
+			delete(n.history, name)
+		} else {
+			n.history[name] = nil
+		}
 		s.past = s.past[1:]
 	}
-	s.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if err := s.c.Notes.Note(ctx, spaceStanding, states); err != nil {
-		return err
-	}
-	return s.c.Notes.Note(ctx, spaceHistory, past)
+	return nil
 }
 
 // name is what a Change is noted under.

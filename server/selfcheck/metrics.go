@@ -11,6 +11,7 @@ type metrics struct {
 	status *prometheus.GaugeVec
 	last   prometheus.Gauge
 	took   prometheus.Gauge
+	shown  map[[2]string]bool // checks and subjects that have a status
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -29,11 +30,23 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 
 var levels = map[dnscheck.Verdict]float64{dnscheck.OK: 0, dnscheck.Warn: 1, dnscheck.Fail: 2, dnscheck.Skipped: -1}
 
+// show shows a result. What is still checked is there all the time: a scrape
+// must not find it gone.
 func (m *metrics) show(r Result) {
-	m.status.Reset()
+	shown := map[[2]string]bool{}
 	for _, f := range r.Findings {
-		m.status.WithLabelValues(f.Check, f.Subject).Set(levels[f.Verdict])
+		labels := [2]string{f.Check, f.Subject}
+		if !shown[labels] { // the first one is the worst
+			m.status.WithLabelValues(f.Check, f.Subject).Set(levels[f.Verdict])
+		}
+		shown[labels] = true
 	}
+	for labels := range m.shown {
+		if !shown[labels] {
+			m.status.DeleteLabelValues(labels[0], labels[1])
+		}
+	}
+	m.shown = shown
 	m.last.Set(float64(r.Time.UnixMilli()) / 1000)
 	m.took.Set(r.Took)
 }

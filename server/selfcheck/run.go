@@ -62,6 +62,25 @@ func (c *crew) run(ctx context.Context, checks []Check) []dnscheck.Finding {
 	return all
 }
 
+// leaveTime is how long checks get at the end of everything.
+const leaveTime = time.Second
+
+// leave waits for the checks that are still at it, after their context has
+// ended, but only for a moment: one that hangs must not keep the store open.
+func (c *crew) leave() {
+	gone := make(chan struct{})
+	go func() {
+		c.all.Wait()
+		close(gone)
+	}()
+	t := time.NewTimer(leaveTime)
+	defer t.Stop()
+	select {
+	case <-gone:
+	case <-t.C:
+	}
+}
+
 // A part is what one check found.
 type part struct {
 	name     string

@@ -47,7 +47,7 @@ func (w *Web) selfCheckOf(r selfcheck.Result) SelfCheck {
 		return out
 	}
 	out.Verdict, out.Time, out.Took = string(r.Worst()), &r.Time, r.Took
-	out.Age = w.Now().Sub(r.Time).Round(time.Second).Seconds()
+	out.Age = max(0, w.Now().Sub(r.Time).Round(time.Second).Seconds()) // the clock may have been set back
 	out.Findings = append(out.Findings, r.Findings...)
 	return out
 }
@@ -65,7 +65,7 @@ func (w *Web) checkNow(rw http.ResponseWriter, r *http.Request) {
 	}
 	result, err := w.Checks.Now(r.Context())
 	if err != nil {
-		w.failed(rw, r, err)
+		problem(rw, http.StatusServiceUnavailable, "the server is stopping")
 		return
 	}
 	w.answer(rw, w.selfCheckOf(result))

@@ -46,20 +46,25 @@ func TestASelfCheckInJSON(t *testing.T) {
 	if !strings.HasPrefix(a.body, `{"verdict":"warn"`) || a.status != http.StatusOK {
 		t.Errorf("a run: %d %s", a.status, a.body)
 	}
-	w = open(t, func(w *Web) { w.Checks = checked{last: fine} })
+	w = open(t, func(w *Web) {
+		w.Checks, w.Now = checked{last: fine}, func() time.Time { return noon.Add(-time.Hour) }
+	})
+	if a := do(t, w.url, request{path: "/selfcheck"}); !strings.Contains(a.body, `"age_seconds":0,`) {
+		t.Errorf("after the clock was set back: %s", a.body)
+	}
 	if a := do(t, w.url, request{path: "/selfcheck"}); a.status != http.StatusOK {
 		t.Errorf("where nothing fails: %d %s", a.status, a.body)
 	}
 }
 
 func TestBeforeTheFirstRunNothingIsFine(t *testing.T) {
-	w := open(t, func(w *Web) { w.Checks = checked{err: errors.New("no room")} })
+	w := open(t, func(w *Web) { w.Checks = checked{err: errors.New("it is over")} })
 	a := do(t, w.url, request{path: "/selfcheck"})
 	wantJSON(t, a.body, `{"verdict":"pending","time":null,"age_seconds":0,"took_seconds":0,"findings":[],"history":[]}`)
 	if a.status != http.StatusServiceUnavailable {
 		t.Errorf("%d", a.status)
 	}
-	wantProblem(t, do(t, w.url, request{method: "POST", path: "/selfcheck"}), http.StatusInternalServerError, "log says why")
+	wantProblem(t, do(t, w.url, request{method: "POST", path: "/selfcheck"}), http.StatusServiceUnavailable, "the server is stopping")
 	wantProblem(t, do(t, w.url, request{method: "POST", path: "/selfcheck?x=1"}), http.StatusBadRequest, `no parameter "x"`)
 }
 
