@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 
 	"homing/internal/dnsx"
 	"homing/internal/publicnet"
@@ -35,11 +34,11 @@ func Blocklists(ctx context.Context, r Resolver, s Setup, lists []List) []Findin
 	subjects, findings := listSubjects(s)
 	asker := &listAsker{r: r, slots: make(chan struct{}, listQuestions)}
 	results := make([]listResult, len(lists))
-	var all sync.WaitGroup
+	var all band
 	for i := range lists {
-		all.Go(func() { results[i] = asker.ask(ctx, &lists[i], subjects) })
+		all.do(func() { results[i] = asker.ask(ctx, &lists[i], subjects) })
 	}
-	all.Wait()
+	all.wait()
 	relayed := len(s.Domains) > 0 && !slices.ContainsFunc(s.Domains, func(d Domain) bool { return d.Smarthost == "" })
 	findings = append(findings, unusable(results)...)
 	return append(findings, sightings(results, relayed)...)
@@ -127,11 +126,11 @@ func (a *listAsker) ask(ctx context.Context, l *List, subjects []listSubject) li
 			result.seen = append(result.seen, sighting{subject: s})
 		}
 	}
-	var all sync.WaitGroup
+	var all band
 	for i := range result.seen {
-		all.Go(func() { a.see(ctx, l, &result.seen[i]) })
+		all.do(func() { a.see(ctx, l, &result.seen[i]) })
 	}
-	all.Wait()
+	all.wait()
 	return result
 }
 

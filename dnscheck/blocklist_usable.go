@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"sync"
 )
 
 // A trouble is why a list cannot be used.
@@ -58,11 +57,11 @@ func (a *listAsker) examine(ctx context.Context, l *List, families []Family) hea
 			answers[name] = new(said)
 		}
 	}
-	var all sync.WaitGroup
+	var all band
 	for name, at := range answers {
-		all.Go(func() { *at = l.read(a.addrs(ctx, name+"."+l.Zone)) })
+		all.do(func() { *at = l.read(a.addrs(ctx, name+"."+l.Zone)) })
 	}
-	all.Wait()
+	all.wait()
 
 	var h health
 	for _, f := range families {

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 
 	"homing/internal/dnsx"
 )
@@ -202,15 +201,15 @@ const atOnce = 16
 func together[T any](ctx context.Context, parts []func(context.Context) T) []T {
 	out := make([]T, len(parts))
 	slots := make(chan struct{}, atOnce)
-	var running sync.WaitGroup
+	var running band
 	for i, part := range parts {
 		slots <- struct{}{}
-		running.Go(func() {
+		running.do(func() {
+			defer func() { <-slots }()
 			out[i] = part(ctx)
-			<-slots
 		})
 	}
-	running.Wait()
+	running.wait()
 	return out
 }
 
