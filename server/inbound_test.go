@@ -235,6 +235,8 @@ func TestSinksHearOfTheirApplicationOrDomain(t *testing.T) {
 		{"a hold for all applications: everybody", event.Event{Type: event.Held}, "hooks mail vip"},
 		{"a release for all applications: everybody", event.Event{Type: event.Released}, "hooks mail vip"},
 		{"an incident of nobody's: everybody", event.Event{Type: event.IncidentOpened}, "hooks mail vip"},
+		{"a failing check: everybody", event.Event{Type: event.CheckFailed}, "hooks mail vip"},
+		{"a check that is well again: everybody", event.Event{Type: event.CheckRecovered}, "hooks mail vip"},
 		{"an incident of a sink: itself alone", event.Event{Type: event.IncidentOpened, To: []string{"vip"}}, "vip"},
 		{"a hold for one", event.Event{Type: event.Held, Application: "crm"}, "hooks"},
 		{"another fact of nobody: nobody", event.Event{Type: event.Accepted}, ""},

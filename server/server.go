@@ -73,12 +73,12 @@ func (s *Server) Policy() *Policy { return s.policy.Load() }
 func (s *Server) SentToday(application string) int { return s.quotas.today(application) }
 
 // everybodys are the facts that concern all applications where they name none.
-var everybodys = []event.Type{event.Held, event.Released, event.IncidentOpened, event.IncidentClosed}
+var everybodys = []event.Type{event.Held, event.Released, event.IncidentOpened, event.IncidentClosed, event.CheckFailed, event.CheckRecovered}
 
 // Wants reports whether a sink hears of a fact: those that the fact names,
 // else those of the application, else those of the domain. Of what concerns
 // all applications every sink hears: that an operator holds or releases an
-// address for all, that a site refuses us.
+// address for all, that a site refuses us, that a check of the server fails.
 func (s *Server) Wants(sink string, e event.Event) bool {
 	if e.Application == "" && e.Domain == "" && len(e.To) == 0 && slices.Contains(everybodys, e.Type) {
 		return true
