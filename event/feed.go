@@ -68,6 +68,9 @@ type page struct {
 }
 
 func newFeed(c Config, s Sink) *feed {
+	if g, ok := s.(Gatherer); ok {
+		c.InFlight = g.AtOnce()
+	}
 	return &feed{
 		Config: c, sink: s, log: c.Logger.With("sink", s.Name()), metric: c.Metrics.of(s),
 		results: make(chan result, c.InFlight), pages: make(chan page, 1),

@@ -38,6 +38,13 @@ type Sink interface {
 	Tell(ctx context.Context, e Event) error
 }
 
+// A Gatherer is a Sink that makes one telling of several facts: it is told up to
+// AtOnce facts at once, whatever Config.InFlight says.
+type Gatherer interface {
+	Sink
+	AtOnce() int
+}
+
 // A Fault says whose fault it is that a telling failed.
 type Fault uint8
 

@@ -61,6 +61,23 @@ func TestEverySinkIsToldEveryFactInOrderOfItsDelivery(t *testing.T) {
 	})
 }
 
+// gatherer is a sink that makes one telling of many facts.
+type gatherer struct{ *memSink }
+
+func (gatherer) AtOnce() int { return 30 }
+
+func TestASinkThatGathersIsToldManyFactsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, sink := newMemLog(), &memSink{name: "mail", answer: takes(5 * time.Second)}
+		run(t, event.Config{Log: log}, gatherer{sink})
+		log.add(slices.Repeat([]event.Event{{Type: event.CheckFailed}}, 40)...)
+		later(11 * time.Second)
+		if sink.most != 30 || len(sink.told()) != 40 {
+			t.Errorf("%d at once, %d told; want 30 of 40", sink.most, len(sink.told()))
+		}
+	})
+}
+
 // checkOrder fails the test if facts of one delivery came in another order
 // than that of the log. Repeats are no change of order.
 func checkOrder(t *testing.T, s *memSink) {

@@ -4,10 +4,12 @@ package notice
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"mime/quotedprintable"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -83,6 +85,12 @@ func (s *Sink) Wants(e event.Event) bool {
 	return false
 }
 
+// mostFacts is how many facts a mail has at most.
+const mostFacts = 100
+
+// AtOnce implements event.Gatherer.
+func (s *Sink) AtOnce() int { return mostFacts }
+
 // Tell implements event.Sink: the fact is in a mail when it returns nil.
 func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 	s.mu.Lock()
@@ -100,12 +108,10 @@ func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 	if leads {
 		s.lead(ctx, b, wait)
 	}
-	select {
-	case <-b.done:
-		return b.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	// Also at the end, when who leads hurries: a fact that is in the mail must
+	// not count as one that was not told.
+	<-b.done
+	return b.err
 }
 
 // lead gathers facts for a while and mails them.
@@ -119,6 +125,7 @@ func (s *Sink) lead(ctx context.Context, b *batch, wait time.Duration) {
 	s.mu.Lock()
 	s.open = nil
 	s.mu.Unlock()
+	slices.SortFunc(b.facts, func(a, b event.Event) int { return cmp.Compare(a.ID, b.ID) })
 	if b.err = s.c.Submit(context.WithoutCancel(ctx), s.mail(b.facts)); b.err == nil {
 		s.mu.Lock()
 		s.last = s.c.Now()
