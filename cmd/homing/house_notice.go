@@ -1,17 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
 
 	"homing/config"
+	"homing/dnscheck"
 	"homing/event"
 	"homing/event/notice"
 	"homing/hold"
 	"homing/internal/dkim"
 	"homing/queue"
 	"homing/server"
+	"homing/server/selfcheck"
 	"homing/store"
 )
 
@@ -21,13 +24,42 @@ const noticeSink = "[notify]"
 
 // notices is what makes notices of a configuration.
 func (h *house) notices(cfg *config.Config) notice.Config {
-	from := authorOf(cfg)
-	if from == "" {
-		from = "postmaster@" + cfg.Hostname
+	return notice.Config{Name: noticeSink, Hostname: cfg.Hostname, From: func() string { return h.noticeFrom(cfg) }, To: cfg.Notify.To,
+		Submit: func(ctx context.Context, m notice.Mail) error {
+			return h.mailOwn(ctx, ownMail{Key: m.Key, From: m.From, To: m.To, Head: m.Head, Body: m.Body})
+		}}
+}
+
+// wayOut are the checks whose failure says that others may take no mail from
+// our own addresses.
+var wayOut = []string{"outgoing_port", "blocklist", dnscheck.CheckHELO, dnscheck.CheckPTR, dnscheck.CheckPTRName, dnscheck.CheckPTRHELO}
+
+// noticeFrom is whom notices come from now: the domain says which way they go.
+func (h *house) noticeFrom(cfg *config.Config) string {
+	stuck := map[string]bool{} // by site; "": the mail hosts of others
+	for _, t := range h.queue.Troubles() {
+		stuck[t.Site] = stuck[t.Site] || t.Kind == queue.TroubleSmarthost
 	}
-	return notice.Config{Name: noticeSink, Hostname: cfg.Hostname, From: from, To: cfg.Notify.To, Submit: func(ctx context.Context, m notice.Mail) error {
-		return h.mailOwn(ctx, ownMail{Key: m.Key, From: m.From, To: m.To, Head: m.Head, Body: m.Body})
-	}}
+	stuck[""] = slices.ContainsFunc(h.checker.Last().Findings, func(f selfcheck.Finding) bool {
+		return f.Verdict == dnscheck.Fail && slices.Contains(wayOut, f.Check)
+	})
+	return noticeAuthor(cfg, func(domain string) bool { return stuck[h.queue.Through(domain)] })
+}
+
+// noticeAuthor is the usual author of our own mails, unless mail of that domain
+// is known to be stuck and that of another one is not: a notice that the way out
+// is broken must not take it.
+func noticeAuthor(cfg *config.Config, stuck func(domain string) bool) string {
+	usual := cmp.Or(authorOf(cfg), "postmaster@"+cfg.Hostname)
+	if _, domain, _ := strings.Cut(usual, "@"); !stuck(hold.CanonicalDomain(domain)) {
+		return usual
+	}
+	for _, d := range cfg.Domains {
+		if !stuck(d.Name) {
+			return "postmaster@" + d.Name
+		}
+	}
+	return usual
 }
 
 // wants is event.Config.Wants: notices are about everything.

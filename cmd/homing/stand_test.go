@@ -190,6 +190,12 @@ func (s *stand) stop() error {
 // at the end of its configuration.
 func newStand(t *testing.T, extra string) *stand {
 	t.Helper()
+	return newStandWith(t, extra, func(*stand) {})
+}
+
+// newStandWith changes the configuration before the server starts.
+func newStandWith(t *testing.T, extra string, prepare func(s *stand)) *stand {
+	t.Helper()
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "extra.toml"), []byte(extra), 0o600); err != nil {
@@ -206,6 +212,7 @@ func newStand(t *testing.T, extra string) *stand {
 	if err != nil {
 		t.Fatal(err)
 	}
+	prepare(s)
 	if err := s.begin(); err != nil {
 		t.Fatal(err)
 	}

@@ -31,8 +31,8 @@ type Mail struct {
 type Config struct {
 	Name     string
 	Hostname string   // of this server
-	From     string   // the author
-	To       []string // who is told; nobody: nothing is mailed
+	From     func() string // the author of a mail that is made now
+	To       []string      // who is told; nobody: nothing is mailed
 	// Submit takes a mail durably. Two calls with one Key are one mail.
 	Submit func(ctx context.Context, m Mail) error
 	Now    func() time.Time // nil: time.Now
@@ -193,8 +193,9 @@ func Compose(c Config, w Words) Mail {
 		now = c.Now
 	}
 	var h, b bytes.Buffer
+	from := c.From()
 	for _, f := range [][2]string{
-		{"From", "Homing <" + c.From + ">"},
+		{"From", "Homing <" + from + ">"},
 		{"To", "<" + strings.Join(c.To, ">,\r\n <") + ">"},
 		{"Date", now().Format("Mon, 02 Jan 2006 15:04:05 -0700")},
 		{"Subject", fmt.Sprintf("[%s] %s", c.Hostname, w.Subject)},
@@ -210,5 +211,5 @@ func Compose(c Config, w Words) Mail {
 	q := quotedprintable.NewWriter(&b)
 	q.Write([]byte(strings.ReplaceAll(strings.ToValidUTF8(w.Text, "?"), "\n", "\r\n"))) // a buffer takes everything
 	q.Close()
-	return Mail{Key: w.ID, From: c.From, To: c.To, Head: h.Bytes(), Body: b.Bytes()}
+	return Mail{Key: w.ID, From: from, To: c.To, Head: h.Bytes(), Body: b.Bytes()}
 }

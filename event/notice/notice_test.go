@@ -35,7 +35,7 @@ func (p *post) submit(_ context.Context, m notice.Mail) error {
 }
 
 func (p *post) sink() *notice.Sink {
-	return notice.New(notice.Config{Name: "notify", Hostname: "mail.example.org", From: "postmaster@example.org", To: []string{"it@example.org", "bob@example.net"}, Submit: p.submit})
+	return notice.New(notice.Config{Name: "notify", Hostname: "mail.example.org", From: func() string { return "postmaster@example.org" }, To: []string{"it@example.org", "bob@example.net"}, Submit: p.submit})
 }
 
 // tell tells facts at once and gives how it ended.
