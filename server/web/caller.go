@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,9 +63,11 @@ func (c caller) owns(application string) bool {
 }
 
 // hears reports whether a caller may see a fact: those of its application, and
-// that somebody is held or released for all applications.
+// that somebody is held or released for all applications, and that a check of
+// the server fails, which it may see as well.
 func (c caller) hears(e event.Event) bool {
-	forAll := e.Application == "" && e.Domain == "" && len(e.To) == 0 && (e.Type == event.Held || e.Type == event.Released)
+	forAll := e.Application == "" && e.Domain == "" && len(e.To) == 0 &&
+		slices.Contains([]event.Type{event.Held, event.Released, event.CheckFailed, event.CheckRecovered}, e.Type)
 	return c.owns(e.Application) || c.application != "" && forAll
 }
 
@@ -86,14 +89,14 @@ func within(rw http.ResponseWriter, r *http.Request, asked string) (application 
 // checked lets pass whom a route is for, on a listener of the network.
 func (w *Web) checked(a access, answer http.HandlerFunc) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
-		if a >= anybody || a == neighbours && neighbour(r) {
+		if a >= anybody || (a == neighbours || a == household) && neighbour(r) {
 			answer(rw, r)
 			return
 		}
 		c, ok := w.identify(rw, r)
 		switch {
 		case !ok: // it was answered
-		case a != applications && !c.operator:
+		case a != applications && a != household && !c.operator:
 			w.Counts.refused("scope")
 			forbidden(rw, "this needs an operator's token, and this one belongs to the application "+c.application)
 		default:
@@ -103,8 +106,14 @@ func (w *Web) checked(a access, answer http.HandlerFunc) http.HandlerFunc {
 }
 
 // neighbour reports whether a request comes from this machine: over loopback
-// or a Unix socket.
+// or a Unix socket. What a web server here passes on for others, and says so, does
+// not.
 func neighbour(r *http.Request) bool {
+	for _, name := range []string{"X-Forwarded-For", "X-Real-IP", "Forwarded"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if _, unix := local.(*net.UnixAddr); unix {
 		return true

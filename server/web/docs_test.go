@@ -35,6 +35,8 @@ func TestTheReferenceHasEveryRoute(t *testing.T) {
 			words += " for anybody"
 		case strings.HasPrefix(m[2], "*Public.*"):
 			words += " for everybody"
+		case strings.HasPrefix(m[2], "*Open to this machine*, elsewhere to operators and applications"):
+			words += " for the household"
 		case strings.HasPrefix(m[2], "*Open to this machine*"):
 			words += " for neighbours"
 		case strings.HasPrefix(m[2], "*Applications too.*"):
@@ -43,7 +45,7 @@ func TestTheReferenceHasEveryRoute(t *testing.T) {
 		got = append(got, words)
 	}
 	for _, r := range (&Web{}).routes() {
-		want = append(want, r.method+" "+r.path+map[access]string{everybody: " for everybody", anybody: " for anybody", neighbours: " for neighbours", applications: " for applications"}[r.access])
+		want = append(want, r.method+" "+r.path+map[access]string{everybody: " for everybody", anybody: " for anybody", neighbours: " for neighbours", household: " for the household", applications: " for applications"}[r.access])
 	}
 	slices.Sort(got)
 	slices.Sort(want)

@@ -14,6 +14,7 @@ const (
 	known        access = iota // whoever shows an operator's token
 	applications               // also an application's, which gets what is its own
 	neighbours                 // whoever is on this machine, and operators
+	household                  // these, and applications
 	anybody
 	everybody // also on the public listener
 )
@@ -31,7 +32,7 @@ func (w *Web) routes() []route {
 		{http.MethodGet, "/healthz", anybody, w.healthz},
 		{http.MethodGet, "/readyz", anybody, w.readyz},
 		{http.MethodGet, "/metrics", neighbours, w.metrics},
-		{http.MethodGet, "/selfcheck", neighbours, w.selfCheck},
+		{http.MethodGet, "/selfcheck", household, w.selfCheck},
 		{http.MethodPost, "/selfcheck", known, w.checkNow},
 		{http.MethodGet, "/u/{link}", everybody, w.askUnsubscribe},
 		{http.MethodPost, "/u/{link}", everybody, w.unsubscribe},

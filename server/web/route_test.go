@@ -172,12 +172,21 @@ func TestMetricsAreForThisMachineAlone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := httptest.NewRequest("GET", "/metrics", nil)
 			r.RemoteAddr = tt.peer
-			// A proxy in front can say what it likes.
-			r.Header.Set("X-Forwarded-For", "127.0.0.1")
 			rec := httptest.NewRecorder()
 			w.Network().ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, tt.local)))
 			if rec.Code != tt.want || (rec.Body.String() == "homing_up 1\n") != (tt.want == 200) {
 				t.Errorf("%d %s, want %d", rec.Code, rec.Body, tt.want)
+			}
+			// What a web server in front passes on is not from here, whatever
+			// it says of whom it is from.
+			for _, name := range []string{"X-Forwarded-For", "X-Real-IP", "Forwarded"} {
+				r.Header = http.Header{}
+				r.Header.Set(name, "127.0.0.1")
+				rec = httptest.NewRecorder()
+				w.Network().ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, tt.local)))
+				if rec.Code != 401 {
+					t.Errorf("passed on with %s: %d", name, rec.Code)
+				}
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"homing/dnscheck"
+	"homing/event"
 	"homing/server/selfcheck"
 )
 
@@ -88,6 +89,50 @@ func TestABrowserGetsAPage(t *testing.T) {
 			if !strings.Contains(a.body, want) {
 				t.Errorf("the page has no %q: %s", want, a.body)
 			}
+		}
+	}
+}
+
+// TestWhoSeesTheSelfCheckFromElsewhere asks as a web server in front passes it
+// on.
+func TestWhoSeesTheSelfCheckFromElsewhere(t *testing.T) {
+	w := open(t, func(w *Web) {
+		w.Checks = checked{last: selfcheck.Result{Time: noon, Findings: []selfcheck.Finding{found(dnscheck.OK, "a", "pass")}}}
+	})
+	network := serve(t, w.Network())
+	for name, tt := range map[string]struct {
+		head      http.Header
+		get, post int
+	}{
+		"an operator":    {w.token(""), 200, 200},
+		"an application": {w.token("crm"), 200, 403},
+		"nobody":         {http.Header{}, 401, 401},
+	} {
+		tt.head.Set("X-Forwarded-For", "192.0.2.7")
+		for method, want := range map[string]int{"GET": tt.get, "POST": tt.post} {
+			if a := do(t, network, request{method: method, path: "/selfcheck", head: tt.head}); a.status != want || strings.Contains(a.body, "findings") != (want == 200) {
+				t.Errorf("%s: %s: %d %s, want %d", name, method, a.status, a.body, want)
+			}
+		}
+	}
+	if a := do(t, network, request{path: "/selfcheck"}); a.status != 200 {
+		t.Errorf("from this machine: %d", a.status)
+	}
+}
+
+func TestAnApplicationHearsOfFailingChecks(t *testing.T) {
+	crm := caller{application: "crm"}
+	for _, tt := range []struct {
+		e    event.Event
+		want bool
+	}{
+		{event.Event{Type: event.CheckFailed}, true},
+		{event.Event{Type: event.CheckRecovered}, true},
+		{event.Event{Type: event.IncidentOpened}, false},
+		{event.Event{Type: event.CheckFailed, Application: "shop"}, false},
+	} {
+		if got := crm.hears(tt.e); got != tt.want || (caller{}).hears(tt.e) {
+			t.Errorf("%+v: %v, want %v; or nobody hears it", tt.e, got, tt.want)
 		}
 	}
 }
