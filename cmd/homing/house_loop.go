@@ -4,30 +4,70 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"homing/config"
 	"homing/delivery"
 	"homing/dnscheck"
+	smtpreply "homing/internal/reply"
+	"homing/queue"
 	"homing/server/selfcheck"
 )
 
 // loopChecks try the way back of each domain whose mail has return addresses of
-// ours.
+// ours: straight once for each domain of such addresses, through a smarthost
+// once for each domain that has one.
 func (h *house) loopChecks(cfg *config.Config) (all []selfcheck.Check) {
-	if cfg.Mode != config.Deliver {
-		return nil // nothing leaves
+	add := func(kind, name string, check func(ctx context.Context) dnscheck.Finding) {
+		all = append(all, selfcheck.Check{Name: kind + " " + name, Run: func(ctx context.Context) []dnscheck.Finding { return []dnscheck.Finding{check(ctx)} }})
+	}
+	if cfg.Mode == config.Capture {
+		for _, w := range waysOf(cfg, h.queue.Through) {
+			add("return_path", w.Returns, func(context.Context) dnscheck.Finding {
+				return selfcheck.Untried(w, "nothing is sent: mode is \"capture\"")
+			})
+		}
+		return all
+	}
+	for _, w := range waysOf(cfg, h.queue.Through) {
+		add("return_path", w.Returns, func(ctx context.Context) dnscheck.Finding { return h.loop.Straight(ctx, w) })
 	}
 	for _, d := range cfg.Domains {
-		_, returns, ok := strings.Cut(d.ReturnPath, "@")
-		if !ok || d.VERP != config.Sign {
-			continue
+		w := selfcheck.Way{Domain: d.Name, Returns: returnsOf(d), Through: h.queue.Through(d.Name)}
+		if w.Returns != "" && w.Through != "" {
+			add("smarthost_return", d.Name, func(ctx context.Context) dnscheck.Finding { return h.loop.Relayed(ctx, w) })
 		}
-		w := selfcheck.Way{Domain: d.Name, Returns: returns, Through: h.queue.Through(d.Name)}
-		all = append(all, selfcheck.Check{Name: "return_path " + d.Name, Run: func(ctx context.Context) []dnscheck.Finding { return h.loop.Try(ctx, w) }})
 	}
 	return all
+}
+
+// waysOf gives the ways back, one for each domain of return addresses. All that
+// have it in common may send through a smarthost, or some straight.
+func waysOf(cfg *config.Config, through func(domain string) string) (all []selfcheck.Way) {
+	for _, d := range cfg.Domains {
+		w := selfcheck.Way{Domain: d.Name, Returns: returnsOf(d), Through: through(d.Name)}
+		i := slices.IndexFunc(all, func(other selfcheck.Way) bool { return other.Returns == w.Returns })
+		switch {
+		case w.Returns == "":
+		case i < 0:
+			all = append(all, w)
+		case w.Through == "":
+			all[i].Through = ""
+		}
+	}
+	return all
+}
+
+// returnsOf gives the domain of the return addresses that we sign for a domain;
+// "": it has none.
+func returnsOf(d config.Domain) string {
+	_, returns, _ := strings.Cut(d.ReturnPath, "@")
+	if d.VERP != config.Sign {
+		return ""
+	}
+	return returns
 }
 
 // newLoop makes what tries the way back, by the parts that mail goes through.
@@ -50,10 +90,7 @@ func (h *house) newLoop() *selfcheck.Loop {
 				t.Via = ""
 			}
 			r := h.delivery.Try(ctx, t)
-			if !r.Reply.Positive() {
-				return r.RemoteMTA, errors.New(r.Reply.String())
-			}
-			return r.RemoteMTA, nil
+			return r.RemoteMTA, trialError(r)
 		},
 		Sign: func(domain string, message []byte) ([]byte, error) {
 			end := bytes.Index(message, []byte("\r\n\r\n")) + 4
@@ -62,4 +99,17 @@ func (h *house) newLoop() *selfcheck.Loop {
 			return slices.Concat(head, m.Body), err
 		},
 	}
+}
+
+// trialError says why a trial was not taken; nil: it was.
+func trialError(r queue.Result) error {
+	switch {
+	case r.Reply.Positive():
+		return nil
+	case r.Ours && r.Stage == smtpreply.Resolve && r.Reply.Temporary():
+		return fmt.Errorf("%w: %s", selfcheck.ErrNotAsked, r.Reply)
+	case r.Ours && r.Stage == smtpreply.Connect:
+		return fmt.Errorf("%w: %s", selfcheck.ErrNotReached, r.Reply)
+	}
+	return errors.New(r.Reply.String())
 }

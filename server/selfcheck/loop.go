@@ -2,6 +2,7 @@ package selfcheck
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -14,7 +15,7 @@ import (
 type Way struct {
 	Domain  string // that mail is sent as
 	Returns string // the domain of its return addresses
-	Through string // the name of the smarthost that its mail goes through; "": straight to the MXs
+	Through string // the name of the smarthost that all mail with such return addresses goes through; "": some goes straight to the MXs
 }
 
 // A Returned is a message of ours that came back.
@@ -33,7 +34,8 @@ type Loop struct {
 	// gives both up.
 	Trial func(domain string) (address string, wait func(ctx context.Context) (Returned, error), end func(), err error)
 	// Send sends a message with an envelope from and to an address, straight
-	// or through the smarthost of the domain. It gives who took it.
+	// or through the smarthost of the domain. It gives who took it; its errors
+	// are also ErrNotAsked and ErrNotReached.
 	Send func(ctx context.Context, w Way, straight bool, address string, message []byte) (host string, err error)
 	// Sign gives a message with the signatures of a domain.
 	Sign func(domain string, message []byte) ([]byte, error)
@@ -62,26 +64,24 @@ const (
 	smarthostBack = "smarthost_return"
 )
 
-// Try tries the ways of a domain. Through a smarthost the answer comes later:
-// what is said of it is what a try of the last hour came to.
-func (l *Loop) Try(ctx context.Context, w Way) []dnscheck.Finding {
-	all := []dnscheck.Finding{l.straight(ctx, w)}
-	if w.Through != "" {
-		all = append(all, l.through(ctx, w))
-	}
-	return all
+// Why a message did not get to a server at all.
+var (
+	// ErrNotAsked: the DNS did not say where it goes.
+	ErrNotAsked = errors.New("the DNS did not answer")
+	// ErrNotReached: no server there could be connected to from here.
+	ErrNotReached = errors.New("there is no way to it from this machine")
+)
+
+// Untried is the finding about a way that is not tried.
+func Untried(w Way, why string) dnscheck.Finding {
+	return dnscheck.Finding{Check: returnPath, Subject: w.Returns, Verdict: dnscheck.Skipped, Found: why}
 }
 
-// straight sends what an MX can hear: a signed message, a report of a failure,
+// Straight sends what an MX can hear: a signed message, a report of a failure,
 // a complaint, and an answer of somebody who is away.
-func (l *Loop) straight(ctx context.Context, w Way) dnscheck.Finding {
+func (l *Loop) Straight(ctx context.Context, w Way) dnscheck.Finding {
 	f := dnscheck.Finding{Check: returnPath, Subject: w.Returns, Verdict: dnscheck.OK,
 		Wanted: "mail to a return address of ours comes back over the published MX, and is understood"}
-	fails := func(found string) dnscheck.Finding {
-		f.Verdict, f.Found = dnscheck.Fail, found
-		f.Fix = fmt.Sprintf("Bounces do not come back. Look at the findings about the MX of %s and about incoming_port first: `homing dns --diff` and\n`homing check`; then at the log of this server at the time of the check.", w.Returns)
-		return f
-	}
 	began := time.Now()
 	host := ""
 	for _, s := range samples {
@@ -96,13 +96,33 @@ func (l *Loop) straight(ctx context.Context, w Way) dnscheck.Finding {
 		case ctx.Err() != nil:
 			f.Verdict, f.Found = dnscheck.Skipped, "there was no time for it"
 			return f
-		case err != nil:
-			return fails(fmt.Sprintf("%s: %v", s.words, err))
-		case back.Kind != s.kind:
-			return fails(fmt.Sprintf("%s came back, and was taken for %s", s.words, back.Kind))
+		case err == nil && back.Kind == s.kind:
+			continue
+		case err == nil:
+			err = fmt.Errorf("%s came back, and was taken for %s", s.words, back.Kind)
+		default:
+			err = fmt.Errorf("%s: %w", s.words, err)
 		}
+		return w.broken(f, err)
 	}
 	f.Found = fmt.Sprintf("a message, a bounce, a complaint and an automatic answer came back over %s in %d ms, and were understood", host, time.Since(began).Milliseconds())
+	return f
+}
+
+// broken says why nothing comes back.
+func (w Way) broken(f dnscheck.Finding, why error) dnscheck.Finding {
+	f.Verdict, f.Found = dnscheck.Fail, why.Error()
+	switch {
+	case errors.Is(why, ErrNotAsked):
+		f.Verdict = dnscheck.Skipped // which the checks of the DNS say more about
+		return f
+	case errors.Is(why, ErrNotReached) && w.Through != "":
+		// The message through the smarthost says whether others can.
+		f.Verdict = dnscheck.Warn
+		f.Fix = fmt.Sprintf("Where port 25 is closed on the way out, or a router does not let this machine call its own public address, this stays so and does no harm:\nthe check %s says whether bounces come back. Else look at the MX of %s, and at the firewall.", smarthostBack, w.Returns)
+		return f
+	}
+	f.Fix = fmt.Sprintf("Bounces do not come back. Look at the findings about the MX of %s and about incoming_port first: `homing dns --diff` and\n`homing check`; then at the log of this server at the time of the check.", w.Returns)
 	return f
 }
 
@@ -132,9 +152,9 @@ func (l *Loop) compose(w Way, s sample, address string) ([]byte, error) {
 	return l.Sign(w.Domain, []byte(text))
 }
 
-// through sends a message through the smarthost, at most once an hour, and says
-// what became of the last one.
-func (l *Loop) through(ctx context.Context, w Way) dnscheck.Finding {
+// Relayed sends a message through the smarthost, at most once an hour. The answer
+// comes later: what is said is what the last one came to.
+func (l *Loop) Relayed(ctx context.Context, w Way) dnscheck.Finding {
 	f := dnscheck.Finding{Check: smarthostBack, Subject: w.Domain, Verdict: dnscheck.OK, Wanted: "the smarthost leaves the envelope sender alone, so that bounces come back"}
 	l.mu.Lock()
 	t := l.under[w.Domain]

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -97,11 +98,11 @@ func TestTheWayBackIsTriedWithWhatComesBack(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := &roads{T: t, straight: tt.straight}
-				all := r.loop().Try(t.Context(), selfcheck.Way{Domain: tt.domain, Returns: "bounce." + tt.domain})
-				if len(all) != 1 || all[0].Check != "return_path" || all[0].Subject != "bounce."+tt.domain {
-					t.Fatalf("findings %+v", all)
+				f := r.loop().Straight(t.Context(), selfcheck.Way{Domain: tt.domain, Returns: "bounce." + tt.domain})
+				if f.Check != "return_path" || f.Subject != "bounce."+tt.domain {
+					t.Fatalf("finding %+v", f)
 				}
-				wants(t, all[0], tt.want, tt.found)
+				wants(t, f, tt.want, tt.found)
 				if r.open != 0 {
 					t.Errorf("%d trials have not ended", r.open)
 				}
@@ -128,23 +129,53 @@ func TestTheWayThroughASmarthostIsTriedOnceAnHour(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := &roads{T: t, straight: func(kind string) (string, string) { return kind, "" }, through: tt.through}
+				r := &roads{T: t, through: tt.through}
 				l := r.loop()
-				first := l.Try(t.Context(), w)
-				wants(t, first[1], dnscheck.Skipped, "smtp.provider.example took a message 0 s ago, and it is not back yet")
+				wants(t, l.Relayed(t.Context(), w), dnscheck.Skipped, "smtp.provider.example took a message 0 s ago, and it is not back yet")
 				<-time.After(20 * time.Minute)
-				later := l.Try(t.Context(), w)
-				wants(t, later[1], tt.want, tt.found)
-				if r.open != 1 || len(r.sent) != 9 {
+				wants(t, l.Relayed(t.Context(), w), tt.want, tt.found)
+				if r.open != 1 || len(r.sent) != 1 {
 					t.Errorf("%d trials are open, %d messages were sent; want one, and one through the smarthost", r.open, len(r.sent))
 				}
 				<-time.After(time.Hour)
-				wants(t, l.Try(t.Context(), w)[1], tt.want, tt.found) // what came of the last one
-				if len(r.sent) != 14 {
+				wants(t, l.Relayed(t.Context(), w), tt.want, tt.found) // what came of the last one
+				if len(r.sent) != 2 {
 					t.Errorf("%d messages were sent, want another one through the smarthost", len(r.sent))
 				}
 				<-time.After(10 * time.Second)
 			})
+		})
+	}
+}
+
+// TestAWayThatCannotBeTriedIsNotBroken has one lost question to the DNS, and
+// networks that let no machine call itself.
+func TestAWayThatCannotBeTriedIsNotBroken(t *testing.T) {
+	straight := selfcheck.Way{Domain: "example.org", Returns: "bounce.example.org"}
+	relayed := straight
+	relayed.Through = "smarthost"
+	tests := []struct {
+		name  string
+		w     selfcheck.Way
+		err   error
+		want  dnscheck.Verdict
+		found string
+	}{
+		{"the DNS does not answer", straight, selfcheck.ErrNotAsked, dnscheck.Skipped, "a message: it was not taken: the DNS did not answer: 451 x"},
+		{"nobody is reached, by whom mail goes straight", straight, selfcheck.ErrNotReached, dnscheck.Fail, "there is no way to it from this machine: 451 x"},
+		{"nobody is reached, by whom mail goes through a smarthost", relayed, selfcheck.ErrNotReached, dnscheck.Warn, "there is no way to it from this machine: 451 x"},
+		{"somebody refuses, by whom mail goes through a smarthost", relayed, errors.New("550 no"), dnscheck.Fail, "550 no"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := (&roads{T: t}).loop()
+			l.Send = func(context.Context, selfcheck.Way, bool, string, []byte) (string, error) {
+				if tt.err == selfcheck.ErrNotAsked || tt.err == selfcheck.ErrNotReached {
+					return "", fmt.Errorf("%w: 451 x", tt.err)
+				}
+				return "", tt.err
+			}
+			wants(t, l.Straight(t.Context(), tt.w), tt.want, tt.found)
 		})
 	}
 }
