@@ -81,6 +81,8 @@ type Options struct {
 	Reports    Reports               // are told how TLS with mail hosts went; nil: nobody
 	Smarthosts map[string]*Smarthost // by queue.Job.Via
 	Timeouts   Timeouts
+
+	trial bool // no mail, and counted as none
 }
 
 // Timeouts are how long a delivery waits. A field that is zero has its

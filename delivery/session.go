@@ -148,7 +148,9 @@ func (d *Delivery) connect(ctx context.Context, o *Options, h hop, c net.Conn, n
 		f.RemoteMTA, f.TLS = s.host, s.shown
 		return nil, f
 	}
-	d.Metrics.sessions.WithLabelValues(cmp.Or(s.shown.Verified, "plain")).Inc()
+	if !o.trial {
+		d.Metrics.sessions.WithLabelValues(cmp.Or(s.shown.Verified, "plain")).Inc()
+	}
 	return s, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"homing/config"
 	"homing/delivery"
@@ -87,7 +88,7 @@ func (h *house) newLoop() *selfcheck.Loop {
 		Send: func(ctx context.Context, w selfcheck.Way, straight bool, address string, message []byte) (string, error) {
 			t := delivery.Trial{Domain: w.Returns, Via: w.Through, From: address, To: address, Message: message}
 			if straight {
-				t.Via = ""
+				t.Via, t.Patience = "", trialPatience
 			}
 			r := h.delivery.Try(ctx, t)
 			return r.RemoteMTA, trialError(r)
@@ -100,6 +101,9 @@ func (h *house) newLoop() *selfcheck.Loop {
 		},
 	}
 }
+
+// trialPatience is how long our own MX may take for an answer.
+const trialPatience = 3 * time.Second
 
 // trialError says why a trial was not taken; nil: it was.
 func trialError(r queue.Result) error {

@@ -60,6 +60,7 @@ const (
 	backStraight  = 3 * time.Second
 	backThrough   = 15 * time.Minute
 	tripsEvery    = time.Hour
+	tripsAgain    = 5 * time.Minute // where the last one failed for what can be mended in a moment
 	returnPath    = "return_path"
 	smarthostBack = "smarthost_return"
 )
@@ -93,7 +94,7 @@ func (l *Loop) Straight(ctx context.Context, w Way) dnscheck.Finding {
 		back, err := l.one(ctx, w, s, address, wait, &host)
 		end()
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil && !errors.Is(err, ErrNotReached):
 			f.Verdict, f.Found = dnscheck.Skipped, "there was no time for it"
 			return f
 		case err == nil && back.Kind == s.kind:
@@ -159,9 +160,14 @@ func (l *Loop) Relayed(ctx context.Context, w Way) dnscheck.Finding {
 	l.mu.Lock()
 	t := l.under[w.Domain]
 	l.mu.Unlock()
-	if t == nil || time.Since(t.sent) > tripsEvery {
+	if t == nil || time.Since(t.sent) > tripsEvery || t.rewritten() && time.Since(t.sent) > tripsAgain {
 		next, err := l.leave(ctx, w)
-		if err != nil {
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrNotAsked) || ctx.Err() != nil && !errors.Is(err, ErrNotReached):
+			f.Verdict, f.Found = dnscheck.Skipped, "it was not taken in time: "+err.Error()
+			return f
+		default:
 			f.Verdict, f.Found, f.Fix = dnscheck.Fail, "it was not taken: "+err.Error(), "Mail of "+w.Domain+" waits for this: look at [delivery.smarthost] or [domain.smarthost], and at what the smarthost's own pages say of the account."
 			return f
 		}
@@ -172,6 +178,9 @@ func (l *Loop) Relayed(ctx context.Context, w Way) dnscheck.Finding {
 	t.look(ctx)
 	return t.finding(f, w)
 }
+
+// rewritten reports whether a message came back with another envelope sender.
+func (t *trip) rewritten() bool { return t.back != nil && !strings.EqualFold(t.back.From, t.address) }
 
 // look takes note of a message that has come back.
 func (t *trip) look(ctx context.Context) {
@@ -190,7 +199,7 @@ func (t *trip) finding(f dnscheck.Finding, w Way) dnscheck.Finding {
 	case t.back == nil:
 		f.Verdict, f.Found = dnscheck.Fail, fmt.Sprintf("%s took a message at %s, and it has not come back", t.host, t.sent.UTC().Format("15:04 MST"))
 		f.Fix = "Ask those who run the smarthost where it is; look at the MX of " + w.Returns + " as well."
-	case !strings.EqualFold(t.back.From, t.address):
+	case t.rewritten():
 		f.Verdict, f.Found = dnscheck.Fail, fmt.Sprintf("it came back with another envelope sender, %q: bounces go there, and nobody hears of them", t.back.From)
 		f.Fix = "Send through a smarthost that keeps the envelope sender, or straight to the MXs."
 	default:

@@ -148,6 +148,48 @@ func TestTheWayThroughASmarthostIsTriedOnceAnHour(t *testing.T) {
 	}
 }
 
+func TestASmarthostThatWasMendedIsFoundOutSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := selfcheck.Way{Domain: "example.org", Returns: "bounce.example.org", Through: "smarthost"}
+		from := "u@gmail.example"
+		r := &roads{T: t, through: func(string) *selfcheck.Returned { return &selfcheck.Returned{Kind: "message", From: from} }}
+		l := r.loop()
+		l.Relayed(t.Context(), w)
+		<-time.After(time.Minute)
+		wants(t, l.Relayed(t.Context(), w), dnscheck.Fail, "another envelope sender")
+		from = "return+tag@bounce.example.org"
+		<-time.After(5 * time.Minute)
+		wants(t, l.Relayed(t.Context(), w), dnscheck.Fail, "another envelope sender") // of the last one that came back
+		<-time.After(time.Minute)
+		wants(t, l.Relayed(t.Context(), w), dnscheck.OK, "came back through")
+		if len(r.sent) != 2 {
+			t.Errorf("%d messages were sent", len(r.sent))
+		}
+	})
+}
+
+func TestWhatThereWasNoTimeForIsNotBroken(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		err   error
+		want  dnscheck.Verdict
+		found string
+	}{
+		{"nobody knows how far it came", errors.New("451 no time"), dnscheck.Skipped, "time"},
+		{"before that, nobody was reached", selfcheck.ErrNotReached, dnscheck.Fail, "no way to it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := (&roads{T: t}).loop()
+			ctx, cancel := context.WithCancel(t.Context())
+			l.Send = func(context.Context, selfcheck.Way, bool, string, []byte) (string, error) { cancel(); return "", tt.err }
+			w := selfcheck.Way{Domain: "example.org", Returns: "bounce.example.org"}
+			wants(t, l.Straight(ctx, w), tt.want, tt.found)
+			w.Through = "smarthost"
+			wants(t, l.Relayed(ctx, w), tt.want, tt.found)
+		})
+	}
+}
+
 // TestAWayThatCannotBeTriedIsNotBroken has one lost question to the DNS, and
 // networks that let no machine call itself.
 func TestAWayThatCannotBeTriedIsNotBroken(t *testing.T) {
