@@ -181,7 +181,10 @@ func TestWhatThereWasNoTimeForIsNotBroken(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := (&roads{T: t}).loop()
 			ctx, cancel := context.WithCancel(t.Context())
-			l.Send = func(context.Context, selfcheck.Way, bool, string, []byte) (string, error) { cancel(); return "", tt.err }
+			l.Send = func(context.Context, selfcheck.Way, bool, string, []byte) (string, error) {
+				cancel()
+				return "", tt.err
+			}
 			w := selfcheck.Way{Domain: "example.org", Returns: "bounce.example.org"}
 			wants(t, l.Straight(ctx, w), tt.want, tt.found)
 			w.Through = "smarthost"

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/textproto"
 	"strings"
+	"sync"
 	"time"
 
 	"homing/dnscheck"
@@ -41,31 +42,90 @@ address = "smtp.provider.example:587"
 username = "u"
 password_file = "smarthost-password"`
 
+// outgoingStep is how long one receiver is waited for before the next one is
+// tried as well: a closed port must be known within the time of a run.
+const outgoingStep = time.Second
+
+// A knock is what came of trying to reach one receiver.
+type knock struct {
+	domain, greeting string
+	known            bool // where its mail host is
+	late             bool // there was no time to wait for it
+	err              error
+}
+
 // Outgoing checks that the MXs of others can be reached at all.
 func (n Net) Outgoing(ctx context.Context) dnscheck.Finding {
 	f := dnscheck.Finding{Check: "outgoing_port", Subject: fmt.Sprintf("port %d", n.Port), Verdict: dnscheck.OK, Wanted: "a way to the mail hosts of others"}
-	var why error
-	known := false
-	for _, domain := range receivers {
-		to, err := n.best(ctx, domain)
-		if err != nil {
-			why = cmp.Or(why, err)
-			continue
-		}
-		known = true
-		greeting, err := n.greeting(ctx, to)
-		if err == nil {
-			f.Found = fmt.Sprintf("%s greets: %s", domain, greeting)
-			return f
-		}
-		why = err
+	trying, cancel := context.WithCancel(ctx)
+	knocks := make(chan knock)
+	var all sync.WaitGroup
+	for i, domain := range receivers {
+		all.Go(func() { knocks <- n.knock(trying, domain, time.Duration(i)*outgoingStep) })
 	}
-	f.Verdict, f.Found = dnscheck.Skipped, fmt.Sprintf("no mail host could be looked up: %v", why)
-	if known {
+	var ended []knock
+	for range receivers {
+		k := <-knocks
+		k.late = k.err != nil && trying.Err() != nil
+		ended = append(ended, k)
+		if k.err == nil {
+			cancel() // one will do
+		}
+	}
+	cancel()
+	all.Wait()
+	return n.outgoing(f, ended)
+}
+
+// outgoing says what the knocks mean.
+func (n Net) outgoing(f dnscheck.Finding, ended []knock) dnscheck.Finding {
+	var failed []string
+	var unreached, unknown error
+	late := false
+	for _, k := range ended {
+		switch {
+		case k.err == nil:
+			f.Found = fmt.Sprintf("%s greets: %s", k.domain, k.greeting)
+			return f
+		case k.late:
+			late = true
+		case k.known:
+			failed, unreached = append(failed, k.domain), cmp.Or(unreached, k.err)
+		default:
+			unknown = cmp.Or(unknown, k.err)
+		}
+	}
+	switch {
+	case len(failed) > 0:
 		f.Verdict, f.Fix = dnscheck.Fail, smarthostWay
-		f.Found = fmt.Sprintf("none of %s can be reached: %v", strings.Join(receivers, ", "), why)
+		f.Found = fmt.Sprintf("none of %s can be reached: %v", strings.Join(failed, ", "), unreached)
+	case late:
+		f.Verdict, f.Found = dnscheck.Skipped, "there was no time for it"
+	default:
+		f.Verdict, f.Found = dnscheck.Skipped, fmt.Sprintf("no mail host could be looked up: %v", unknown)
 	}
 	return f
+}
+
+// knock tries to reach one receiver, after a while.
+func (n Net) knock(ctx context.Context, domain string, after time.Duration) knock {
+	k := knock{domain: domain}
+	t := time.NewTimer(after)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+		k.err = ctx.Err()
+		return k
+	}
+	to, err := n.best(ctx, domain)
+	if err != nil {
+		k.err = err
+		return k
+	}
+	k.known = true
+	k.greeting, k.err = n.greeting(ctx, to)
+	return k
 }
 
 // best gives an address of the best MX of a domain.
@@ -75,8 +135,8 @@ func (n Net) best(ctx context.Context, domain string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, cmp.Or(err, errors.New(domain+" has no MX"))
 	}
 	addrs, err := n.Resolver.Addrs(ctx, all[0].Host)
-	if err != nil {
-		return netip.AddrPort{}, err
+	if err != nil || len(addrs) == 0 {
+		return netip.AddrPort{}, cmp.Or(err, errors.New(all[0].Host+" has no address"))
 	}
 	for _, a := range addrs {
 		if a.Is4() { // there is a way for IPv4 wherever there is one at all
@@ -102,8 +162,8 @@ type dialogue struct {
 	greeting string
 }
 
-func (n Net) dial(ctx context.Context, to netip.AddrPort) (*dialogue, error) {
-	ctx, cancel := context.WithTimeout(ctx, tryTime)
+func (n Net) dial(whole context.Context, to netip.AddrPort) (*dialogue, error) {
+	ctx, cancel := context.WithTimeout(whole, tryTime)
 	defer cancel()
 	c, err := n.Dial(ctx, to)
 	if err != nil {
@@ -114,6 +174,7 @@ func (n Net) dial(ctx context.Context, to netip.AddrPort) (*dialogue, error) {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
+	defer context.AfterFunc(whole, func() { c.Close() })() // who cancels does not wait
 	d := &dialogue{Conn: textproto.NewConn(c)}
 	if _, d.greeting, err = d.ReadResponse(220); err != nil {
 		return nil, errors.Join(err, d.Close())

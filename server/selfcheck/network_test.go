@@ -3,11 +3,13 @@ package selfcheck_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"homing/dnscheck"
 	"homing/internal/dnsx"
@@ -68,6 +70,55 @@ func TestOutgoing(t *testing.T) {
 				wants(t, f, tt.want, tt.found)
 				if tt.want == dnscheck.Fail && !strings.Contains(f.Fix, "[delivery.smarthost]") {
 					t.Errorf("the fix names no smarthost: %s", f.Fix)
+				}
+			})
+		})
+	}
+}
+
+// TestOutgoingIsKnownWithinTheTimeOfARun has a closed port that answers nothing,
+// and a resolver that takes its time.
+func TestOutgoingIsKnownWithinTheTimeOfARun(t *testing.T) {
+	const first, third = "198.51.100.1", "198.51.100.3"
+	greets := smtptest.Script("S: 220 mx.example ready\nC: QUIT\nS: 221 bye")
+	tests := []struct {
+		name    string
+		slow    time.Duration // each answer of the DNS
+		scripts map[string]smtptest.Script
+		within  time.Duration // the whole run
+		want    dnscheck.Verdict
+		found   string
+		took    time.Duration
+	}{
+		{"the port is closed", 0, nil, 9500 * time.Millisecond, dnscheck.Fail, "none of gmail.com, outlook.com, yahoo.com, icloud.com can be reached: no way", 7 * time.Second},
+		{"the port is closed, and the resolver is slow", 2 * time.Second, nil, 9500 * time.Millisecond, dnscheck.Fail, "none of gmail.com, outlook.com can be reached: no way", 9500 * time.Millisecond},
+		{"there was no time for one to answer", 2 * time.Second, nil, 5 * time.Second, dnscheck.Skipped, "there was no time for it", 5 * time.Second},
+		{"two are silent", 0, map[string]smtptest.Script{third: greets}, 9500 * time.Millisecond, dnscheck.OK, "yahoo.com greets", 2 * time.Second},
+		{"the first one is as slow as the resolver", 2 * time.Second, map[string]smtptest.Script{first: greets}, 9500 * time.Millisecond, dnscheck.OK, "gmail.com greets", 4 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				zone := &dnstest.Zone{MXs: map[string][]dnsx.MX{}, Hosts: map[string][]netip.Addr{}, Slow: map[string]time.Duration{}}
+				for i, d := range []string{"gmail.com", "outlook.com", "yahoo.com", "icloud.com"} {
+					zone.MXs[d], zone.Hosts["mx."+d] = dnstest.MXs("mx."+d), []netip.Addr{netip.AddrFrom4([4]byte{198, 51, 100, byte(i + 1)})}
+					zone.Slow[d], zone.Slow["mx."+d] = tt.slow, tt.slow
+				}
+				n := network(t, zone, tt.scripts)
+				dial := n.Dial
+				n.Dial = func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+					if tt.scripts[to.Addr().String()] == "" {
+						<-ctx.Done()
+						return nil, fmt.Errorf("no way: %w", ctx.Err())
+					}
+					return dial(ctx, to)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), tt.within)
+				defer cancel()
+				began := time.Now()
+				wants(t, n.Outgoing(ctx), tt.want, tt.found)
+				if took := time.Since(began); took != tt.took {
+					t.Errorf("it took %v, want %v", took, tt.took)
 				}
 			})
 		})
