@@ -121,12 +121,15 @@ func refusal(resp *http.Response) error {
 	return p
 }
 
+// errNoServer says that the server does not run.
+var errNoServer = errors.New("no server answers")
+
 // explain says what to do when the socket does not answer.
 func (s *control) explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no server answers at %s: start it (`sudo systemctl start homing`, or `homing serve`), or name its configuration with --config; "+
-			"`journalctl -u homing -n 50` says why it ended", s.socket)
+		return fmt.Errorf("%w at %s: start it (`sudo systemctl start homing`, or `homing serve`), or name its configuration with --config; "+
+			"`journalctl -u homing -n 50` says why it ended", errNoServer, s.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s may be opened only by the user who runs the server: try again as that user or with sudo", s.socket)
 	}

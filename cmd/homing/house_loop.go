@@ -17,17 +17,20 @@ import (
 	"homing/server/selfcheck"
 )
 
+// nothingSent is why no way is tried where all mail is kept.
+const nothingSent = "nothing is sent: mode is \"capture\""
+
 // loopChecks try the way back of each domain whose mail has return addresses of
 // ours: straight once for each domain of such addresses, through a smarthost
 // once for each domain that has one.
 func (h *house) loopChecks(cfg *config.Config) (all []selfcheck.Check) {
 	add := func(kind, name string, check func(ctx context.Context) dnscheck.Finding) {
-		all = append(all, selfcheck.Check{Name: kind + " " + name, Run: func(ctx context.Context) []dnscheck.Finding { return []dnscheck.Finding{check(ctx)} }})
+		all = append(all, one(kind+" "+name, check))
 	}
 	if cfg.Mode == config.Capture {
 		for _, w := range waysOf(cfg, h.queue.Through) {
 			add("return_path", w.Returns, func(context.Context) dnscheck.Finding {
-				return selfcheck.Untried(w, "nothing is sent: mode is \"capture\"")
+				return selfcheck.Untried(w, nothingSent)
 			})
 		}
 		return all

@@ -20,12 +20,6 @@ import (
 	"homing/internal/smtptest"
 )
 
-// noNotes remembers nothing.
-type noNotes struct{}
-
-func (noNotes) Notes(context.Context, string) (map[string][]byte, error)    { return nil, nil }
-func (noNotes) Note(_ context.Context, _ string, _ map[string][]byte) error { return nil }
-
 // A policyWorld has one domain, bounce.example.org, whose MX is ours and whose
 // policy a web server on loopback serves.
 type policyWorld struct {
@@ -145,22 +139,26 @@ func TestTheServerChecksThePolicyAndThePinsOfItsCertificate(t *testing.T) {
 		Hosts: map[string][]netip.Addr{"mta-sts.bounce.example.org": dnstest.Addrs("127.0.0.1")},
 		TLSAs: map[string][]dnsx.TLSA{"_25._tcp.mail.example.org": {{Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, 32)}}},
 	})
-	setup, err := setupOf(s.house.live.Load())
+	n, err := newInspection(s.house.live.Load(), s.house.shown, s.house.policies.Fetch)
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]dnscheck.Finding{}
-	for _, f := range s.house.checkNames(t.Context(), setup) {
+	for _, f := range n.names(t.Context()) {
 		found[f.Check+" "+f.Subject] = f
 	}
 	if f := found["mta_sts_policy bounce.example.org"]; f.Verdict != dnscheck.Warn || !strings.Contains(f.Found, "the policy could not be fetched") {
 		t.Errorf("of the policy: %+v", f)
 	}
-	chain, err := chainOf(s.house.shown("mail.example.org"))
+	cert, err := s.house.shown("mail.example.org")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := strings.Join(dane.Lines(pinning(nil, setup, chain)), "\n")
+	chain, err := chainOf(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Join(dane.Lines(pinning(nil, n.setup, chain)), "\n")
 	if f := found["tlsa mail.example.org"]; f.Verdict != dnscheck.Fail || !strings.Contains(f.Fix, want) {
 		t.Errorf("of the pins: %+v, want %s", f, want)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -103,6 +104,30 @@ func (h *house) wantCovered() {
 			h.log.Warn("the certificate of cert_file is for other names, so that whoever checks it does not get through: get one that has this name as well", "host", name, "err", err)
 		}
 	}
+}
+
+// keptCertificate gives the certificate that a server would show for a name when
+// it starts, and changes nothing: of files, of an authority, or of its own.
+func keptCertificate(cfg *config.Config, name string) (*tls.Certificate, error) {
+	own := filepath.Join(cfg.DataDir, ownCertName)
+	pairs := [][2]string{{own, own}}
+	switch t := cfg.TLS; {
+	case t.ACME != nil:
+		kept := filepath.Join(cfg.DataDir, acmeDirName, certs.DirOf(t.ACME.Directory), name+".pem")
+		pairs = slices.Insert(pairs, 0, [2]string{kept, kept})
+	case t.CertFile != "":
+		pairs[0] = [2]string{t.CertFile, t.KeyFile}
+	}
+	for _, p := range pairs {
+		c, err := tls.LoadX509KeyPair(p[0], p[1])
+		switch {
+		case err == nil:
+			return &c, nil
+		case cfg.TLS.CertFile != "" || !errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("reading the certificate %s: %w", p[0], err)
+		}
+	}
+	return nil, errors.New("there is none before the server has started for the first time")
 }
 
 // tls is what port 25 shows: at least a certificate of the server's own.

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/textproto"
 	"strings"
-	"sync"
 	"time"
 
 	"homing/dnscheck"
@@ -42,8 +41,8 @@ address = "smtp.provider.example:587"
 username = "u"
 password_file = "smarthost-password"`
 
-// outgoingStep is how long one receiver is waited for before the next one is
-// tried as well: a closed port must be known within the time of a run.
+// outgoingStep is how long one receiver is waited for at most before the next one
+// is tried as well: a closed port must be known within the time of a run.
 const outgoingStep = time.Second
 
 // A knock is what came of trying to reach one receiver.
@@ -54,26 +53,42 @@ type knock struct {
 	err              error
 }
 
+// Untried is the finding of Outgoing where it is not to be tried.
+func (n Net) Untried(why string) dnscheck.Finding {
+	return dnscheck.Finding{Check: "outgoing_port", Subject: fmt.Sprintf("port %d", n.Port), Verdict: dnscheck.Skipped, Found: why}
+}
+
 // Outgoing checks that the MXs of others can be reached at all.
 func (n Net) Outgoing(ctx context.Context) dnscheck.Finding {
-	f := dnscheck.Finding{Check: "outgoing_port", Subject: fmt.Sprintf("port %d", n.Port), Verdict: dnscheck.OK, Wanted: "a way to the mail hosts of others"}
+	f := n.Untried("")
+	f.Verdict, f.Wanted = dnscheck.OK, "a way to the mail hosts of others"
 	trying, cancel := context.WithCancel(ctx)
 	knocks := make(chan knock)
-	var all sync.WaitGroup
-	for i, domain := range receivers {
-		all.Go(func() { knocks <- n.knock(trying, domain, time.Duration(i)*outgoingStep) })
-	}
 	var ended []knock
-	for range receivers {
-		k := <-knocks
-		k.late = k.err != nil && trying.Err() != nil
-		ended = append(ended, k)
-		if k.err == nil {
-			cancel() // one will do
+	begun := 0
+	begin := func() {
+		if begun < len(receivers) {
+			go func(domain string) { knocks <- n.knock(trying, domain) }(receivers[begun])
+			begun++
+		}
+	}
+	step := time.NewTicker(outgoingStep)
+	defer step.Stop()
+	for begin(); len(ended) < begun; {
+		select {
+		case k := <-knocks:
+			k.late = k.err != nil && trying.Err() != nil
+			ended = append(ended, k)
+			if k.err == nil {
+				cancel() // one will do
+			}
+		case <-step.C:
+		}
+		if trying.Err() == nil {
+			begin()
 		}
 	}
 	cancel()
-	all.Wait()
 	return n.outgoing(f, ended)
 }
 
@@ -107,17 +122,9 @@ func (n Net) outgoing(f dnscheck.Finding, ended []knock) dnscheck.Finding {
 	return f
 }
 
-// knock tries to reach one receiver, after a while.
-func (n Net) knock(ctx context.Context, domain string, after time.Duration) knock {
+// knock tries to reach one receiver.
+func (n Net) knock(ctx context.Context, domain string) knock {
 	k := knock{domain: domain}
-	t := time.NewTimer(after)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-		k.err = ctx.Err()
-		return k
-	}
 	to, err := n.best(ctx, domain)
 	if err != nil {
 		k.err = err

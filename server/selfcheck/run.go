@@ -29,6 +29,18 @@ type crew struct {
 	all  sync.WaitGroup
 }
 
+// Once runs checks and remembers nothing. It ends with ctx or after ten seconds,
+// whatever a check does.
+func Once(ctx context.Context, checks []Check) Result {
+	began := time.Now()
+	found := new(crew).run(ctx, checks)
+	r := Result{Time: time.Now().UTC(), Took: time.Since(began).Seconds(), Findings: make([]Finding, 0, len(found))}
+	for _, f := range found {
+		r.Findings = append(r.Findings, Finding{f, r.Time})
+	}
+	return r
+}
+
 // run gives the findings of all checks, sorted. It ends with ctx or after
 // runTime, whatever a check does.
 func (c *crew) run(ctx context.Context, checks []Check) []dnscheck.Finding {

@@ -38,18 +38,21 @@ type SelfCheck struct {
 // shownHistory is how many changes are answered.
 const shownHistory = 50
 
-// selfCheckOf words a result.
-func (w *Web) selfCheckOf(r selfcheck.Result) SelfCheck {
+// SelfCheckOf words a result, as it is now.
+func SelfCheckOf(r selfcheck.Result, past []selfcheck.Change, now time.Time) SelfCheck {
 	out := SelfCheck{Verdict: Pending, Findings: []selfcheck.Finding{}, History: []selfcheck.Change{}}
-	past := w.Checks.History()
 	out.History = append(out.History, past[:min(len(past), shownHistory)]...)
 	if r.Time.IsZero() {
 		return out
 	}
 	out.Verdict, out.Time, out.Took = string(r.Worst()), &r.Time, r.Took
-	out.Age = max(0, w.Now().Sub(r.Time).Round(time.Second).Seconds()) // the clock may have been set back
+	out.Age = max(0, now.Sub(r.Time).Round(time.Second).Seconds()) // the clock may have been set back
 	out.Findings = append(out.Findings, r.Findings...)
 	return out
+}
+
+func (w *Web) selfCheckOf(r selfcheck.Result) SelfCheck {
+	return SelfCheckOf(r, w.Checks.History(), w.Now())
 }
 
 // selfCheck answers the last result: 200 where nothing fails, else 503.
