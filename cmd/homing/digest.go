@@ -45,7 +45,11 @@ func (h *house) digests(ctx context.Context) error {
 			last, err = h.lastDigest(ctx)
 			continue
 		}
+		err = nil
 		cfg, now := h.live.Load(), time.Now()
+		if last.After(now) { // the clock was wrong, and would have us wait until it is right
+			last, err = now, h.noteDigest(ctx, now)
+		}
 		if cfg.Notify.Digest == config.NoDigest || len(cfg.Notify.To) == 0 || now.Before(digestAfter(last, cfg.Notify.Digest)) {
 			continue
 		}

@@ -186,6 +186,11 @@ func TestReloadsAndRequestsAtOnce(t *testing.T) {
 			}
 		})
 		all.Go(func() {
+			if err := s.control().call(t.Context(), http.MethodPost, "/selfcheck", nil, nil, nil); err != nil {
+				t.Error(err)
+			}
+		})
+		all.Go(func() {
 			for _, path := range []string{"status", "queue", "holds", "status", "events", "status"} {
 				if err := s.control().call(t.Context(), http.MethodGet, "/api/v1/"+path, nil, nil, nil); err != nil {
 					t.Error(err)
