@@ -34,18 +34,7 @@ func newCheck() *cobra.Command {
 	asJSON := jsonFlag(c)
 	all := c.Flags().Bool("all", false, "show also what is as it should be")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		server, err := dialControl(c)
-		if err != nil {
-			return &exitError{exitUnable, err}
-		}
-		var s web.SelfCheck
-		absent := server.call(c.Context(), http.MethodPost, "/selfcheck", nil, nil, &s)
-		if errors.Is(absent, errNoServer) {
-			absent = fmt.Errorf("what needs a running server was not checked: %w", absent)
-			s, err = checkWithout(c)
-		} else if absent != nil {
-			return &exitError{exitUnable, absent}
-		}
+		s, absent, err := checkNow(c)
 		if err != nil {
 			return &exitError{exitUnable, err}
 		}
@@ -65,6 +54,21 @@ func newCheck() *cobra.Command {
 		return nil
 	}
 	return c
+}
+
+// checkNow has the server check, or makes the checks that need none where none
+// runs, which absent says.
+func checkNow(c *cobra.Command) (s web.SelfCheck, absent, err error) {
+	server, err := dialControl(c)
+	if err != nil {
+		return s, nil, err
+	}
+	err = server.call(c.Context(), http.MethodPost, "/selfcheck", nil, nil, &s)
+	if errors.Is(err, errNoServer) {
+		absent = fmt.Errorf("what needs a running server was not checked: %w", err)
+		s, err = checkWithout(c)
+	}
+	return s, absent, err
 }
 
 // checkWithout makes the checks that need no server, by the configuration.
