@@ -21,8 +21,6 @@ type gap struct {
 var gaps = []gap{
 	{"route.as", string(AsActivity), false, "filing mail as activities is not built yet, so it would wait for ever; remove the route, and leave that mail where CiviCRM reads it now"},
 	{"source", "", false, "reading mail from another server is not built yet, so it would stay there; remove [[source]], and let the application read it as before"},
-	{"delivery.smarthost.rewrites_sender", "", false, "finding the tag in a header is not built yet, so bounces would be lost; use a provider that keeps the envelope sender"},
-	{"domain.smarthost.rewrites_sender", "", false, "finding the tag in a header is not built yet, so bounces would be lost; use a provider that keeps the envelope sender"},
 	{"store.engine", string(Postgres), false, `the postgres engine is not built yet; write engine = "embedded", or leave it out`},
 }
 

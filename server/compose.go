@@ -99,7 +99,7 @@ func (o *Outbound) read(ctx context.Context, tx outTransaction, c *smtpd.Content
 func (m *outMessage) edit(tx outTransaction, now time.Time) error {
 	h := m.header
 	m.lane = laneOf(h.Get(laneField))
-	for _, private := range []string{"Return-Path", "Bcc", "Resent-Bcc", laneField} {
+	for _, private := range []string{"Return-Path", "Bcc", "Resent-Bcc", laneField, returnField} {
 		h.Remove(private)
 	}
 	if !h.Has("From") && tx.from != "" {

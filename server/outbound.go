@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -345,7 +346,7 @@ func (o *Outbound) accept(ctx context.Context, tx outTransaction, c *smtpd.Conte
 	if err := o.suppressBulk(ctx, &sub); err != nil {
 		return 0, err
 	}
-	if m.wantsLink(sub.Message.Bulk) {
+	if m.as.Rewritten || m.wantsLink(sub.Message.Bulk) {
 		o.ownHeads(tx, m, &sub)
 	} else {
 		head, err := m.signed(m.header)
@@ -391,9 +392,19 @@ func returnPath(p *Policy, as *Domain, from string, id event.DeliveryID, now tim
 	if from == "" || as.Keep {
 		return from
 	}
+	// A clock that was never set: better an unsigned address than no mail.
+	return cmp.Or(signedPath(p, as, id, now), from)
+}
+
+// signedPath gives the signed return address of a delivery; "": there is none,
+// or no tag can be made.
+func signedPath(p *Policy, as *Domain, id event.DeliveryID, now time.Time) string {
+	if as.Path.Domain == "" {
+		return ""
+	}
 	tag, err := p.Verp.Encode(as.Path.Domain, verp.Return, uint64(id), now)
-	if err != nil { // a clock that was never set: better an unsigned address than no mail
-		return from
+	if err != nil {
+		return ""
 	}
 	return as.Path.Format(tag)
 }

@@ -19,6 +19,7 @@ import (
 type place struct {
 	delivery event.DeliveryID
 	wish     bool        // it came to the address of a List-Unsubscribe of the delivery
+	trial    uint64      // it is about a trial of ours
 	fact     event.Event // with a Type, if it is to be told
 	role     bool
 	claims   bool // it may be a DMARC or TLS report
@@ -48,6 +49,9 @@ func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []e
 		}
 	}
 	for i, p := range places {
+		if p.trial != 0 {
+			in.mirror.take(p.trial, Heard{Kind: string(l.report.Kind), From: l.from, At: in.now()})
+		}
 		if p.delivery == 0 {
 			continue
 		}
@@ -109,8 +113,9 @@ func (in *Inbound) tell(ctx context.Context, l *letter, places []place, answers 
 // place says where a letter goes for one recipient. An application's own
 // address carries no signature of ours, and a route none either, so that what
 // comes there counts against nobody, unless the address is the very one that
-// a delivery was sent with (verp = "keep"). Only reports are looked up at a
-// route: other mail is for it.
+// a delivery was sent with (verp = "keep"), or a report returns a message with a
+// return address of ours. Only reports are looked up at a route: other mail is
+// for it.
 func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, error) {
 	if d.path != nil {
 		return place{delivery: event.DeliveryID(d.tag.Delivery), wish: d.wish}, nil
@@ -119,6 +124,12 @@ func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, 
 		id, err := in.recorded(ctx, d.address)
 		if err != nil || id != 0 {
 			return place{delivery: id}, err
+		}
+		if !isReport(l.report.Kind) {
+			return place{fact: in.ownFact(l, d)}, nil // only an own address is asked about those
+		}
+		if m, ok := in.returned(l); ok {
+			return place{delivery: m.delivery, trial: m.trial}, nil
 		}
 	}
 	switch {

@@ -63,6 +63,7 @@ type Domain struct {
 	Name        string
 	Path        verp.Path // of its return addresses
 	Keep        bool      // send with the application's own envelope sender
+	Rewritten   bool      // mail goes through a smarthost that replaces its reverse-path
 	Unsubscribe bool      // bulk mail gets a List-Unsubscribe, where it has none that works
 	Signer      *dkim.Signer
 	Sinks       []string // for applications that name none

@@ -97,7 +97,8 @@ func (b letterbox) put(h *message.Header, id event.DeliveryID, address string) e
 	return nil
 }
 
-// ownHeads has each recipient get a header block with a link of its own.
+// ownHeads has each recipient get a header block of its own, with a link, with
+// its return address, or both.
 func (o *Outbound) ownHeads(tx outTransaction, m *outMessage, sub *queue.Submission) {
 	about, sent := sub.Message, tx.begins(o.now())
 	b := letterbox{policy: tx.policy, as: m.as, now: sent, about: func(id event.DeliveryID, address string) verp.Link {
@@ -108,8 +109,13 @@ func (o *Outbound) ownHeads(tx outTransaction, m *outMessage, sub *queue.Submiss
 		h := m.header.Clone()
 		// A clock that was never set, or an address longer than any that is
 		// delivered to: better mail without a link than no mail.
-		if err := b.put(h, id, address); err != nil && !errors.Is(err, verp.ErrRange) {
-			return nil, err
+		if m.wantsLink(about.Bulk) {
+			if err := b.put(h, id, address); err != nil && !errors.Is(err, verp.ErrRange) {
+				return nil, err
+			}
+		}
+		if path := signedPath(tx.policy, m.as, id, sent); path != "" && m.as.Rewritten {
+			h.Set(returnField, path)
 		}
 		return m.signed(h)
 	}

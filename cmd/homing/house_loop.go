@@ -39,7 +39,7 @@ func (h *house) loopChecks(cfg *config.Config) (all []selfcheck.Check) {
 		add("return_path", w.Returns, func(ctx context.Context) dnscheck.Finding { return h.loop.Straight(ctx, w) })
 	}
 	for _, d := range cfg.Domains {
-		w := selfcheck.Way{Domain: d.Name, Returns: returnsOf(d), Through: h.queue.Through(d.Name)}
+		w := selfcheck.Way{Domain: d.Name, Returns: returnsOf(d), Through: h.queue.Through(d.Name), Rewrites: rewrites(cfg, d)}
 		if w.Returns != "" && w.Through != "" {
 			add("smarthost_return", d.Name, func(ctx context.Context) dnscheck.Finding { return h.loop.Relayed(ctx, w) })
 		}
@@ -88,9 +88,9 @@ func (h *house) newLoop() *selfcheck.Loop {
 				}
 			}, end, err
 		},
-		Send: func(ctx context.Context, w selfcheck.Way, straight bool, address string, message []byte) (string, error) {
-			t := delivery.Trial{Domain: w.Returns, Via: w.Through, From: address, To: address, Message: message}
-			if straight {
+		Send: func(ctx context.Context, w selfcheck.Way, p selfcheck.Posting) (string, error) {
+			t := delivery.Trial{Domain: w.Returns, Via: w.Through, From: p.From, To: p.To, Message: p.Message}
+			if p.Straight {
 				t.Via, t.Patience = "", trialPatience
 			}
 			r := h.delivery.Try(ctx, t)

@@ -31,6 +31,7 @@ func policyOf(cfg *config.Config, codec *verp.Codec) (*server.Policy, error) {
 		if err != nil {
 			return nil, err
 		}
+		d.Rewritten = rewrites(cfg, c)
 		domains[d.Name] = d
 		p.Domains = append(p.Domains, d)
 	}
@@ -43,6 +44,13 @@ func policyOf(cfg *config.Config, codec *verp.Codec) (*server.Policy, error) {
 	}
 	p.Routes = routesOf(cfg)
 	return p, nil
+}
+
+// rewrites reports whether the smarthost of a domain's mail replaces the
+// reverse-path.
+func rewrites(cfg *config.Config, d config.Domain) bool {
+	relay := cmp.Or(d.Smarthost, cfg.Delivery.Smarthost)
+	return relay != nil && relay.RewritesSender
 }
 
 // publicURL is where the world reaches us; "": nowhere that mail programs

@@ -16,6 +16,16 @@ type Way struct {
 	Domain  string // that mail is sent as
 	Returns string // the domain of its return addresses
 	Through string // the name of the smarthost that all mail with such return addresses goes through; "": some goes straight to the MXs
+	// Rewrites says that the smarthost is known to replace the reverse-path: what
+	// comes back is known by a field of the header.
+	Rewrites bool
+}
+
+// A Posting is a message on its way.
+type Posting struct {
+	Straight bool // to the MXs, whatever the Way says
+	From, To string
+	Message  []byte
 }
 
 // A Returned is a message of ours that came back.
@@ -33,10 +43,9 @@ type Loop struct {
 	// and a function that waits for it, which gives the error of ctx. End
 	// gives both up.
 	Trial func(domain string) (address string, wait func(ctx context.Context) (Returned, error), end func(), err error)
-	// Send sends a message with an envelope from and to an address, straight
-	// or through the smarthost of the domain. It gives who took it; its errors
-	// are also ErrNotAsked and ErrNotReached.
-	Send func(ctx context.Context, w Way, straight bool, address string, message []byte) (host string, err error)
+	// Send sends a message as mail of a Way goes. It gives who took it; its
+	// errors are also ErrNotAsked and ErrNotReached.
+	Send func(ctx context.Context, w Way, p Posting) (host string, err error)
 	// Sign gives a message with the signatures of a domain.
 	Sign func(domain string, message []byte) ([]byte, error)
 
@@ -54,6 +63,10 @@ type trip struct {
 	end     func()
 	back    *Returned
 }
+
+// ReturnField is the field of the header by which a message is known again whose
+// reverse-path was replaced.
+const ReturnField = "X-Homing-Return"
 
 // How long it may take to come back.
 const (
@@ -133,7 +146,7 @@ func (l *Loop) one(ctx context.Context, w Way, s sample, address string, wait fu
 	if err != nil {
 		return Returned{}, err
 	}
-	if *host, err = l.Send(ctx, w, true, address, message); err != nil {
+	if *host, err = l.Send(ctx, w, Posting{Straight: true, From: address, To: address, Message: message}); err != nil {
 		return Returned{}, fmt.Errorf("it was not taken: %w", err)
 	}
 	within, cancel := context.WithTimeout(ctx, backStraight)
@@ -157,10 +170,13 @@ func (l *Loop) compose(w Way, s sample, address string) ([]byte, error) {
 // comes later: what is said is what the last one came to.
 func (l *Loop) Relayed(ctx context.Context, w Way) dnscheck.Finding {
 	f := dnscheck.Finding{Check: smarthostBack, Subject: w.Domain, Verdict: dnscheck.OK, Wanted: "the smarthost leaves the envelope sender alone, so that bounces come back"}
+	if w.Rewrites {
+		f.Wanted = "what the smarthost reports to the account that mail is sent with comes here"
+	}
 	l.mu.Lock()
 	t := l.under[w.Domain]
 	l.mu.Unlock()
-	if t == nil || time.Since(t.sent) > tripsEvery || t.rewritten() && time.Since(t.sent) > tripsAgain {
+	if t == nil || time.Since(t.sent) > tripsEvery || !w.Rewrites && t.rewritten() && time.Since(t.sent) > tripsAgain {
 		next, err := l.leave(ctx, w)
 		switch {
 		case err == nil:
@@ -191,9 +207,37 @@ func (t *trip) look(ctx context.Context) {
 	}
 }
 
+// nobodyLike gives an address in the form of a return address of ours, which our
+// MX refuses for certain, so that whoever tries to deliver there reports it.
+func nobodyLike(address string) string {
+	local, domain, _ := strings.Cut(address, "@")
+	last := len(local) - 1
+	other := byte('a')
+	if local[last] == other {
+		other = 'b'
+	}
+	return local[:last] + string(other) + "@" + domain
+}
+
+// rewritten is what to do about a smarthost that replaces the reverse-path.
+const rewritten = `Send through a smarthost that keeps the envelope sender, or straight to the MXs. Or have its reports come here all the same:
+1. In the mailbox of the account that mail is sent with there, forward all mail to bounces@%[1]s
+2. In homing.toml, in the table of the smarthost:
+rewrites_sender = true
+3. and further down:
+[[route]]
+address = "bounces@%[1]s"
+as = "bounce"`
+
 // finding says what became of a trip.
 func (t *trip) finding(f dnscheck.Finding, w Way) dnscheck.Finding {
 	switch {
+	case w.Rewrites && t.back != nil:
+		f.Found = fmt.Sprintf("a message to nobody came back through %s in %d s, and was known by its header", t.host, int(t.back.At.Sub(t.sent).Seconds()))
+	case w.Rewrites && time.Since(t.sent) >= backThrough:
+		f.Verdict, f.Found = dnscheck.Fail, fmt.Sprintf("%s took a message to nobody at %s, and no report of it has come here", t.host, t.sent.UTC().Format("15:04 MST"))
+		f.Fix = fmt.Sprintf("Look into the mailbox of the account that mail is sent with there. If the report is in it, have that mailbox forward all its mail to an address of\n"+
+			"a [[route]] with as = \"bounce\", such as bounces@%[1]s. If it is not, and the smarthost keeps the envelope sender after all, write\nrewrites_sender = false", w.Returns)
 	case t.back == nil && time.Since(t.sent) < backThrough:
 		f.Verdict, f.Found = dnscheck.Skipped, fmt.Sprintf("%s took a message %d s ago, and it is not back yet", t.host, int(time.Since(t.sent).Seconds()))
 	case t.back == nil:
@@ -201,7 +245,7 @@ func (t *trip) finding(f dnscheck.Finding, w Way) dnscheck.Finding {
 		f.Fix = "Ask those who run the smarthost where it is; look at the MX of " + w.Returns + " as well."
 	case t.rewritten():
 		f.Verdict, f.Found = dnscheck.Fail, fmt.Sprintf("it came back with another envelope sender, %q: bounces go there, and nobody hears of them", t.back.From)
-		f.Fix = "Send through a smarthost that keeps the envelope sender, or straight to the MXs."
+		f.Fix = fmt.Sprintf(rewritten, w.Returns)
 	default:
 		f.Found = fmt.Sprintf("a message came back through %s in %d s, with the envelope sender that it had", t.host, int(t.back.At.Sub(t.sent).Seconds()))
 	}
@@ -214,13 +258,21 @@ func (l *Loop) leave(ctx context.Context, w Way) (*trip, error) {
 	if err != nil {
 		return nil, err
 	}
-	message, err := l.compose(w, samples[0], address)
+	first := samples[0]
+	if w.Rewrites {
+		first.text = ReturnField + ": {address}\n" + first.text
+	}
+	message, err := l.compose(w, first, address)
 	if err != nil {
 		end()
 		return nil, err
 	}
 	t := &trip{sent: time.Now(), address: address, wait: wait, end: end}
-	if t.host, err = l.Send(ctx, w, false, address, message); err != nil {
+	p := Posting{From: address, To: address, Message: message}
+	if w.Rewrites {
+		p.To = nobodyLike(address)
+	}
+	if t.host, err = l.Send(ctx, w, p); err != nil {
 		end()
 		return nil, err
 	}

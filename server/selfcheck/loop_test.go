@@ -23,6 +23,7 @@ type roads struct {
 	straight func(kind string) (string, string)       // by what was sent: what comes back ("": nothing), and why it was not taken ("": it was)
 	through  func(address string) *selfcheck.Returned // what comes back through the smarthost; nil: nothing
 	sent     []string
+	to       string // of the last one
 }
 
 func (r *roads) loop() *selfcheck.Loop {
@@ -43,13 +44,15 @@ func (r *roads) loop() *selfcheck.Loop {
 				}
 			}, func() { r.open-- }, nil
 		},
-		Send: func(_ context.Context, w selfcheck.Way, straight bool, address string, message []byte) (string, error) {
+		Send: func(_ context.Context, w selfcheck.Way, p selfcheck.Posting) (string, error) {
+			message, address := p.Message, p.From
 			report, err := bounce.NewReader(bounce.NewTable()).Read(bytes.NewReader(message))
 			if err != nil {
 				r.Error(err)
 			}
 			r.sent = append(r.sent, string(message))
-			if !straight {
+			r.to = p.To
+			if !p.Straight {
 				if back := r.through(address); back != nil {
 					back.At = time.Now().Add(2 * time.Second)
 					heard := r.heard
@@ -109,6 +112,39 @@ func TestTheWayBackIsTriedWithWhatComesBack(t *testing.T) {
 				if tt.want == dnscheck.OK && (!strings.HasPrefix(r.sent[0], "DKIM-Signature: d=example.org\r\n") || strings.HasPrefix(r.sent[1], "DKIM")) {
 					t.Errorf("signed are not our own messages alone: %.60q, %.60q", r.sent[0], r.sent[1])
 				}
+			})
+		})
+	}
+}
+
+func TestASmarthostThatIsKnownToRewriteIsTriedWithABounce(t *testing.T) {
+	w := selfcheck.Way{Domain: "example.org", Returns: "bounce.example.org", Through: "smarthost", Rewrites: true}
+	for _, tt := range []struct {
+		name    string
+		through func(address string) *selfcheck.Returned
+		want    dnscheck.Verdict
+		found   string
+	}{
+		{"the report comes here", func(string) *selfcheck.Returned { return &selfcheck.Returned{Kind: "bounce", From: "u@gmail.example"} }, dnscheck.OK,
+			"a message to nobody came back through smtp.provider.example in 2 s, and was known by its header"},
+		{"the report stays in the mailbox there", func(string) *selfcheck.Returned { return nil }, dnscheck.Fail, "no report of it has come here"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &roads{T: t, straight: func(kind string) (string, string) { return kind, "" }, through: tt.through}
+				l := r.loop()
+				wants(t, l.Relayed(t.Context(), w), dnscheck.Skipped, "it is not back yet")
+				last := r.sent[len(r.sent)-1]
+				if !strings.Contains(last, "X-Homing-Return: return+tag@bounce.example.org\r\n") || r.to != "return+taa@bounce.example.org" {
+					t.Errorf("to %s went %.200q; want a message with the field, to nobody", r.to, last)
+				}
+				<-time.After(20 * time.Minute)
+				got := l.Relayed(t.Context(), w)
+				wants(t, got, tt.want, tt.found)
+				if tt.want == dnscheck.Fail && !strings.Contains(got.Fix, "bounces@bounce.example.org") {
+					t.Errorf("the fix is %q", got.Fix)
+				}
+				<-time.After(10 * time.Second)
 			})
 		})
 	}
@@ -181,7 +217,7 @@ func TestWhatThereWasNoTimeForIsNotBroken(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := (&roads{T: t}).loop()
 			ctx, cancel := context.WithCancel(t.Context())
-			l.Send = func(context.Context, selfcheck.Way, bool, string, []byte) (string, error) {
+			l.Send = func(context.Context, selfcheck.Way, selfcheck.Posting) (string, error) {
 				cancel()
 				return "", tt.err
 			}
@@ -214,7 +250,7 @@ func TestAWayThatCannotBeTriedIsNotBroken(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			l := (&roads{T: t}).loop()
-			l.Send = func(context.Context, selfcheck.Way, bool, string, []byte) (string, error) {
+			l.Send = func(context.Context, selfcheck.Way, selfcheck.Posting) (string, error) {
 				if tt.err == selfcheck.ErrNotAsked || tt.err == selfcheck.ErrNotReached {
 					return "", fmt.Errorf("%w: 451 x", tt.err)
 				}
