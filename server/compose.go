@@ -15,6 +15,7 @@ import (
 	"homing/internal/dkim"
 	"homing/internal/message"
 	"homing/internal/reply"
+	"homing/internal/spool"
 	"homing/queue"
 	"homing/server/smtpd"
 	"homing/store"
@@ -30,8 +31,9 @@ type outMessage struct {
 	hash     dkim.BodySum
 	from     string // the first address of the From field
 	authors  []message.Mailbox
-	eightBit bool // body or header
-	utf8     bool // the header is not ASCII, and the client spoke SMTPUTF8
+	eightBit bool   // body or header
+	utf8     bool   // the header is not ASCII, and the client spoke SMTPUTF8
+	key      string // by which a local user's message is known in the spool as well
 }
 
 // Answers to messages that cannot be sent by anyone. They are permanent: the
@@ -73,6 +75,12 @@ func (o *Outbound) read(ctx context.Context, tx outTransaction, c *smtpd.Content
 		return nil, errLoop
 	}
 	m := &outMessage{header: h, utf8: tx.options.UTF8}
+	if tx.local {
+		if id := h.Get(spool.Field); spool.IsID(id) {
+			m.key = spool.Key(tx.uid, id)
+		}
+		completeAuthor(tx.policy, tx.application, h)
+	}
 	if err := m.edit(tx, tx.begins(o.now())); err != nil {
 		return nil, err
 	}
@@ -99,7 +107,7 @@ func (o *Outbound) read(ctx context.Context, tx outTransaction, c *smtpd.Content
 func (m *outMessage) edit(tx outTransaction, now time.Time) error {
 	h := m.header
 	m.lane = laneOf(h.Get(laneField))
-	for _, private := range []string{"Return-Path", "Bcc", "Resent-Bcc", laneField, returnField} {
+	for _, private := range []string{"Return-Path", "Bcc", "Resent-Bcc", laneField, returnField, spool.Field} {
 		h.Remove(private)
 	}
 	if !h.Has("From") && tx.from != "" {

@@ -91,12 +91,15 @@ type outTransaction struct {
 	recipients  []queue.Recipient
 	places      int // taken in the application's day
 	origin      origin
+	local       bool   // of a user of this machine
+	uid         int    // which, if local
+	late        bool   // nobody is there any more to hear an answer
+	key         string // two transactions with one are one; "": none
 
 	// Of an Injection alone:
 	sendAt   time.Time
 	campaign string // "": it is found in the message
 	metadata event.Metadata
-	key      string
 	receipt  func() ([]byte, error) // kept with key, made when all else is known
 }
 
@@ -156,10 +159,23 @@ func private(listener net.Addr) bool {
 	return ok && (tcp.IP.IsLoopback() || tcp.IP.IsPrivate())
 }
 
+// local reports whether a user of this machine is talking.
+func (s *outSession) local() bool { return s.conn.UID >= 0 && s.user == "" }
+
+// nobody is the answer to a local user who is no application.
+func (o *Outbound) nobody(uid int) error {
+	o.metrics.mistakes.WithLabelValues("client").Inc()
+	o.log.Warn("mail of a local user who is no application was refused", "uid", uid)
+	return errUser(uid)
+}
+
 // stranger is the answer to a client that is no application. Where applications
 // are known by their networks it may be one whose network was forgotten, and
 // that is for the operator to mend.
 func (s *outSession) stranger(p *Policy) error {
+	if s.local() {
+		return s.nobody(s.conn.UID)
+	}
 	byNetwork := slices.ContainsFunc(p.Applications, func(a *Application) bool { return len(a.Networks) > 0 })
 	if s.user == "" && !(byNetwork && private(s.conn.Listener)) {
 		return errWhoAreYou
@@ -178,10 +194,13 @@ func (s *outSession) Mail(ctx context.Context, from string, o smtpd.MailOptions)
 	if a == nil {
 		return s.stranger(p)
 	}
+	if s.local() {
+		from = p.author(a, from)
+	}
 	if err := s.admit(ctx, p, a, from); err != nil {
 		return err
 	}
-	s.tx = outTransaction{policy: p, application: a, from: from, options: o, places: 1,
+	s.tx = outTransaction{policy: p, application: a, from: from, options: o, places: 1, local: s.local(), uid: s.conn.UID,
 		origin: origin{protocol("ESMTP", s.conn, s.user != ""), s.hello, s.conn.Remote}}
 	return nil
 }
@@ -258,10 +277,21 @@ func (s *outSession) Rcpt(ctx context.Context, to string, o smtpd.RcptOptions) e
 	if !strings.Contains(to, "@") { // <postmaster>, RFC 5321 section 4.5.1
 		to += "@" + s.tx.policy.Hostname
 	}
-	if slices.ContainsFunc(s.tx.recipients, func(r queue.Recipient) bool { return r.Address == to }) {
-		return nil // who is named twice gets one copy
+	return s.name(ctx, &s.tx, queue.Recipient{Address: to, Notify: o.Notify, Original: o.Original})
+}
+
+// name adds a recipient as he was named: a user of this machine stands for who
+// reads his mail, and who is named twice gets one copy.
+func (o *Outbound) name(ctx context.Context, tx *outTransaction, r queue.Recipient) (err error) {
+	if tx.local {
+		if r.Address, err = tx.policy.reader(tx.application, r.Address); err != nil {
+			return err
+		}
 	}
-	return s.add(ctx, &s.tx, queue.Recipient{Address: to, Notify: o.Notify, Original: o.Original})
+	if slices.ContainsFunc(tx.recipients, func(x queue.Recipient) bool { return x.Address == r.Address }) {
+		return nil
+	}
+	return o.add(ctx, tx, r)
 }
 
 // add adds a recipient to a transaction, or says why there is no place for it.
@@ -274,7 +304,7 @@ func (o *Outbound) add(ctx context.Context, tx *outTransaction, r queue.Recipien
 	switch {
 	case err != nil:
 		return err
-	case held && a.RejectHeld:
+	case held && a.RejectHeld && !tx.late:
 		return errHeld
 	case held:
 		r.Held = &h
@@ -337,6 +367,7 @@ func (o *Outbound) accept(ctx context.Context, tx outTransaction, c *smtpd.Conte
 	}
 	defer m.body.Discard()
 	sub := queue.Submission{
+		Key:     cmp.Or(tx.key, m.key),
 		Message: m.describe(tx), Body: m.body, Recipients: tx.recipients,
 		Capture: tx.policy.effective(tx.application) == Capture, Lane: m.lane,
 		ReturnPath: func(id event.DeliveryID, _ string) string {
@@ -355,8 +386,7 @@ func (o *Outbound) accept(ctx context.Context, tx outTransaction, c *smtpd.Conte
 		}
 		sub.Heads = [][]byte{head}
 	}
-	if tx.key != "" {
-		sub.Key = tx.key
+	if tx.receipt != nil {
 		if sub.Receipt, err = tx.receipt(); err != nil {
 			return 0, err
 		}

@@ -30,7 +30,8 @@ const (
 // It is read only: a reload replaces it as a whole.
 type Policy struct {
 	Hostname     string
-	PublicURL    string // where the world reaches us over HTTPS, without a slash at the end; "": nowhere
+	PublicURL    string   // where the world reaches us over HTTPS, without a slash at the end; "": nowhere
+	Machine      []string // further names of this machine, which local users have behind theirs
 	Mode         Mode
 	Applications []*Application
 	Domains      []*Domain

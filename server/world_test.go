@@ -191,12 +191,19 @@ func listen(t *testing.T, run func(func(context.Context) error), o smtpd.Options
 // listener opens another submission listener for the time of the test, and
 // gives its port.
 func (w *world) listener(at string, o smtpd.Options) (port string) {
-	o.Hostname, o.Kind = "mail.example.org", smtpd.Submission
 	w.Helper()
 	l, err := net.Listen("tcp", at)
 	if err != nil {
 		w.Fatal(err)
 	}
+	w.serveOn(l, o)
+	_, port, _ = net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// serveOn takes mail of applications on l for the time of the test.
+func (w *world) serveOn(l net.Listener, o smtpd.Options) {
+	o.Hostname, o.Kind = "mail.example.org", smtpd.Submission
 	done := make(chan error, 1)
 	ctx, cancel := context.WithCancel(w.ctx)
 	go func() {
@@ -205,11 +212,9 @@ func (w *world) listener(at string, o smtpd.Options) (port string) {
 	w.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			w.Errorf("listener on %s: %v", at, err)
+			w.Errorf("listener on %s: %v", l.Addr(), err)
 		}
 	})
-	_, port, _ = net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // policy is that of an association with a CRM and a shop.
@@ -246,7 +251,12 @@ type client struct {
 
 func (w *world) dial(address string) *client {
 	w.Helper()
-	conn, err := net.Dial("tcp", address)
+	return w.dialOn("tcp", address)
+}
+
+func (w *world) dialOn(network, address string) *client {
+	w.Helper()
+	conn, err := net.Dial(network, address)
 	if err != nil {
 		w.Fatal(err)
 	}
