@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"homing/internal/nearest"
+	"homing/internal/spool"
 )
 
 // A checker finds what single values do not show: what is missing, what does
@@ -55,6 +56,9 @@ func (c *checker) server() {
 		c.errorf("data_dir", "is empty; write a directory, or leave it out for %s", DefaultDataDir)
 	case len(socket) > maxSocketPath:
 		c.errorf("data_dir", "the path of the socket in it, %s, has %d octets and the system allows %d; choose a shorter one", socket, len(socket), maxSocketPath)
+	}
+	if c.c.SpoolDir == c.c.DataDir || c.c.SpoolDir == "" {
+		c.errorf("spool_dir", "must be a directory of its own, which every local user may write to; leave it out for %s", spool.DefaultDir)
 	}
 	c.mailbox(&c.c.Postmaster, "postmaster")
 	if c.c.PublicURL != "" {

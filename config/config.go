@@ -23,6 +23,7 @@ import (
 type Config struct {
 	Hostname   string `toml:"hostname" reload:"restart"`
 	DataDir    string `toml:"data_dir,path" reload:"restart"`
+	SpoolDir   string `toml:"spool_dir,path" reload:"restart"`
 	Mode       Mode   `toml:"mode"`
 	PublicURL  string `toml:"public_url"` // without a slash at the end; "": none
 	Postmaster string `toml:"postmaster"` // "": none

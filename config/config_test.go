@@ -2,7 +2,9 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -64,6 +66,7 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 	want := &config.Config{
 		Hostname: "mail.example.org",
 		DataDir:  "/var/lib/homing",
+		SpoolDir: "/var/spool/homing",
 		Mode:     config.Deliver,
 		Listen: config.Listen{
 			SMTP:       []config.Address{{Network: "tcp", Address: ":25"}},
@@ -428,6 +431,30 @@ func TestFindDataDir(t *testing.T) {
 	write(t, path, []byte("data_dir ="))
 	if got, err := config.FindDataDir(path); err == nil || !strings.HasPrefix(err.Error(), path+":1: ") {
 		t.Errorf("of a file that is no TOML: %q, %v, want an error that names %s:1:", got, err, path)
+	}
+}
+
+func TestFindLocal(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "homing.toml")
+	tests := []struct{ name, text, socket, spool string }{
+		{"what the file says", "spool_dir = \"/srv/spool\"\n[listen]\nlocal = \"unix:/srv/s\"", "/srv/s", "/srv/spool"},
+		{"a spool beside the file", `spool_dir = "spool"`, "/run/homing/submit.sock", filepath.Join(dir, "spool")},
+		{"nothing", "", "/run/homing/submit.sock", "/var/spool/homing"},
+		{"a [listen] without it", "[listen]\nsmtp = []", "", "/var/spool/homing"},
+		{"in a file that is wrong otherwise", "mode = 7\n[listen]\nlocal = \"unix:/srv/s\"\nsmtp = 7", "/srv/s", "/var/spool/homing"},
+		{"no text", "spool_dir = 7\n[listen]\nlocal = 7", "", "/var/spool/homing"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			write(t, path, []byte(tt.text))
+			if socket, spool, err := config.FindLocal(path); socket != tt.socket || spool != tt.spool || err != nil {
+				t.Errorf("FindLocal = %q, %q, %v, want %q, %q", socket, spool, err, tt.socket, tt.spool)
+			}
+		})
+	}
+	if _, _, err := config.FindLocal(path + "x"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of no file: %v", err)
 	}
 }
 

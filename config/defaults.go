@@ -1,9 +1,17 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"homing/internal/spool"
+)
 
 // DefaultDataDir is where the state is when the file does not say.
 const DefaultDataDir = "/var/lib/homing"
+
+// DefaultLocal is the socket for local users of a file that does not say, and
+// where those look who may not read it.
+const DefaultLocal = "/run/homing/submit.sock"
 
 // ControlSocket is the name of the Unix socket in data_dir over which commands
 // speak to the running server.
@@ -19,10 +27,10 @@ const acmeDirectory = "https://acme-v02.api.letsencrypt.org/directory"
 // start is the Config before the file is read.
 func start() *Config {
 	return &Config{
-		DataDir: DefaultDataDir,
-		Mode:    Deliver,
-		Listen:  everywhere(),
-		TLS:     TLS{MTASTS: MTASTSTesting},
+		DataDir: DefaultDataDir, SpoolDir: spool.DefaultDir,
+		Mode:   Deliver,
+		Listen: everywhere(),
+		TLS:    TLS{MTASTS: MTASTSTesting},
 		Hold: Hold{Thresholds: map[string]int{
 			"Dns": 3, "Host": 3, "Loop": 3, "Quota": 3, "Relay": 3, "Syntax": 3,
 		}},
@@ -58,7 +66,7 @@ func everywhere() Listen {
 	return Listen{
 		SMTP:       []Address{{"tcp", ":25"}},
 		Submission: []Address{{"tcp", "127.0.0.1:587"}},
-		Local:      Address{"unix", "/run/homing/submit.sock"},
+		Local:      Address{"unix", DefaultLocal},
 		HTTP:       []Address{{"tcp", "127.0.0.1:8025"}},
 	}
 }

@@ -1,12 +1,15 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 
+	"homing/internal/spool"
 	"homing/internal/tomltree"
 )
 
@@ -84,32 +87,63 @@ func FindDataDir(path string) (string, error) { return findPath(path, DefaultDat
 // otherwise; "" where it names none.
 func FindRulesFile(path string) (string, error) { return findPath(path, "", "bounce", "rules_file") }
 
+// FindLocal gives the socket for local users ("": there is none) and the spool of
+// a file that may be wrong otherwise.
+func FindLocal(file string) (socket, spoolDir string, err error) {
+	if spoolDir, err = findPath(file, spool.DefaultDir, "spool_dir"); err != nil {
+		return "", "", err
+	}
+	tree, _, err := readTree(file)
+	if err != nil {
+		return "", "", err
+	}
+	if tree.In["listen"] == nil {
+		return everywhere().Local.Address, spoolDir, nil
+	}
+	// In a [listen] that is there, what is left out is off.
+	return strings.TrimPrefix(textAt(tree, "listen", "local"), "unix:"), spoolDir, nil
+}
+
 // findPath gives the path at a key of a file, absolute, or otherwise.
 func findPath(file, otherwise string, key ...string) (string, error) {
+	tree, base, err := readTree(file)
+	if err != nil {
+		return "", err
+	}
+	found := cmp.Or(textAt(tree, key...), otherwise)
+	if found != "" && !filepath.IsAbs(found) {
+		found = filepath.Join(base, found)
+	}
+	return found, nil
+}
+
+// readTree reads a file as TOML, whatever it says, and gives the directory that
+// its paths are relative to.
+func readTree(file string) (tree *tomltree.Value, base string, err error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("reading the configuration: %w", err)
+		return nil, "", fmt.Errorf("reading the configuration: %w", err)
 	}
-	base, err := filepath.Abs(filepath.Dir(file))
-	if err != nil {
-		return "", fmt.Errorf("finding the directory of the configuration: %w", err)
+	if base, err = filepath.Abs(filepath.Dir(file)); err != nil {
+		return nil, "", fmt.Errorf("finding the directory of the configuration: %w", err)
 	}
-	v, problem := parseTree(data)
+	tree, problem := parseTree(data)
 	if problem != nil {
 		problem.File = file
-		return "", Problems{*problem}
+		return nil, "", Problems{*problem}
 	}
+	return tree, base, nil
+}
+
+// textAt gives the text at a key; "": there is none.
+func textAt(v *tomltree.Value, key ...string) string {
 	for _, step := range key {
 		if v != nil {
 			v = v.In[step]
 		}
 	}
-	found := otherwise
-	if v != nil && v.Kind == tomltree.Text && v.Text != "" {
-		found = v.Text
+	if v == nil || v.Kind != tomltree.Text {
+		return ""
 	}
-	if found != "" && !filepath.IsAbs(found) {
-		found = filepath.Join(base, found)
-	}
-	return found, nil
+	return v.Text
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -33,6 +34,11 @@ func dialControl(c *cobra.Command) (*control, error) {
 	if err != nil {
 		return nil, err
 	}
+	return dialControlOf(path)
+}
+
+// dialControlOf finds the control socket of the server of a configuration.
+func dialControlOf(path string) (*control, error) {
 	dir, err := config.FindDataDir(path)
 	if err != nil {
 		return nil, explainConfig(err)
@@ -114,15 +120,29 @@ func encodeBody(body any) (text []byte, kind string, err error) {
 
 // refusal is the error in an answer.
 func refusal(resp *http.Response) error {
-	var p errProblem
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&p.Problem); err != nil || p.Detail == "" {
+	var p struct {
+		web.Problem
+		Errors []web.Mistake `json:"errors"` // what is wrong in a message
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&p); err != nil || p.Detail == "" {
 		return fmt.Errorf("the server answered %s: it may be of another version than this command", resp.Status)
 	}
-	return p
+	for i, m := range p.Errors {
+		if i == 0 {
+			p.Detail = ""
+		} else {
+			p.Detail += "; "
+		}
+		p.Detail += strings.TrimPrefix(m.Pointer, "#/") + m.Parameter + ": " + m.Detail
+	}
+	return errProblem{p.Problem}
 }
 
-// errNoServer says that the server does not run.
-var errNoServer = errors.New("no server answers")
+// Why a server cannot be asked.
+var (
+	errNoServer  = errors.New("no server answers") // it does not run
+	errOtherUser = errors.New("the user who runs the server: try again as that user or with sudo")
+)
 
 // explain says what to do when the socket does not answer.
 func (s *control) explain(err error) error {
@@ -131,7 +151,7 @@ func (s *control) explain(err error) error {
 		return fmt.Errorf("%w at %s: start it (`sudo systemctl start homing`, or `homing serve`), or name its configuration with --config; "+
 			"`journalctl -u homing -n 50` says why it ended", errNoServer, s.socket)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s may be opened only by the user who runs the server: try again as that user or with sudo", s.socket)
+		return fmt.Errorf("%s may be opened only by %w", s.socket, errOtherUser)
 	}
 	return fmt.Errorf("asking the server at %s: %w", s.socket, err)
 }

@@ -173,7 +173,11 @@ func (h *house) web() *web.Web {
 		Renew: h.server.ReturnPath,
 		Link:  h.server.Link, Unsubscribe: h.server.Unsubscribe,
 		Tokens: h.tokens, Inject: h.server.Outbound, Counts: web.NewCounts(h.metrics),
-		Limiter: &smtpd.AuthLimiter{PerMinute: h.cfg.Limits.AuthFailuresPerMinute, PerDay: authFailuresPerDay},
+		Limiter:  &smtpd.AuthLimiter{PerMinute: h.cfg.Limits.AuthFailuresPerMinute, PerDay: authFailuresPerDay},
+		UserName: server.UserName,
+	}
+	if h.spool != nil {
+		w.Spool = h.spool
 	}
 	if h.acme != nil {
 		w.Challenges = h.acme

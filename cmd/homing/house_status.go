@@ -50,6 +50,7 @@ func (h *house) status(ctx context.Context) (web.Status, error) {
 			s.Attention = append(s.Attention, fmt.Sprintf("The sink %s is %s since %s: %s.", k.Name, k.State, clock(k.Since), k.Failure))
 		}
 	}
+	s.Attention = append(s.Attention, h.spoolTroubles()...)
 	s.Attention = append(s.Attention, h.uncertified()...)
 	for _, d := range p.Domains {
 		if d.Signer == nil {

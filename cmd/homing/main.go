@@ -20,7 +20,12 @@ import (
 // version is stamped by the linker (-X main.version=…) and never assigned.
 var version = "unknown"
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	if name, args, ok := asSendmail(os.Args); ok {
+		os.Exit(streams{os.Stdin, os.Stdout, os.Stderr}.sendmail(context.Background(), name, "", args))
+	}
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // run is main without the process: it gives the exit code. SIGINT and SIGTERM
 // end the context of the command; a second one ends the process.
@@ -92,6 +97,8 @@ func newRoot() *cobra.Command {
 		newApp(),
 		newDomain(),
 		newToken(),
+		newSend(),
+		newSendmail(),
 		newQueue(), newCapture(),
 		newPlan(),
 		newHold(),

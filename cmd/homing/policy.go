@@ -22,7 +22,7 @@ import (
 // policyOf turns the configuration into who may send as what.
 func policyOf(cfg *config.Config, codec *verp.Codec) (*server.Policy, error) {
 	p := &server.Policy{
-		Hostname: cfg.Hostname, PublicURL: publicURL(cfg), Mode: server.Mode(cfg.Mode), Postmaster: cfg.Postmaster,
+		Hostname: cfg.Hostname, PublicURL: publicURL(cfg), Machine: machineNames(), Mode: server.Mode(cfg.Mode), Postmaster: cfg.Postmaster,
 		MaxOut: int64(cfg.Limits.MessageOut), MaxIn: int64(cfg.Limits.MessageIn), Verp: codec,
 	}
 	domains := map[string]*server.Domain{}

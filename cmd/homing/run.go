@@ -19,6 +19,9 @@ func (h *house) run(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	intake := []part{{"reloading", h.reloads}, {"certificate", h.certs.Run}}
+	if h.spool != nil {
+		intake = append(intake, part{"spool", h.spool.Run})
+	}
 	watch := func(ctx context.Context) error { return h.notify.Watch(ctx, h.alive, h.summary) }
 	var talk []part
 	for _, l := range h.listeners {
@@ -160,6 +163,9 @@ func (h *house) renew() error {
 	}
 	for _, key := range cfg.RestartFor(h.cfg) {
 		h.log.Warn("this change takes effect at the next start", "key", key)
+	}
+	if h.spool != nil {
+		h.spool.Flush() // what was refused may not be any more
 	}
 	h.log.Info("configuration reloaded")
 	return nil

@@ -21,6 +21,7 @@ import (
 	"homing/event/civicrm"
 	"homing/internal/certs"
 	"homing/internal/dnsx"
+	"homing/internal/spool"
 	"homing/queue"
 	"homing/server"
 	"homing/server/reports"
@@ -52,6 +53,7 @@ type house struct {
 	reports   *tlsrpt.Collector // that we write
 	received  *reports.Keeper   // that others write
 	crms      *crms
+	spool     *spool.Taker // nil: no local user hands mail over
 	dns       *dnsx.Client
 	checker   *selfcheck.Checker
 	loop      *selfcheck.Loop
@@ -131,6 +133,7 @@ func (h *house) furnish(ctx context.Context) error {
 	if h.tokens, err = token.New(ctx, h.store, time.Now); err != nil {
 		return err
 	}
+	h.openSpool()
 	h.dns = dns
 	if err := h.certificates(dns); err != nil {
 		return err

@@ -27,6 +27,7 @@ const (
 	IOErr       = 74 // reading or writing failed
 	TempFail    = 75 // neither sent nor kept: try again later
 	NoPerm      = 77 // this user may not
+	Config      = 78 // the configuration does not say where the server is
 )
 
 // homeDomain stands behind people at this machine. The server knows who reads
@@ -42,6 +43,7 @@ type Call struct {
 
 	Socket string // where the server listens for local users
 	Spool  string // the directory of the spool
+	Lost   error  // why it is not known where these are; nil: it is
 	Host   string // the name of this machine
 	User   User   // who calls
 
@@ -61,16 +63,22 @@ func (c *Call) Run(ctx context.Context, args []string) int {
 		return c.fail(err)
 	}
 	switch o.task {
-	case talk:
-		return c.talk(ctx)
 	case list:
 		return c.ask(ctx, c.List)
 	case flush:
 		return c.ask(ctx, c.Flush)
-	case verify:
-		return c.verify(ctx, o)
 	case nothing:
 		return OK
+	}
+	if c.Lost != nil {
+		c.say("%v", c.Lost)
+		return Config
+	}
+	switch o.task {
+	case talk:
+		return c.talk(ctx)
+	case verify:
+		return c.verify(ctx, o)
 	}
 	l, err := c.compose(o)
 	if err != nil {

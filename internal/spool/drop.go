@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // spareOctets is what stays free beside a message on the disk of the spool.
@@ -43,6 +44,17 @@ func Drop(dir string, e Envelope, message []byte) error {
 		return errors.Join(err, f.Close(), os.Remove(draft))
 	}
 	return errors.Join(publish(f, draft, filepath.Join(dir, whole+e.ID)), f.Close())
+}
+
+// Count says how much mail lies in a spool, to who may list it.
+func Count(dir string) (n int, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if id, ok := strings.CutPrefix(e.Name(), whole); ok && IsID(id) {
+			n++
+		}
+	}
+	return n, err
 }
 
 // homeOf looks at the directory of a spool.

@@ -53,6 +53,8 @@ func (w *Web) routes() []route {
 		{http.MethodPost, "/api/v1/messages", applications, w.inject},
 		{http.MethodGet, "/api/v1/messages", applications, w.listMessages},
 		{http.MethodGet, "/api/v1/messages/{id}", applications, w.showMessage},
+		{http.MethodGet, "/api/v1/spool", known, w.listSpool},
+		{http.MethodPost, "/api/v1/spool/flush", known, w.flushSpool},
 		{http.MethodGet, "/api/v1/deliveries/{id}/content", applications, w.showContent},
 		{http.MethodGet, "/api/v1/deliveries/{id}", applications, w.showDelivery},
 		{http.MethodGet, "/api/v1/recipients/{address}", applications, w.showRecipient},

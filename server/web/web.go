@@ -48,6 +48,9 @@ type Web struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 
+	Spool    Spool // nil: there is none
+	UserName func(uid int) string
+
 	STS func(domain string) string // the policy about TLS for mail to a domain; "": none
 	// Link reads an unsubscribe link, Unsubscribe does what it asks for. Their
 	// errors are those of verp.Unseal, and of the store.
