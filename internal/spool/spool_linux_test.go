@@ -365,7 +365,7 @@ func TestADirectoryThatIsNotRight(t *testing.T) {
 		change     func(dir string) error
 		drop, take string // in the errors; "": none
 	}{
-		{"it is not there", os.Remove, "there is no spool", ""},
+		{"it is not there", os.Remove, "there is no spool", "there is no spool"},
 		{"a file is there", func(dir string) error { return errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600)) }, "is no directory", "is no directory"},
 		{"a link is there", func(dir string) error { return errors.Join(os.Rename(dir, dir+"2"), os.Symlink(dir+"2", dir)) }, "is no directory", "is no directory"},
 		{"everybody may remove what is there", func(dir string) error { return os.Chmod(dir, 0o777) }, "remove the mail of others", "remove the mail of others"},
@@ -387,6 +387,24 @@ func TestADirectoryThatIsNotRight(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheSpoolIsMadeAtTheStart(t *testing.T) {
+	dir, d := newSpool(t), &desk{}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	k := d.taker(dir)
+	done := make(chan error)
+	go func() { done <- k.Run(ctx) }()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode() != fs.ModeDir|DirMode {
+		t.Errorf("it is %v, %v, want mode 3733", info, err)
 	}
 }
 

@@ -106,8 +106,13 @@ func NewTaker(c Config) *Taker {
 }
 
 // Run takes mail over, at once and whenever there is some, until ctx ends. A
-// directory that is not there is waited for.
+// directory that is not there is made, where this user can.
 func (t *Taker) Run(ctx context.Context) error {
+	if err := os.Mkdir(t.c.Dir, 0o700); err == nil {
+		if err := os.Chmod(t.c.Dir, DirMode); err != nil {
+			t.c.Log.Warn("the spool that was made is no use", "err", err) // the first look says what to do
+		}
+	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -174,7 +179,7 @@ func (t *Taker) blame(err error) {
 // look takes over what is due. more says that there was too much for once.
 func (t *Taker) look(ctx context.Context) (more bool, err error) {
 	home, err := t.enter()
-	if home == nil || err != nil {
+	if err != nil {
 		return false, err
 	}
 	defer home.Close() // ends the lock
@@ -193,13 +198,13 @@ func (t *Taker) look(ctx context.Context) (more bool, err error) {
 	return more && taken, nil
 }
 
-// enter locks the directory. nil without an error: it is not there yet.
+// enter locks the directory.
 func (t *Taker) enter() (*os.File, error) {
-	info, err := os.Lstat(t.c.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	o, err := homeOf(t.c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Lstat(t.c.Dir)
 	if err != nil {
 		return nil, err
 	}
