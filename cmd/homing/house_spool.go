@@ -49,8 +49,7 @@ func (h *house) spoolTroubles() (all []string) {
 	if fault != "" {
 		all = append(all, "No mail is taken from the spool of sendmail: "+fault+".")
 	}
-	refused := 0
-	why := ""
+	refused, why := 0, ""
 	for _, f := range files {
 		if f.State == spool.Refused {
 			refused++
@@ -58,7 +57,11 @@ func (h *house) spoolTroubles() (all []string) {
 		}
 	}
 	if refused > 0 {
-		all = append(all, fmt.Sprintf("In the spool of sendmail, %d mails lie refused (%s): `homing sendmail -bp` lists them; once the cause is mended, `homing sendmail -q` sends them.", refused, why))
+		lie := fmt.Sprintf("%d mails lie", refused)
+		if refused == 1 {
+			lie = "1 mail lies"
+		}
+		all = append(all, fmt.Sprintf("In the spool of sendmail, %s refused (%s): `homing sendmail -bp` lists what is there; once the cause is mended, `homing sendmail -q` sends it.", lie, why))
 	}
 	return all
 }
