@@ -44,12 +44,25 @@ func size(octets uint64) string {
 	return fmt.Sprintf("%d KiB", octets>>10)
 }
 
-// Times before the end of a certificate at which something is said. Those of
-// the usual authority last 90 days and are renewed after 60.
-const (
-	certificateLate  = 21 * 24 * time.Hour
-	certificateShort = 3 * 24 * time.Hour
-)
+// lateness gives the times before the end of a certificate at which something
+// is said. Renewed is one when a third of its life is left, however long that
+// is: 90 days or 6.
+func lateness(leaf *x509.Certificate) (late, short time.Duration) {
+	life := leaf.NotAfter.Sub(leaf.NotBefore)
+	return min(21*24*time.Hour, life/4), min(3*24*time.Hour, life/12)
+}
+
+// ending says when a certificate ends, or has.
+func ending(leaf *x509.Certificate, now time.Time) string {
+	switch left := leaf.NotAfter.Sub(now); {
+	case left <= 0:
+		return "ended on " + leaf.NotAfter.UTC().Format(time.DateOnly)
+	case left < 2*24*time.Hour:
+		return fmt.Sprintf("ends in %d hours", int(left.Hours()))
+	default:
+		return fmt.Sprintf("ends in %d days", int(left.Hours()/24))
+	}
+}
 
 // Certificate checks the one that is shown to whom calls us by a name; nil:
 // there is none. Whether those who call trust it is told by the roots: nil is
@@ -67,19 +80,21 @@ func Certificate(c *tls.Certificate, name string, roots *x509.CertPool, needed b
 		return f
 	}
 	left := leaf.NotAfter.Sub(now)
-	f.Found = fmt.Sprintf("it is for %s, from %s, and ends in %d days", leaf.Subject.CommonName, leaf.Issuer.CommonName, int(left.Hours()/24))
+	late, short := lateness(leaf)
+	whose := leaf.Subject.CommonName
 	if len(leaf.DNSNames) > 0 {
-		f.Found = fmt.Sprintf("it is for %s, from %s, and ends in %d days", leaf.DNSNames[0], leaf.Issuer.CommonName, int(left.Hours()/24))
+		whose = leaf.DNSNames[0]
 	}
-	renew := "Renew it now: `certbot renew`, or look in the log for why the last try failed; files are read again by themselves."
+	f.Found = fmt.Sprintf("it is for %s, from %s, and %s", whose, leaf.Issuer.CommonName, ending(leaf, now))
+	renew := "Renew it now: with [tls.acme] `homing status` says why the last try failed and what to do; with files run `certbot renew`, they are read again by themselves."
 	switch {
 	case left <= 0:
 		f.Verdict, f.Fix = dnscheck.Fail, renew
 	case leaf.VerifyHostname(name) != nil:
 		f.Verdict, f.Fix = dnscheck.Warn, "Get one for "+name+", or write the name that it is for as hostname."
-	case left < certificateShort:
+	case left < short:
 		f.Verdict, f.Fix = dnscheck.Fail, renew
-	case left < certificateLate:
+	case left < late:
 		f.Verdict, f.Fix = dnscheck.Warn, renew
 	default:
 		f.Verdict, f.Fix = trusted(c, leaf, roots, now, &f)

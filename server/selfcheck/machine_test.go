@@ -57,11 +57,21 @@ type authority struct {
 
 func (a *authority) issue(name string, ends time.Time, isCA bool) *authority {
 	a.Helper()
+	return a.issueFor(name, ends, 90*24*time.Hour, isCA)
+}
+
+// issueFor issues one with a life, that has begun.
+func (a *authority) issueFor(name string, ends time.Time, life time.Duration, isCA bool) *authority {
+	a.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		a.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: noon.Add(-time.Hour), NotAfter: ends,
+	begins := ends.Add(-life)
+	if begins.After(noon) {
+		begins = noon.Add(-time.Hour)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: begins, NotAfter: ends,
 		IsCA: isCA, BasicConstraintsValid: true}
 	if !isCA {
 		template.DNSNames = []string{name}
@@ -100,7 +110,7 @@ func TestACertificateThatNobodyHasToTrustMayBeSignedByItself(t *testing.T) {
 	own := nobody.issue(name, noon.AddDate(0, 0, 60), false).shown(0)
 	late := nobody.issue(name, noon.AddDate(0, 0, -1), false).shown(0)
 	wants(t, selfcheck.Certificate(own, name, x509.NewCertPool(), false, noon), dnscheck.OK, "signed by itself")
-	wants(t, selfcheck.Certificate(late, name, x509.NewCertPool(), false, noon), dnscheck.Fail, "ends in")
+	wants(t, selfcheck.Certificate(late, name, x509.NewCertPool(), false, noon), dnscheck.Fail, "ended on")
 	wants(t, selfcheck.Certificate(other, name, x509.NewCertPool(), false, noon), dnscheck.Warn, "unknown authority")
 }
 
@@ -121,7 +131,11 @@ func TestCertificate(t *testing.T) {
 		{"one that is good", middle.issue(name, in(60), false).shown(1), dnscheck.OK, "it is for mail.example.org, from Middle, and ends in 60 days"},
 		{"one that ends soon", middle.issue(name, in(20), false).shown(1), dnscheck.Warn, "ends in 20 days"},
 		{"one that ends very soon", middle.issue(name, in(2), false).shown(1), dnscheck.Fail, "ends in 2 days"},
-		{"one that has ended", middle.issue(name, noon.Add(-time.Minute), false).shown(1), dnscheck.Fail, "ends in 0 days"},
+		{"one that has ended", middle.issue(name, noon.Add(-time.Minute), false).shown(1), dnscheck.Fail, "ended on 2026-11-23"},
+		{"one of 45 days that is renewed 15 days before its end", middle.issueFor(name, in(15), 45*24*time.Hour, false).shown(1), dnscheck.OK, "ends in 15 days"},
+		{"one of 45 days that should have been renewed", middle.issueFor(name, in(10), 45*24*time.Hour, false).shown(1), dnscheck.Warn, "ends in 10 days"},
+		{"one of 6 days that is renewed 2 days before its end", middle.issueFor(name, in(2), 6*24*time.Hour, false).shown(1), dnscheck.OK, "ends in 2 days"},
+		{"one of 6 days that ends very soon", middle.issueFor(name, noon.Add(11*time.Hour), 6*24*time.Hour, false).shown(1), dnscheck.Fail, "ends in 11 hours"},
 		{"one for another name", middle.issue("www.example.org", in(60), false).shown(1), dnscheck.Warn, "it is for www.example.org"},
 		{"one without what is above it", middle.issue(name, in(60), false).shown(0), dnscheck.Warn, "are missing"},
 		{"one that is signed by itself", nobody.issue(name, in(60), false).shown(0), dnscheck.Warn, "signed by itself"},
