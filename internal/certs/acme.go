@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,8 +29,9 @@ type ACMEConfig struct {
 	Directory string   // URL (RFC 8555 section 7.1.1)
 	Email     string   // contact of the account; "": none
 	Names     []string // whom certificates are for; the first is the server
-	Dir       string   // where account and certificates are kept, for this Directory alone
+	Dir       string   // where account, certificates and failures are kept, for this Directory alone
 	Fallback  Source   // what is shown until there is one
+	Setup     string   // the configuration: what failed with another one is tried anew by the next process
 
 	// How names are proven. Nothing but TLSALPN needs that listener.
 	TLSALPN bool                         // a listener with HTTPS is what answers at port 443
@@ -65,11 +67,13 @@ type holding struct {
 	cert   *tls.Certificate // nil: none yet
 	failed error            // why the last try gave nothing; nil: it did, or there was none
 	tries  int              // that failed, one after the other
-	next   time.Time        // of the next try, where one has failed
+	last   time.Time        // when the last try was
+	next   time.Time        // no try comes before
+	until  time.Time        // the authority wants to be left alone
 }
 
-// NewACME makes an ACME with the certificates that an earlier one has kept. Run
-// asks for those that are missing.
+// NewACME makes an ACME with the certificates that an earlier one has kept, and
+// the pauses after its failures. Run asks for those that are missing.
 func NewACME(c ACMEConfig) (*ACME, error) {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -83,27 +87,36 @@ func NewACME(c ACMEConfig) (*ACME, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory of certificates: %w", err)
 	}
-	a.SetNames(c.Names)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.name(c.Names)
+	a.remember()
 	return a, nil
 }
 
 // SetNames replaces the names that certificates are for, and has those tried
-// again that could not be had.
+// again at once that could not be had, unless the authority wants to be left
+// alone.
 func (a *ACME) SetNames(names []string) {
 	a.mu.Lock()
-	a.names = slices.Clone(names)
+	a.name(names)
 	for _, name := range names {
-		h := a.held[name]
-		if h == nil {
-			h = &holding{cert: a.kept(name)}
-			a.held[name] = h
-		}
-		h.tries, h.next = 0, time.Time{}
+		a.held[name].next = a.held[name].until
 	}
 	a.mu.Unlock()
 	select {
 	case a.news <- struct{}{}:
 	default: // there is news already
+	}
+}
+
+// name says which names certificates are for. a.mu is held.
+func (a *ACME) name(names []string) {
+	a.names = slices.Clone(names)
+	for _, name := range names {
+		if a.held[name] == nil {
+			a.held[name] = &holding{cert: a.kept(name)}
+		}
 	}
 }
 
@@ -142,6 +155,8 @@ func (a *ACME) Failing() map[string]error {
 const (
 	longestWait = time.Hour        // between two looks at what is due: the clock can be set
 	obtainTime  = 10 * time.Minute // for one certificate
+	oftenest    = 24 * time.Hour   // after one that was had: with a clock that is wrong each looks old
+	longestRest = 7 * 24 * time.Hour
 )
 
 // pauses are those after tries that failed; the last one repeats. Authorities
@@ -184,73 +199,111 @@ func (a *ACME) round(ctx context.Context) time.Duration {
 	return wait
 }
 
+// lifeOf is how long a certificate is valid in all.
+func lifeOf(c *x509.Certificate) time.Duration { return c.NotAfter.Sub(c.NotBefore) }
+
 // due is when a certificate has to be asked for: when a third of its life is
-// left, and after a try that failed when the pause is over.
+// left, and after a try when the pause is over.
 func (a *ACME) due(name string) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	h := a.held[name]
 	var due time.Time
 	if h.cert != nil {
-		leaf := h.cert.Leaf
-		due = leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 3)
+		due = h.cert.Leaf.NotAfter.Add(-lifeOf(h.cert.Leaf) / 3)
 	}
-	if h.next.After(due) {
-		return h.next
-	}
-	return due
+	return later(due, h.next)
 }
 
-// try asks for a certificate, once.
+// try asks for a certificate, once, if the name is ready for it.
 func (a *ACME) try(ctx context.Context, name string) {
-	a.mu.Lock()
-	old := a.held[name].cert
-	a.mu.Unlock()
-	var key crypto.Signer // stays, so that a TLSA record of it stays right
-	if old != nil {
-		key, _ = old.PrivateKey.(crypto.Signer)
+	trying, cancel := context.WithTimeout(ctx, obtainTime)
+	defer cancel()
+	if err := a.ready(trying, name); err != nil && ctx.Err() == nil {
+		a.putOff(name, err)
+	} else if err == nil {
+		a.ask(trying, name, func() bool { return ctx.Err() != nil })
 	}
-	cert, err := a.request(ctx, name, key)
-	if ctx.Err() != nil {
-		return // the server stops; that is nobody's failure
+}
+
+// readyPause is between two looks at a name that is not ready: nobody minds
+// being asked.
+const readyPause = 15 * time.Minute
+
+func (a *ACME) ready(ctx context.Context, name string) error {
+	if a.Ready == nil {
+		return nil
 	}
+	return a.Ready(ctx, name)
+}
+
+// putOff notes that nothing was asked for, which is no try.
+func (a *ACME) putOff(name string, err error) {
 	a.mu.Lock()
 	h := a.held[name]
-	if err != nil {
-		h.failed = err
-		h.next = a.Now().Add(max(pauses[min(h.tries, len(pauses)-1)], retryAfter(err)))
-		h.tries++
-	} else {
-		*h = holding{cert: cert}
-	}
-	again := h.next
+	known := h.failed != nil && h.failed.Error() == err.Error()
+	h.failed, h.next = err, later(h.until, a.Now().Add(readyPause))
 	a.mu.Unlock()
-	switch {
-	case err == nil:
-		a.Metrics.renewals.WithLabelValues("obtained").Inc()
-		a.Log.Info("certificate obtained", "host", name, "expires", cert.Leaf.NotAfter)
-	case errors.Is(err, errNotReady):
-		a.Log.Info("no certificate is asked for yet", "host", name, "err", err, "again", again)
-	case old != nil:
-		a.Metrics.renewals.WithLabelValues("failed").Inc()
-		a.Log.Warn("the certificate could not be renewed; the old one stays", "host", name, "expires", old.Leaf.NotAfter, "err", err, "again", again)
-	default:
-		a.Metrics.renewals.WithLabelValues("failed").Inc()
-		a.Log.Warn("no certificate could be had", "host", name, "err", err, "again", again)
+	if !known {
+		a.Log.Info("no certificate is asked for yet", "host", name, "err", err)
 	}
 }
 
-// errNotReady says that nothing was asked for.
-var errNotReady = errors.New("not yet")
+// ask asks for a certificate and notes what came of it; when the server stops
+// meanwhile, nothing did.
+func (a *ACME) ask(ctx context.Context, name string, stops func() bool) {
+	old, err := a.begin(name)
+	if err != nil {
+		a.failed(name, err)
+		return
+	}
+	var key crypto.Signer // stays, so that a TLSA record of it stays right
+	if old.cert != nil {
+		key, _ = old.cert.PrivateKey.(crypto.Signer)
+	}
+	cert, err := a.request(ctx, name, key)
+	switch {
+	case err != nil && stops():
+		a.settle(name, old)
+	case err != nil:
+		a.failed(name, err)
+	default:
+		now := a.Now()
+		a.settle(name, holding{cert: cert, last: now, next: now.Add(min(oftenest, lifeOf(cert.Leaf)/3))})
+		a.Metrics.renewals.WithLabelValues("obtained").Inc()
+		a.Log.Info("certificate obtained", "host", name, "expires", cert.Leaf.NotAfter)
+	}
+}
+
+// failed notes a try that gave nothing, which begin has counted.
+func (a *ACME) failed(name string, err error) {
+	a.mu.Lock()
+	h := a.held[name]
+	h.failed = err
+	if wait := retryAfter(err); wait > 0 {
+		h.until = h.last.Add(min(wait, longestRest))
+		h.next = later(h.next, h.until)
+	}
+	old, again := h.cert, h.next
+	a.mu.Unlock()
+	a.note()
+	a.Metrics.renewals.WithLabelValues("failed").Inc()
+	if old != nil {
+		a.Log.Warn("the certificate could not be renewed; the old one stays", "host", name, "expires", old.Leaf.NotAfter, "err", err, "again", again)
+		return
+	}
+	a.Log.Warn("no certificate could be had", "host", name, "err", err, "again", again)
+}
+
+// later gives the later one of two times.
+func later(x, y time.Time) time.Time {
+	if x.After(y) {
+		return x
+	}
+	return y
+}
 
 func (a *ACME) request(ctx context.Context, name string, key crypto.Signer) (*tls.Certificate, error) {
-	ctx, cancel := context.WithTimeout(ctx, obtainTime)
-	defer cancel()
-	if a.Ready != nil {
-		if err := a.Ready(ctx, name); err != nil {
-			return nil, fmt.Errorf("%w: %w", errNotReady, err)
-		}
-	}
 	if key == nil {
 		var err error
 		if key, err = newKey(); err != nil {

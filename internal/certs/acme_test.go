@@ -375,6 +375,20 @@ func TestAFailureSaysWhatToDo(t *testing.T) {
 		{name: "the authority is not trusted itself", hosts: here,
 			change: func(_ *testing.T, _ *town, c *certs.ACMEConfig) { c.Client = &http.Client{} },
 			want:   []string{"is not trusted", "SSL_CERT_FILE"}},
+		{name: "the clock of this machine is wrong", hosts: here,
+			change: func(_ *testing.T, w *town, c *certs.ACMEConfig) {
+				t := w.authority.Client.Transport.(*http.Transport).Clone()
+				t.TLSClientConfig.Time = func() time.Time { return time.Now().AddDate(200, 0, 0) }
+				c.Client = &http.Client{Transport: t}
+			},
+			want: []string{"is not of this time", "timedatectl"}},
+		{name: "something else answers in place of the authority", hosts: here,
+			change: func(_ *testing.T, w *town, c *certs.ACMEConfig) {
+				t := w.authority.Client.Transport.(*http.Transport).Clone()
+				t.TLSClientConfig.ServerName = "authority.example"
+				c.Client = &http.Client{Transport: t}
+			},
+			want: []string{"something else answers in place of", "without a proxy"}},
 		{name: "the authority cannot be reached", hosts: here,
 			change: func(_ *testing.T, _ *town, c *certs.ACMEConfig) { c.Directory = "https://127.0.0.1:1/dir" },
 			want:   []string{"https://127.0.0.1:1/dir cannot be reached: let HTTPS out"}},

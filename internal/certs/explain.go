@@ -89,6 +89,8 @@ func (a *ACME) todo(kind string, err error) string {
 		disk     *unwritten
 		network  net.Error
 		untrusts x509.UnknownAuthorityError
+		invalid  x509.CertificateInvalidError
+		another  x509.HostnameError
 	)
 	problem := problemOf(err)
 	switch {
@@ -102,6 +104,10 @@ func (a *ACME) todo(kind string, err error) string {
 		return problems[strings.TrimPrefix(problem.ProblemType, problemSpace)]
 	case errors.As(err, &untrusts):
 		return fmt.Sprintf("the certificate of %s itself is not trusted: correct [tls.acme] directory, or add its authority to this machine (SSL_CERT_FILE names another list)", a.Directory)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Sprintf("the certificate of %s itself is not of this time: see whether the clock of this machine is right (`timedatectl`)", a.Directory)
+	case errors.As(err, &another):
+		return fmt.Sprintf("something else answers in place of %s: let HTTPS out of this machine without a proxy that ends it, or correct [tls.acme] directory", a.Directory)
 	case errors.As(err, &network), errors.As(err, new(*url.Error)):
 		return fmt.Sprintf("%s cannot be reached: let HTTPS out of this machine, or correct [tls.acme] directory", a.Directory)
 	}
