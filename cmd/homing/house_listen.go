@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -106,15 +107,15 @@ func (h *house) plans() (all []plan) {
 	logins := &smtpd.AuthLimiter{PerMinute: h.cfg.Limits.AuthFailuresPerMinute, PerDay: authFailuresPerDay}
 	add("smtp", h.smtp(h.server.Inbound, h.mxOptions()), 0, c.SMTP...)
 	for _, a := range c.Submission {
-		add("submission", h.smtp(h.server.Outbound, h.submissionOptions(logins, a.Loopback())), 0o666, a)
+		add("submission", h.smtp(h.server.Outbound, h.submissionOptions(logins, h.tlsAt(a), a.Loopback())), 0o666, a)
 	}
-	implicit := h.submissionOptions(logins, false)
+	implicit := h.submissionOptions(logins, h.trustedTLS(), false)
 	implicit.ImplicitTLS = true
 	add("submissions", h.smtp(h.server.Outbound, implicit), 0, c.Submissions...)
 	lmtp := h.mxOptions()
 	lmtp.Kind, lmtp.MaxPerAddress, lmtp.TLS = smtpd.LMTP, 0, h.trustedTLS()
 	add("lmtp", h.smtp(h.server.LMTP, lmtp), 0o660, c.LMTP...)
-	add("local", h.smtp(h.server.Outbound, h.submissionOptions(logins, true)), 0o666, c.Local)
+	add("local", h.smtp(h.server.Outbound, h.submissionOptions(logins, nil, true)), 0o666, c.Local)
 	w := h.web()
 	add(listenHTTP, func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, l, w.Network(), h.log) }, 0o660, c.HTTP...)
 	public := certs.HTTPS(h.certs)
@@ -142,9 +143,9 @@ func (h *house) mxOptions() smtpd.Options {
 
 // submissionOptions are those of a listener for applications. On a safe way
 // (loopback, a Unix socket) passwords may be sent without TLS.
-func (h *house) submissionOptions(logins *smtpd.AuthLimiter, safe bool) smtpd.Options {
+func (h *house) submissionOptions(logins *smtpd.AuthLimiter, t *tls.Config, safe bool) smtpd.Options {
 	return smtpd.Options{
-		Hostname: h.cfg.Hostname, Kind: smtpd.Submission, TLS: h.trustedTLS(), Auth: true, AllowInsecureAuth: safe, AuthLimiter: logins,
+		Hostname: h.cfg.Hostname, Kind: smtpd.Submission, TLS: t, Auth: true, AllowInsecureAuth: safe, AuthLimiter: logins,
 		SMTPUTF8: true, DSN: true, Chunking: true, RequireTLS: true, MaxMessage: int64(h.cfg.Limits.MessageOut), MaxRecipients: h.cfg.Limits.Recipients,
 		MaxConnections: maxConnections, Log: h.log, Metrics: h.smtpd,
 	}

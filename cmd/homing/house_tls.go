@@ -58,6 +58,7 @@ func (h *house) authority(dns *dnsx.Client, metrics *certs.Metrics) (*certs.ACME
 	c := certs.ACMEConfig{
 		Directory: a.Directory, Email: a.Email, Webroot: a.Webroot, Names: h.certified(),
 		Dir: filepath.Join(h.cfg.DataDir, acmeDirName, certs.DirOf(a.Directory)), Fallback: h.certs,
+		Setup:   fmt.Sprint(*a, h.cfg.Listen.HTTP, h.cfg.Listen.HTTPS),
 		TLSALPN: len(h.cfg.Listen.HTTPS) > 0, Client: &http.Client{Timeout: authorityTime},
 		Ready: func(ctx context.Context, name string) error { return h.certifiable(ctx, dns, name) },
 		Log:   h.log, Metrics: metrics,
@@ -143,6 +144,21 @@ func (h *house) trustedTLS() *tls.Config {
 	return h.tls()
 }
 
+// tlsAt is what a listener for applications shows. On loopback mailers call it
+// by an address, which hardly any certificate is for: most that begin TLS
+// wherever it is offered would send nothing.
+func (h *house) tlsAt(a config.Address) *tls.Config {
+	t := h.trustedTLS()
+	if t == nil || !a.Loopback() {
+		return t
+	}
+	leaf := h.certs.Show("").Leaf
+	if leaf.VerifyHostname(a.Host()) != nil && leaf.VerifyHostname("localhost") != nil {
+		return nil
+	}
+	return t
+}
+
 // stsHost is what the names of hosts of policies begin with (RFC 8461 section
 // 3.3).
 const stsHost = "mta-sts."
@@ -181,15 +197,31 @@ func (h *house) stsPolicy(domain string) string {
 	return text
 }
 
+// lookAtCertificates has them tried again that could not be had, and files read
+// again, as whoever reloads expects.
+func (h *house) lookAtCertificates() {
+	if h.acme != nil {
+		h.acme.SetNames(h.certified())
+	}
+	if files, ok := h.certs.(*certs.Files); ok {
+		files.Again()
+	}
+}
+
 // uncertified says which certificates cannot be had, for people.
 func (h *house) uncertified() (all []string) {
+	if files, ok := h.certs.(*certs.Files); ok {
+		if err := files.Failing(); err != nil {
+			all = append(all, fmt.Sprintf("The certificate of cert_file cannot be used and the old one stays, which a restart would not find any more: %s. Mend the files; they are read again by themselves.", err))
+		}
+	}
 	if h.acme == nil {
-		return nil
+		return all
 	}
 	failing := h.acme.Failing()
 	for _, name := range h.certified() {
 		if err := failing[name]; err != nil {
-			all = append(all, fmt.Sprintf("No certificate for %s can be had: %s.", name, err))
+			all = append(all, fmt.Sprintf("No certificate for %s can be had: %s. It is tried again by itself; `systemctl reload homing` tries at once.", name, err))
 		}
 	}
 	return all

@@ -103,6 +103,24 @@ func writeCert(t *testing.T, dir, host string) *x509.CertPool {
 	return roots
 }
 
+// TestAReloadLooksAtTheCertificateAtOnce has the files change, first into
+// something that cannot be used.
+func TestAReloadLooksAtTheCertificateAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	writeCert(t, dir, "mail.example.org")
+	s := newStand(t, fmt.Sprintf("[tls]\ncert_file = %q\nkey_file = %q\n", filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")))
+	_, first := offers(t, s.house.at("smtp"))
+	writeCert(t, dir, "mail.example.org")
+	s.hup <- os.Interrupt
+	s.log.wait(t, 0, "certificate read again")
+	if _, second := offers(t, s.house.at("smtp")); second.Equal(first) {
+		t.Error("the old one is shown")
+	}
+	if words, shown := offers(t, s.house.at("submission")); shown != nil {
+		t.Errorf("at 127.0.0.1 TLS is offered, for which no certificate is: %s", words)
+	}
+}
+
 func TestThePoliciesAboutTLSAreOfTheDomainsWhoseMailComesToUs(t *testing.T) {
 	certs := t.TempDir()
 	roots := writeCert(t, certs, "mta-sts.bounce.example.org")

@@ -151,9 +151,7 @@ func (h *house) renew() error {
 	h.rules.Use(table)
 	h.server.SetPolicy(policy)
 	h.received.SetNames(reportedNames(live))
-	if h.acme != nil {
-		h.acme.SetNames(h.certified())
-	}
+	h.lookAtCertificates()
 	h.setDelivery(live) // before the queue says that mail goes by a new smarthost
 	h.queue.SetOptions(queueOptions(live))
 	h.live.Store(live)
