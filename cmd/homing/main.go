@@ -90,6 +90,7 @@ func newRoot() *cobra.Command {
 		newDemo(),
 		newInit(),
 		newServe(),
+		newReload(),
 		newStatus(),
 		newCheck(),
 		newConfig(),

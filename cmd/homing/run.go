@@ -100,9 +100,8 @@ func (h *house) reloads(ctx context.Context) error {
 			return nil
 		case <-h.hup:
 		}
-		if err := h.reload(); err != nil {
-			h.logMistakes(err)
-		}
+		// Its error is in the log, and nobody else waits for it.
+		_ = h.reload()
 	}
 }
 
@@ -119,13 +118,16 @@ func (h *house) logMistakes(err error) {
 	}
 }
 
-// reload swaps what is live; a mistake in the file changes nothing. Whoever
-// reloads at the same time waits.
+// reload swaps what is live; a mistake in the file changes nothing and is
+// logged. Whoever reloads at the same time waits.
 func (h *house) reload() error {
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
 	h.notify.Reloading()
 	err := h.renew()
+	if err != nil {
+		h.logMistakes(err)
+	}
 	h.stale.Store(err != nil)
 	h.notify.Ready(h.summary())
 	return err
