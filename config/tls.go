@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +17,7 @@ func (c *checker) tls() {
 	for i := range t.MTASTSMX {
 		c.mailHost(&t.MTASTSMX[i], at("tls", "mta_sts_mx", i))
 	}
+	c.enforced()
 	a := t.ACME
 	if a == nil {
 		return
@@ -31,6 +33,17 @@ func (c *checker) tls() {
 	}
 	if a.Webroot != "" && !exists(a.Webroot) {
 		c.warnf("tls.acme.webroot", "there is no file or directory %s; correct the path, or leave it out where nothing else has port 80", a.Webroot)
+	}
+}
+
+// enforced checks that whoever heeds the policy can bring mail to us (RFC 8461
+// section 4.2), if we are one of its mail hosts.
+func (c *checker) enforced() {
+	t := &c.c.TLS
+	_, above, _ := strings.Cut(c.c.Hostname, ".")
+	ours := len(t.MTASTSMX) == 0 || slices.Contains(t.MTASTSMX, c.c.Hostname) || slices.Contains(t.MTASTSMX, "*."+above)
+	if t.MTASTS == MTASTSEnforce && ours && !t.Trusted() {
+		c.errorf("tls.mta_sts", `"enforce" forbids others to bring mail to %s, whose certificate nobody trusts; write cert_file and key_file, or [tls.acme], or "testing"`, c.c.Hostname)
 	}
 }
 

@@ -269,7 +269,7 @@ func TestWhereThePoliciesAboutTLSAreServed(t *testing.T) {
 		{"public_url goes before", `public_url = "https://www.example.org"`, https + acme, "www.example.org", "testing"},
 		{"a listener for this machine alone", "", "[listen]\nhttps = [\"127.0.0.1:443\"]\nsubmission = [\"127.0.0.1:587\"]\n" + acme, "", "testing"},
 		{"switched off", `public_url = "https://www.example.org"`, "[tls]\nmta_sts = \"off\"\n", "", "off"},
-		{"enforced, for other hosts", `public_url = "https://www.example.org"`, "[tls]\nmta_sts = \"enforce\"\nmta_sts_mx = [\"*.example.org\"]\n", "www.example.org", "enforce"},
+		{"enforced, for other hosts", `public_url = "https://www.example.org"`, "[tls]\nmta_sts = \"enforce\"\nmta_sts_mx = [\"*.example.net\"]\n", "www.example.org", "enforce"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
