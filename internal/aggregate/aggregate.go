@@ -7,6 +7,7 @@
 package aggregate
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/netip"
@@ -18,7 +19,7 @@ import (
 // Bounds of what is read of one mail. Whoever sends it chooses its shape;
 // these bound what it can cost, and what it gives.
 const (
-	MaxAttachments = 20       // parts that are looked at
+	MaxAttachments = 20       // parts that are looked at, those of messages in the mail as well
 	MaxEntries     = 10       // files in a zip
 	MaxOutput      = 16 << 20 // octets of all reports, their compression undone
 	MaxRatio       = 200      // how often larger a report is than its archive, over 1 MiB
@@ -31,7 +32,8 @@ const (
 	maxElements = 500_000
 	maxDepth    = 20
 	maxToken    = 64 << 10
-	maxResults  = 8 // signatures of a row that are kept
+	maxResults  = 8     // signatures of a row that are kept
+	maxMembers  = 1_000 // of a gzip
 )
 
 // Reports is what a mail brings.
@@ -141,20 +143,17 @@ func faultf(r Reason, format string, args ...any) Fault {
 
 // Read reads a mail to its end and gives the reports in it, whatever their
 // types and names say: zip, gzip, XML or JSON, in attachments or as the whole
-// content. What it cannot understand is a Fault; an error is one of r. Memory
+// content, also of a message that somebody passes on. What it cannot understand is a Fault; an error is one of r. Memory
 // is bounded by the constants, whatever comes.
 func Read(r io.Reader) (Reports, error) {
-	mail, err := message.Walker{Keep: message.MaxKept, Limit: maxWalk}.Walk(r)
+	x := &reading{output: MaxOutput, rows: MaxRows, parts: MaxAttachments}
+	limited, err := x.mail(r, true)
 	if err != nil {
 		return Reports{}, fmt.Errorf("reading a report: %w", err)
 	}
-	x := &reading{output: MaxOutput, rows: MaxRows}
-	for i := range mail.Parts[:min(len(mail.Parts), MaxAttachments)] {
-		x.part(&mail.Parts[i])
-	}
 	switch found := len(x.out.DMARC) + len(x.out.TLS) + len(x.out.Faults); {
 	case found > 0:
-	case mail.Limited || len(mail.Parts) > MaxAttachments:
+	case limited || x.parts < 0:
 		x.fault(faultf(TooBig, "no report is in the first %d parts of the mail", MaxAttachments))
 	default:
 		x.fault(faultf(None, "there is no report in the mail"))
@@ -167,6 +166,33 @@ type reading struct {
 	out    Reports
 	output int64 // octets that may still be unpacked
 	rows   int   // rows that may still be kept
+	parts  int   // parts that may still be looked at
+}
+
+// mail reads the parts of a mail, and where it is the outer one those of
+// messages in it. limited says that there is more.
+func (x *reading) mail(r io.Reader, outer bool) (limited bool, err error) {
+	mail, err := message.Walker{Keep: message.MaxKept, Limit: maxWalk}.Walk(r)
+	if err != nil {
+		return false, err
+	}
+	limited = mail.Limited
+	for i := range mail.Parts {
+		if x.parts--; x.parts < 0 {
+			break
+		}
+		p := &mail.Parts[i]
+		if !outer || p.Type != "message/rfc822" {
+			x.part(p)
+			continue
+		}
+		inner, err := x.mail(bytes.NewReader(p.Bytes()), false)
+		if err != nil {
+			return false, err
+		}
+		limited = limited || inner || p.Cut()
+	}
+	return limited, nil
 }
 
 func (x *reading) fault(f Fault) { x.out.Faults = append(x.out.Faults, f) }

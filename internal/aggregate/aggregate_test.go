@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -151,6 +152,17 @@ func TestReportsAreUnderstood(t *testing.T) {
 				t.Errorf("understood (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestAGzipOfSeveralMembersIsOneText is what programs write that pack in
+// parallel, or add to a file (RFC 1952 section 2.2).
+func TestAGzipOfSeveralMembersIsOneText(t *testing.T) {
+	text := []byte(begin + row + "</feedback>")
+	all := slices.Concat(gzipped(t, text[:100]), gzipped(t, nil), gzipped(t, text[100:]), []byte("\r\n"))
+	got, err := aggregate.Read(strings.NewReader(attached("application/gzip", all)))
+	if err != nil || len(got.DMARC) != 1 || len(got.DMARC[0].Rows) != 1 {
+		t.Errorf("%d reports, %v, %v", len(got.DMARC), got.Faults, err)
 	}
 }
 

@@ -18,21 +18,37 @@ type tlsReport struct {
 		Begin scalar `json:"start-datetime"`
 		End   scalar `json:"end-datetime"`
 	} `json:"date-range"`
-	Contact  scalar `json:"contact-info"`
-	Policies []struct {
-		Policy struct {
-			Type   scalar `json:"policy-type"`
-			Domain scalar `json:"policy-domain"`
-		} `json:"policy"`
-		Summary struct {
-			Good   scalar `json:"total-successful-session-count"`
-			Failed scalar `json:"total-failure-session-count"`
-		} `json:"summary"`
-		Failures []struct {
-			Type  scalar `json:"result-type"`
-			Count scalar `json:"failed-session-count"`
-		} `json:"failure-details"`
-	} `json:"policies"`
+	Contact  scalar          `json:"contact-info"`
+	Policies list[tlsPolicy] `json:"policies"`
+}
+
+type tlsPolicy struct {
+	Policy struct {
+		Type   scalar `json:"policy-type"`
+		Domain scalar `json:"policy-domain"`
+	} `json:"policy"`
+	Summary struct {
+		Good   scalar `json:"total-successful-session-count"`
+		Failed scalar `json:"total-failure-session-count"`
+	} `json:"summary"`
+	Failures list[tlsFailure] `json:"failure-details"`
+}
+
+type tlsFailure struct {
+	Type  scalar `json:"result-type"`
+	Count scalar `json:"failed-session-count"`
+}
+
+// A list is one in JSON, or what alone would be in it: there is software that
+// makes no list of one.
+type list[T any] []T
+
+func (l *list[T]) UnmarshalJSON(text []byte) error {
+	if text[0] != '{' {
+		return json.Unmarshal(text, (*[]T)(l))
+	}
+	*l = make([]T, 1)
+	return json.Unmarshal(text, &(*l)[0])
 }
 
 // A scalar is a text or a number, whichever a reporter writes; anything else

@@ -50,13 +50,15 @@ func (x *reading) part(p *message.Part) {
 }
 
 // settle notes what came of a report. That a text is no report matters only
-// where it claims to be one.
+// where it claims to be one: what people write may begin like XML or JSON.
 func (x *reading) settle(err error, claimed bool) {
 	var f Fault
 	switch {
-	case err == nil, errors.Is(err, errForeign) && !claimed:
+	case err == nil:
 	case errors.As(err, &f):
-		x.fault(f)
+		if claimed || f.Reason != Syntax {
+			x.fault(f)
+		}
 	default:
 		x.fault(faultf(Damaged, "undoing its compression or encoding: %v", err))
 	}
@@ -98,15 +100,39 @@ func claims(p *message.Part) bool {
 	return slices.Contains([]string{".gz", ".zip", ".xml", ".json"}, strings.ToLower(path.Ext(strings.TrimSpace(name))))
 }
 
-// gzip reads a report in a gzip. What follows its first member is not part of
-// it: some add a line end.
+// gzip reads a report in a gzip.
 func (x *reading) gzip(content []byte) error {
-	z, err := gzip.NewReader(bytes.NewReader(content))
+	in := bytes.NewReader(content)
+	z, err := gzip.NewReader(in)
 	if err != nil {
 		return faultf(Damaged, "it begins like a gzip and is none: %v", err)
 	}
 	z.Multistream(false)
-	return x.text(x.bounded(z, len(content)))
+	return x.text(x.bounded(&members{z, in, maxMembers}, len(content)))
+}
+
+// members are those of a gzip, one after the other (RFC 1952 section 2.2). What
+// follows them and is none is not part of it: some add a line end.
+type members struct {
+	z    *gzip.Reader
+	in   *bytes.Reader
+	left int
+}
+
+func (m *members) Read(p []byte) (int, error) {
+	if m.left <= 0 {
+		return 0, io.EOF
+	}
+	n, err := m.z.Read(p)
+	if !errors.Is(err, io.EOF) {
+		return n, err
+	}
+	if m.left--; m.z.Reset(m.in) != nil {
+		m.left = 0
+		return n, io.EOF
+	}
+	m.z.Multistream(false)
+	return n, nil
 }
 
 // zip reads the reports in a zip.
