@@ -14,6 +14,7 @@ const (
 	fewPercent  = 2  // that fail because others forward them badly
 	longEnough  = 14 // days of reports before a stricter policy is proposed
 	mostAdvice  = 10 // sources that are spoken of
+	longAgo     = 14 // days without it before the last report, after which something is mended
 )
 
 // advise says in words what was reported of a domain, and what to do.
@@ -39,12 +40,23 @@ func advise(d *Domain, n *names) []string {
 		say(stricter(d))
 	}
 	for _, p := range d.TLS.Policies {
+		unsaid := p.Failed
 		for _, f := range p.Failures {
-			say(tlsAdvice(d.Domain, p.Type, f))
+			unsaid -= f.Sessions
+			if !d.mended(f.Last) {
+				say(tlsAdvice(d.Domain, p.Type, f))
+			}
+		}
+		if unsaid > 0 && !d.mended(p.last) {
+			say(fmt.Sprintf("%s failed under its policy %s, and no report says why (last on %s).", sessions(unsaid, d.Domain), p.Type, p.last))
 		}
 	}
 	return all
 }
+
+// mended reports whether what was last seen on a day is over, as far as the
+// reports reach.
+func (d *Domain) mended(day string) bool { return span(day, d.Until) > longAgo }
 
 // unreported says how to get reports.
 func unreported(d *Domain, n *names) string {
@@ -71,9 +83,9 @@ func (s *Source) called() string {
 
 // advice says what a source means and what to do; "": nothing is to be done.
 func (s *Source) advice(d *Domain, n *names) string {
-	fails := s.Messages - s.Pass - s.Forwarded
+	fails := s.failing()
 	switch {
-	case fails <= 0:
+	case fails <= 0 || d.mended(s.failed):
 		return ""
 	case s.Own:
 		return s.ownAdvice(d, n, fails)
@@ -82,7 +94,7 @@ func (s *Source) advice(d *Domain, n *names) string {
 	case s.Signed > 0:
 		return fmt.Sprintf("%s passed on %d messages in your name that fail, and others that you have signed: it forwards mail and changes some of it, so there is nothing to do.", s.called(), fails)
 	}
-	text := fmt.Sprintf("%s sent %d messages in your name that fail (last on %s)", s.called(), fails, s.Last)
+	text := fmt.Sprintf("%s sent %d messages in your name that fail (last on %s)", s.called(), fails, s.failed)
 	if s.As != "" {
 		text += ", as " + s.As
 	}
@@ -114,7 +126,7 @@ func (s *Source) ownAdvice(d *Domain, n *names, fails int) string {
 	if few(fails, s.Messages) {
 		return ""
 	}
-	text := fmt.Sprintf("%d of %d messages from your own address %s fail (last seen on %s).", fails, s.Messages, s.called(), s.Last)
+	text := fmt.Sprintf("%d of %d messages from your own address %s fail (last on %s).", fails, s.Messages, s.called(), s.failed)
 	switch {
 	case s.DKIM == 0 && len(n.Selectors[d.Domain]) == 0:
 		text += fmt.Sprintf(" They are not signed: give %s a DKIM key (dkim in its [[domain]]) and publish it.", d.Domain)
@@ -174,7 +186,14 @@ var tlsFixes = map[string]string{
 func tlsAdvice(domain, policy string, f TLSFailure) string {
 	fix, known := tlsFixes[f.Type]
 	if !known {
-		return fmt.Sprintf("%d sessions of others with %s failed under its policy %s for a reason that no RFC names.", f.Sessions, domain, policy)
+		return fmt.Sprintf("%s failed under its policy %s for a reason that no RFC names (last on %s).", sessions(f.Sessions, domain), policy, f.Last)
 	}
-	return fmt.Sprintf("%d sessions of others with %s failed (%s, policy %s): %s.", f.Sessions, domain, f.Type, policy, strings.ReplaceAll(fix, "DOMAIN", domain))
+	return fmt.Sprintf("%s failed (%s, policy %s, last on %s): %s.", sessions(f.Sessions, domain), f.Type, policy, f.Last, strings.ReplaceAll(fix, "DOMAIN", domain))
+}
+
+func sessions(n int, domain string) string {
+	if n == 1 {
+		return "1 session of others with " + domain
+	}
+	return fmt.Sprintf("%d sessions of others with %s", n, domain)
 }

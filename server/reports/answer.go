@@ -44,6 +44,7 @@ type Source struct {
 	First   string     `json:"first"`
 	Last    string     `json:"last"`
 	Figures
+	failed string // the last day on which some failed and were not forwarded
 }
 
 // A Reporter is who reports; the Name is "" for all that are not listed.
@@ -69,12 +70,14 @@ type TLSPolicy struct {
 	Good     int          `json:"good"`
 	Failed   int          `json:"failed"`
 	Failures []TLSFailure `json:"failures"`
+	last     string       // the last day on which some failed
 }
 
 // A TLSFailure is sessions that failed for one reason.
 type TLSFailure struct {
 	Type     string `json:"type"`
 	Sessions int    `json:"sessions"`
+	Last     string `json:"last"`
 }
 
 // Unread is how many attachments or mails were not understood since the server
@@ -167,6 +170,7 @@ type sum struct {
 	Domain
 	sources   map[netip.Addr]*Source
 	reporters map[string]*Reporter
+	tls       tlsSums
 }
 
 func (s *sum) add(date string, d *day) {
@@ -184,6 +188,9 @@ func (s *sum) add(date string, d *day) {
 		}
 		t.Own, t.As, t.Last = t.Own || one.Own, cmp.Or(one.As, t.As), date
 		t.Figures.add(one.Figures)
+		if one.failing() > 0 {
+			t.failed = date
+		}
 	}
 	for _, one := range d.Reporters {
 		t := s.reporters[one.Name]
@@ -198,38 +205,30 @@ func (s *sum) add(date string, d *day) {
 		t.Last = date
 	}
 	for _, p := range d.TLS {
-		s.addTLS(p)
+		s.tls.add(p, date)
 	}
 }
 
-func (s *sum) addTLS(p tlsPolicy) {
-	s.TLS.Good += p.Good
-	s.TLS.Failed += p.Failed
-	i := slices.IndexFunc(s.TLS.Policies, func(t TLSPolicy) bool { return t.Type == p.Type })
-	if i < 0 {
-		s.TLS.Policies = append(s.TLS.Policies, TLSPolicy{Type: p.Type, Failures: []TLSFailure{}})
-		i = len(s.TLS.Policies) - 1
-	}
-	t := &s.TLS.Policies[i]
-	t.Good += p.Good
-	t.Failed += p.Failed
-	for _, f := range p.Failures {
-		j := slices.IndexFunc(t.Failures, func(known TLSFailure) bool { return known.Type == f.Type })
-		if j < 0 {
-			t.Failures = append(t.Failures, TLSFailure{Type: f.Type})
-			j = len(t.Failures) - 1
+// answer gives sums as they are answered.
+func (s tlsSums) answer() TLS {
+	all := TLS{Policies: []TLSPolicy{}}
+	for _, p := range s {
+		all.Good += p.Good
+		all.Failed += p.Failed
+		q := TLSPolicy{Type: p.Type, Good: p.Good, Failed: p.Failed, Failures: []TLSFailure{}, last: p.last}
+		for _, f := range p.Failures {
+			q.Failures = append(q.Failures, TLSFailure{f.Type, f.Count, f.last})
 		}
-		t.Failures[j].Sessions += f.Count
+		all.Policies = append(all.Policies, q)
 	}
+	return all
 }
 
 // finish orders and cuts the lists.
 func (s *sum) finish() Domain {
 	d := s.Domain
 	d.Sources, d.Reporters, d.Advice = []Source{}, []Reporter{}, []string{}
-	if d.TLS.Policies == nil {
-		d.TLS.Policies = []TLSPolicy{}
-	}
+	d.TLS = s.tls.answer()
 	for _, src := range s.sources {
 		d.Sources = append(d.Sources, *src)
 	}

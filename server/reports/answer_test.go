@@ -114,7 +114,7 @@ func TestAdvice(t *testing.T) {
 		{"a forwarder that breaks signatures", "none", []told{{from: "198.51.100.9", count: 120}, {from: "198.51.100.9", count: 3, dkim: true, more: signed}}, "it forwards mail and changes some of it"},
 		{"our address, with a signature that does not hold", "none", []told{{from: "203.0.113.10", count: 120}}, "No signature of them holds: compare what is published at homing1._domainkey.example.org"},
 		{"our address, outside of SPF", "none", []told{{from: "203.0.113.10", count: 120}}, "SPF passes for none: add ip4:203.0.113.10"},
-		{"our address, where other programs send too", "none", []told{ours, {from: "203.0.113.10", count: 50}}, "50 of 150 messages from your own address 203.0.113.10 (mail.example.org) fail (last seen on 2026-11-22). DKIM holds for 100"},
+		{"our address, where other programs send too", "none", []told{ours, {from: "203.0.113.10", count: 50}}, "50 of 150 messages from your own address 203.0.113.10 (mail.example.org) fail (last on 2026-11-22). DKIM holds for 100"},
 		{"our address, and a few fail", "none", []told{ours, {from: "203.0.113.10", count: 2}}, ""},
 	}
 	for _, tt := range tests {
@@ -181,6 +181,59 @@ func TestAStricterPolicyIsProposedAfterTwoWeeksInWhichNothingFails(t *testing.T)
 				t.Errorf("advice:\n%s\nwant %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestWhatIsMendedIsSpokenOfNoMore has something fail on a day, and be well on
+// others.
+func TestWhatIsMendedIsSpokenOfNoMore(t *testing.T) {
+	tests := []struct {
+		name string
+		row  told
+		ago  int    // days between what fails and the last report
+		want string // in the advice; "": there is none
+	}{
+		{"a stranger, lately", told{from: "198.51.100.9", count: 100}, 10, "in your name that fail (last on 2026-11-12)"},
+		{"a stranger, long ago", told{from: "198.51.100.9", count: 100}, 20, ""},
+		{"our address, lately", told{from: "203.0.113.10", count: 100}, 10, "fail (last on 2026-11-12)"},
+		{"our address, long ago", told{from: "203.0.113.10", count: 100}, 20, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := open(t)
+			w.take(report{org: "a", id: "1", domain: "example.org", policy: "none", begin: noon.Add(-36*time.Hour).AddDate(0, 0, -tt.ago), rows: []told{tt.row}}.mail())
+			well := tt.row
+			well.dkim = true
+			w.take(report{org: "a", id: "2", domain: "example.org", policy: "none", rows: []told{well}}.mail())
+			got := strings.Join(w.of("example.org").Advice, "\n")
+			if !strings.Contains(got, tt.want) || (got == "") != (tt.want == "") {
+				t.Errorf("advice:\n%s\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFailuresOfTLSThatAreMendedAreSpokenOfNoMore(t *testing.T) {
+	for ago, want := range map[string]string{"2026-11-15": "2 sessions of others with bounce.example.org failed (certificate-expired, policy sts, last on 2026-11-15)", "2026-11-02": ""} {
+		w := open(t)
+		w.take(strings.ReplaceAll(tlsMail("1", "bounce.example.org", "sts", 7, 2, "certificate-expired"), "2026-11-22", ago))
+		w.take(tlsMail("2", "bounce.example.org", "sts", 7, 0, "certificate-expired"))
+		d := w.of("bounce.example.org")
+		got := strings.Join(d.Advice, "\n")
+		if !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			t.Errorf("of %s: advice %q, want %q", ago, got, want)
+		}
+		if f := d.TLS.Policies[0].Failures; len(f) != 1 || f[0] != (TLSFailure{Type: "certificate-expired", Sessions: 2, Last: ago}) {
+			t.Errorf("of %s: failures %+v", ago, f)
+		}
+	}
+}
+
+func TestSessionsThatFailedWithoutAReasonAreSpokenOf(t *testing.T) {
+	w := open(t)
+	w.take(strings.Replace(tlsMail("1", "bounce.example.org", "sts", 7, 1, "certificate-expired"), `"failed-session-count":1`, `"failed-session-count":0`, 1))
+	if got := w.of("bounce.example.org").Advice; len(got) != 1 || got[0] != "1 session of others with bounce.example.org failed under its policy sts, and no report says why (last on 2026-11-22)." {
+		t.Errorf("advice: %q", got)
 	}
 }
 

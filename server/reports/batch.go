@@ -193,7 +193,7 @@ func (b *batch) tls(r *aggregate.TLS) {
 		}
 		who := d.reporter(r.Org)
 		for _, p := range byDomain[named] {
-			d.addTLS(&p)
+			d.TLS.add(sessionsOf(&p), "")
 			who.Sessions += p.Good + p.Failed
 			b.counted = append(b.counted, counted{kind: kindTLS, domain: domain, pass: true, n: p.Good}, counted{kind: kindTLS, domain: domain, n: p.Failed})
 		}

@@ -46,6 +46,9 @@ func (f *Figures) add(g Figures) {
 	f.Signed += g.Signed
 }
 
+// failing is how many fail and are not forwarded.
+func (f *Figures) failing() int { return f.Messages - f.Pass - f.Forwarded }
+
 // figuresOf gives those of a row.
 func figuresOf(r *aggregate.Row, signed bool) Figures {
 	f := Figures{Messages: r.Count}
@@ -63,12 +66,12 @@ func figuresOf(r *aggregate.Row, signed bool) Figures {
 
 // A day is what was reported of one domain and day.
 type day struct {
-	Seen      []string    `json:"seen"` // marks of the reports that count
-	Policy    string      `json:"policy,omitempty"`
-	Sources   []source    `json:"sources,omitempty"`
-	Rest      Figures     `json:"rest"` // of all other sources
-	Reporters []reporter  `json:"reporters,omitempty"`
-	TLS       []tlsPolicy `json:"tls,omitempty"`
+	Seen      []string   `json:"seen"` // marks of the reports that count
+	Policy    string     `json:"policy,omitempty"`
+	Sources   []source   `json:"sources,omitempty"`
+	Rest      Figures    `json:"rest"` // of all other sources
+	Reporters []reporter `json:"reporters,omitempty"`
+	TLS       tlsSums    `json:"tls,omitempty"`
 }
 
 type source struct {
@@ -90,12 +93,17 @@ type tlsPolicy struct {
 	Good     int          `json:"good"`
 	Failed   int          `json:"failed"`
 	Failures []tlsFailure `json:"failures,omitempty"`
+	last     string       // day of the last failure; of sums of days alone
 }
 
 type tlsFailure struct {
 	Type  string `json:"type"`
 	Count int    `json:"count"`
+	last  string // as above
 }
+
+// tlsSums are sessions by policy.
+type tlsSums []tlsPolicy
 
 // clone gives a day that can be changed.
 func (d *day) clone() *day {
@@ -165,16 +173,20 @@ func ownFirst(a, b bool) int {
 	return 1
 }
 
-// addTLS counts what a report says of one policy.
-func (d *day) addTLS(p *aggregate.Policy) {
-	i := slices.IndexFunc(d.TLS, func(t tlsPolicy) bool { return t.Type == p.Type })
+// add adds sessions under one policy. Where they are of a day that is named,
+// days come in order.
+func (s *tlsSums) add(p tlsPolicy, date string) {
+	i := slices.IndexFunc(*s, func(t tlsPolicy) bool { return t.Type == p.Type })
 	if i < 0 {
-		d.TLS = append(d.TLS, tlsPolicy{Type: p.Type})
-		i = len(d.TLS) - 1
+		*s = append(*s, tlsPolicy{Type: p.Type})
+		i = len(*s) - 1
 	}
-	t := &d.TLS[i]
+	t := &(*s)[i]
 	t.Good += p.Good
 	t.Failed += p.Failed
+	if p.Failed > 0 {
+		t.last = date
+	}
 	for _, f := range p.Failures {
 		j := slices.IndexFunc(t.Failures, func(known tlsFailure) bool { return known.Type == f.Type })
 		if j < 0 {
@@ -182,5 +194,15 @@ func (d *day) addTLS(p *aggregate.Policy) {
 			j = len(t.Failures) - 1
 		}
 		t.Failures[j].Count += f.Count
+		t.Failures[j].last = date
 	}
+}
+
+// sessionsOf gives what a report says of one policy.
+func sessionsOf(p *aggregate.Policy) tlsPolicy {
+	all := tlsPolicy{Type: p.Type, Good: p.Good, Failed: p.Failed}
+	for _, f := range p.Failures {
+		all.Failures = append(all.Failures, tlsFailure{Type: f.Type, Count: f.Count})
+	}
+	return all
 }

@@ -170,7 +170,7 @@ func TestADayIsOneNoteHoweverMuchIsReported(t *testing.T) {
 	}
 	for _, kind := range aggregate.PolicyTypes {
 		for _, failure := range aggregate.FailureTypes {
-			d.addTLS(&aggregate.Policy{Type: kind, Good: math.MaxInt32, Failed: math.MaxInt32, Failures: []aggregate.Failure{{Type: failure, Count: math.MaxInt64}}})
+			d.TLS.add(sessionsOf(&aggregate.Policy{Type: kind, Good: math.MaxInt32, Failed: math.MaxInt32, Failures: []aggregate.Failure{{Type: failure, Count: math.MaxInt64}}}), "")
 		}
 	}
 	d.fold(maxSources)
