@@ -19,6 +19,7 @@ import (
 	"homing/internal/message"
 	"homing/internal/smtpclient"
 	"homing/queue"
+	"homing/store"
 )
 
 // A Queue gives what is due and takes what became of it. *queue.Queue is one.
@@ -110,9 +111,9 @@ func (o Options) withDefaults() Options {
 type Config struct {
 	Queue    Queue
 	Resolver Resolver
-	STS      STS   // nil: no domain has a policy
-	Local    Local // nil: no mail is for ourselves
-	Notes    Notes // nil: what was learnt of listed sites ends with the process
+	STS      STS         // nil: no domain has a policy
+	Local    Local       // nil: no mail is for ourselves
+	Notes    store.Notes // nil: what was learnt of listed sites ends with the process
 	Log      *slog.Logger
 	Metrics  *Metrics       // nil: not counted anywhere
 	Dial     Dialer         // nil: the network

@@ -7,13 +7,6 @@ import (
 	"time"
 )
 
-// Notes remember the small state of whoever sends over a restart. Every
-// store.Store is one.
-type Notes interface {
-	Notes(ctx context.Context, space string) (map[string][]byte, error)
-	Note(ctx context.Context, space string, values map[string][]byte) error
-}
-
 // plainSpace has notes of the sites that get no whole transactions: until when,
 // by their names in WindowSites.
 const plainSpace = "delivery/plain"

@@ -90,14 +90,7 @@ type Store interface {
 	// Advance remembers how far a sink has been told.
 	Advance(ctx context.Context, sink string, c event.Cursor) error
 
-	// Notes gives what was noted in a space, by name. The octets belong to
-	// the caller.
-	Notes(ctx context.Context, space string) (map[string][]byte, error)
-	// Note remembers values in a space under their names, all or none; a nil
-	// value forgets one. It is for the small state of whoever sends: what is
-	// paused, how warm an address is. At most 1,000 at once, of 64 KiB each;
-	// space and name have no NUL, and together at most 1,000 octets.
-	Note(ctx context.Context, space string, values map[string][]byte) error
+	Notes
 
 	// Forget removes up to limit rows that What names and says how many went.
 	Forget(ctx context.Context, w What, limit int) (int, error)
@@ -306,4 +299,16 @@ type What struct {
 	Address        string    // everything about one canonical address but its hold
 	Sinks          []string  // with EventsBefore: the sinks that still count
 	Shows          []string  // of these, the ones that show bodies: only they keep bodies owed. Nil: all of them
+}
+
+// Notes keep small values durably, apart by space and name: what is paused, how
+// warm an address is, what others report.
+type Notes interface {
+	// Notes gives what was noted in a space, by name. The octets belong to
+	// the caller.
+	Notes(ctx context.Context, space string) (map[string][]byte, error)
+	// Note remembers values in a space under their names, all or none; a nil
+	// value forgets one. At most 1,000 at once, of 64 KiB each; space and name
+	// have no NUL, and together at most 1,000 octets.
+	Note(ctx context.Context, space string, values map[string][]byte) error
 }

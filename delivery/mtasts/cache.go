@@ -11,6 +11,9 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"homing/internal/dnsx"
+	"homing/store"
 )
 
 // A Resolver answers what is asked to find a policy. Every dnsx.Resolver is
@@ -21,16 +24,10 @@ type Resolver interface {
 	Addrs(ctx context.Context, name string) ([]netip.Addr, error)
 }
 
-// Notes keep small values durably. Every store.Store has them.
-type Notes interface {
-	Notes(ctx context.Context, space string) (map[string][]byte, error)
-	Note(ctx context.Context, space string, values map[string][]byte) error
-}
-
 // Config is what a Cache is made of.
 type Config struct {
 	Resolver Resolver
-	Notes    Notes
+	Notes    store.Notes
 	Log      *slog.Logger
 	Metrics  *Metrics                // nil: not counted anywhere
 	Allowed  func(a netip.Addr) bool // where policy hosts may be; nil: public addresses
@@ -92,7 +89,7 @@ func New(ctx context.Context, c Config) (*Cache, error) {
 		c.Metrics = NewMetrics(nil)
 	}
 	s := &Cache{Config: c, turns: make(chan struct{}, c.Fetches), domains: map[string]*entry{}}
-	s.client = s.newClient()
+	s.client = dnsx.Dialer{Resolver: s.Resolver, Allowed: s.Allowed, Dial: s.Dial}.HTTPClient(s.Roots)
 	return s, s.load(ctx)
 }
 

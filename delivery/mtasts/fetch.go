@@ -9,8 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"time"
-
-	"homing/internal/dnsx"
 )
 
 // Errors of a policy that could not be had. What was fetched and is none is
@@ -23,21 +21,6 @@ var (
 // fetchTime is how long a fetch may take (RFC 8461 section 3.3), waiting for
 // its turn included.
 const fetchTime = time.Minute
-
-// newClient makes the HTTP client: no redirects, no proxy, no cookies, nothing
-// kept between requests (RFC 8461 section 3.3).
-func (c *Cache) newClient() *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:            dnsx.Dialer{Resolver: c.Resolver, Allowed: c.Allowed, Dial: c.Dial}.DialContext,
-			TLSClientConfig:        &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
-			DisableKeepAlives:      true,
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: maxOctets,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
 
 // Fetch gets the policy that a domain serves now (RFC 8461 section 3.3),
 // whatever is remembered of it, and remembers nothing. The error is

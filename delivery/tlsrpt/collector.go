@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"homing/internal/dnsx"
 	"homing/store"
 )
 
@@ -27,16 +28,10 @@ type Resolver interface {
 	Addrs(ctx context.Context, name string) ([]netip.Addr, error)
 }
 
-// Notes keep small values durably. Every store.Store has them.
-type Notes interface {
-	Notes(ctx context.Context, space string) (map[string][]byte, error)
-	Note(ctx context.Context, space string, values map[string][]byte) error
-}
-
 // Config is what a Collector is made of.
 type Config struct {
 	Resolver Resolver
-	Notes    Notes
+	Notes    store.Notes
 	Log      *slog.Logger
 	// Submit puts a mail into our own queue. Two calls with one Key are one
 	// mail.
@@ -72,7 +67,7 @@ func New(ctx context.Context, c Config) (*Collector, error) {
 	if c.Metrics != nil {
 		c.Metrics.MustRegister(s.reports)
 	}
-	s.client = s.newClient()
+	s.client = dnsx.Dialer{Resolver: s.Resolver, Allowed: s.Allowed, Dial: s.Dial}.HTTPClient(s.Roots)
 	notes, err := s.Notes.Notes(ctx, space)
 	for _, name := range slices.Sorted(maps.Keys(notes)) {
 		start, domain, ok := readName(name)

@@ -3,7 +3,6 @@ package tlsrpt
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -184,17 +183,4 @@ func (c *Collector) post(ctx context.Context, r report, uri string) error {
 		return fmt.Errorf("HTTP status %d", resp.StatusCode)
 	}
 	return nil
-}
-
-// newClient makes an HTTP client that goes where it is allowed to, by our own
-// resolver, and follows nobody elsewhere.
-func (c *Collector) newClient() *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:       dnsx.Dialer{Resolver: c.Resolver, Allowed: c.Allowed, Dial: c.Dial}.DialContext,
-			TLSClientConfig:   &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
-			DisableKeepAlives: true,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 }

@@ -2,8 +2,11 @@ package dnsx
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"time"
@@ -23,6 +26,25 @@ type Dialer struct {
 	}
 	Allowed func(a netip.Addr) bool                                        // nil: public addresses
 	Dial    func(ctx context.Context, to netip.AddrPort) (net.Conn, error) // nil: the network
+}
+
+// maxHeader is the longest header of an answer that is read, in octets.
+const maxHeader = 64 << 10
+
+// HTTPClient makes a client that connects as d does, to hosts that prove their
+// name by a certificate of roots; nil: of the system's. It follows no redirect,
+// asks no proxy and keeps nothing between requests.
+func (d Dialer) HTTPClient(roots *x509.CertPool) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:            d.DialContext,
+			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			DisableKeepAlives:      true,
+			DisableCompression:     true,
+			MaxResponseHeaderBytes: maxHeader,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // DialContext connects to "host:port" over TCP. The error is

@@ -19,13 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"homing/internal/aggregate"
+	"homing/store"
 )
-
-// Notes keep small values durably. Every store.Store has them.
-type Notes interface {
-	Notes(ctx context.Context, space string) (map[string][]byte, error)
-	Note(ctx context.Context, space string, values map[string][]byte) error
-}
 
 // A Resolver says what an address is called, and which addresses a name has.
 // Every dnsx.Resolver is one.
@@ -47,7 +42,7 @@ type Names struct {
 
 // Config is what a Keeper is made of.
 type Config struct {
-	Notes    Notes
+	Notes    store.Notes
 	Resolver Resolver
 	Names    Names
 	Log      *slog.Logger

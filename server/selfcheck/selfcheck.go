@@ -15,6 +15,7 @@ import (
 
 	"homing/dnscheck"
 	"homing/event"
+	"homing/store"
 )
 
 // A Check is something to look after. Run ends with ctx; several of one Name
@@ -51,16 +52,10 @@ func (r Result) Worst() dnscheck.Verdict {
 	return worst
 }
 
-// Notes keep small values durably. Every store.Store has them.
-type Notes interface {
-	Notes(ctx context.Context, space string) (map[string][]byte, error)
-	Note(ctx context.Context, space string, values map[string][]byte) error
-}
-
 // Config is what a Checker is made of.
 type Config struct {
 	Checks  func() []Check // asked before each run
-	Notes   Notes
+	Notes   store.Notes
 	Tell    func(ctx context.Context, events ...event.Event) error // makes check_failed and check_recovered durable facts
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: not counted anywhere
