@@ -30,7 +30,7 @@ type Mail struct {
 // Config is what a Sink is made of.
 type Config struct {
 	Name     string
-	Hostname string   // of this server
+	Hostname string        // of this server
 	From     func() string // the author of a mail that is made now
 	To       []string      // who is told; nobody: nothing is mailed
 	// Submit takes a mail durably. Two calls with one Key are one mail.
