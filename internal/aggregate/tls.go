@@ -44,11 +44,14 @@ type tlsFailure struct {
 type list[T any] []T
 
 func (l *list[T]) UnmarshalJSON(text []byte) error {
-	if text[0] != '{' {
-		return json.Unmarshal(text, (*[]T)(l))
+	switch text[0] {
+	case 'n': // null
+		return nil
+	case '{':
+		*l = make([]T, 1)
+		return json.Unmarshal(text, &(*l)[0])
 	}
-	*l = make([]T, 1)
-	return json.Unmarshal(text, &(*l)[0])
+	return json.Unmarshal(text, (*[]T)(l))
 }
 
 // A scalar is a text or a number, whichever a reporter writes; anything else
