@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,7 +62,27 @@ type lineage struct {
 	t   *testing.T
 	dir string
 	*certs.Files
-	log bytes.Buffer
+	log diary
+}
+
+// A diary is a log that is read piece by piece.
+type diary struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (d *diary) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.text.Write(p)
+}
+
+// news gives what was written since it was asked last.
+func (d *diary) news() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	defer d.text.Reset()
+	return d.text.String()
 }
 
 func newLineage(t *testing.T) *lineage {
@@ -148,7 +169,6 @@ func TestWhatIsShownWhileFilesChange(t *testing.T) {
 				done := make(chan struct{})
 				go func() { defer close(done); l.Run(ctx) }()
 				for n, s := range tt.steps {
-					l.log.Reset()
 					s.do(l)
 					<-time.After(s.after)
 					synctest.Wait()
@@ -156,7 +176,7 @@ func TestWhatIsShownWhileFilesChange(t *testing.T) {
 					if err != nil || !shown.Leaf.NotAfter.Equal(s.want) {
 						t.Errorf("step %d: what is shown ends %v (%v), want %v", n, shown.Leaf.NotAfter, err, s.want)
 					}
-					if got := l.log.String(); !strings.Contains(got, s.logged) || (got == "") != (s.logged == "") || strings.Count(got, "stays") > 1 {
+					if got := l.log.news(); !strings.Contains(got, s.logged) || (got == "") != (s.logged == "") || strings.Count(got, "stays") > 1 {
 						t.Errorf("step %d: log %q, want %q", n, got, s.logged)
 					}
 					if got := l.Failing(); (got == nil) != (s.fails == "") || got != nil && !strings.Contains(got.Error(), s.fails) {
