@@ -225,7 +225,7 @@ func TestMailForALaterTimeOutlivesACrashAndIsNotSentSooner(t *testing.T) {
 		return d.messageOf(a)
 	}
 	hand(at("soon@accepts.test", when))
-	wrong := hand(at("wrong@accepts.test", when))
+	wrong := hand(at("wrong@accepts.test", when.Add(24*time.Hour)))
 	hand(at("later@accepts.test", when.Add(29*24*time.Hour)))
 	d.Kill()
 	d.Restart()
