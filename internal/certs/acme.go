@@ -286,7 +286,7 @@ func (a *ACME) failed(name string, err error) {
 	}
 	old, again := h.cert, h.next
 	a.mu.Unlock()
-	a.note()
+	defer a.note()
 	a.Metrics.renewals.WithLabelValues("failed").Inc()
 	if old != nil {
 		a.Log.Warn("the certificate could not be renewed; the old one stays", "host", name, "expires", old.Leaf.NotAfter, "err", err, "again", again)
