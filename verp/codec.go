@@ -4,6 +4,7 @@
 package verp
 
 import (
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -72,7 +73,8 @@ type Tag struct {
 // goroutines.
 type Codec struct {
 	keys   []Key
-	byID   [16]int8 // index into keys; -1: no such key
+	seals  []cipher.AEAD // of links, one for each key
+	byID   [16]int8      // index into keys; -1: no such key
 	maxAge time.Duration
 	now    func() time.Time
 	pool   sync.Pool // of *signer
@@ -100,6 +102,11 @@ func New(o Options) (*Codec, error) {
 			return nil, fmt.Errorf("verp: key %d has %d octets, want at least 16", k.ID, len(k.Secret))
 		}
 		c.byID[k.ID] = int8(i)
+		seal, err := sealing(k)
+		if err != nil {
+			return nil, err
+		}
+		c.seals = append(c.seals, seal)
 	}
 	c.pool.New = func() any { return newSigner(c.keys) }
 	return c, nil

@@ -48,10 +48,7 @@ func (c *Codec) Seal(l Link) (string, error) {
 		}
 		plain = append(binary.AppendUvarint(plain, uint64(len(s))), s...)
 	}
-	aead, err := sealing(c.keys[0])
-	if err != nil {
-		return "", err
-	}
+	aead := c.seals[0]
 	out := make([]byte, 1, 1+aead.NonceSize()+len(plain)+aead.Overhead())
 	out[0] = c.keys[0].ID
 	out = out[:1+aead.NonceSize()]
@@ -73,10 +70,7 @@ func (c *Codec) Unseal(text string) (Link, error) {
 	if i < 0 {
 		return Link{}, ErrForged
 	}
-	aead, err := sealing(c.keys[i])
-	if err != nil {
-		return Link{}, err
-	}
+	aead := c.seals[i]
 	n := 1 + aead.NonceSize()
 	if len(sealed) < n {
 		return Link{}, ErrNotVERP
