@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"homing/bounce"
 	"homing/event"
@@ -42,12 +41,12 @@ func hasHTTPS(value string) bool {
 	return false
 }
 
-// A letterbox makes the ways for one recipient to say that there is enough.
+// A letterbox makes the ways for a recipient to say that there is enough. The
+// link has all but the recipient, and is of the day of both.
 type letterbox struct {
 	policy *Policy
 	as     *Domain
-	about  func(id event.DeliveryID, address string) verp.Link
-	now    time.Time
+	link   verp.Link
 }
 
 // ways gives the addresses for List-Unsubscribe: the one over HTTPS first, which
@@ -55,14 +54,15 @@ type letterbox struct {
 // is "" where the domain has no return addresses.
 func (b letterbox) ways(id event.DeliveryID, address string) (link, mail string, err error) {
 	if b.policy.PublicURL != "" {
-		sealed, err := b.policy.Verp.Seal(b.about(id, address))
+		b.link.Delivery, b.link.Recipient = uint64(id), address
+		sealed, err := b.policy.Verp.Seal(b.link)
 		if err != nil {
 			return "", "", err
 		}
 		link = "<" + b.policy.PublicURL + "/u/" + sealed + ">"
 	}
 	if b.as.Path.Domain != "" {
-		tag, err := b.policy.Verp.Encode(b.as.Path.Domain, verp.Unsubscribe, uint64(id), b.now)
+		tag, err := b.policy.Verp.Encode(b.as.Path.Domain, verp.Unsubscribe, uint64(id), b.link.Sent)
 		if err != nil {
 			return "", "", err
 		}
@@ -101,21 +101,21 @@ func (b letterbox) put(h *message.Header, id event.DeliveryID, address string) e
 // its return address, or both.
 func (o *Outbound) ownHeads(tx outTransaction, m *outMessage, sub *queue.Submission) {
 	about, sent := sub.Message, tx.begins(o.now())
-	b := letterbox{policy: tx.policy, as: m.as, now: sent, about: func(id event.DeliveryID, address string) verp.Link {
-		return verp.Link{Delivery: uint64(id), Sent: sent, Recipient: address, Application: about.Application,
-			Domain: about.Domain, Sender: about.Sender, Campaign: about.Campaign}
-	}}
+	b := letterbox{tx.policy, m.as, verp.Link{Sent: sent, Application: about.Application, Domain: about.Domain, Sender: about.Sender, Campaign: about.Campaign}}
+	linked := m.wantsLink(about.Bulk)
 	sub.Own = func(id event.DeliveryID, address string) ([]byte, error) {
 		h := m.header.Clone()
 		// A clock that was never set, or an address longer than any that is
 		// delivered to: better mail without a link than no mail.
-		if m.wantsLink(about.Bulk) {
+		if linked {
 			if err := b.put(h, id, address); err != nil && !errors.Is(err, verp.ErrRange) {
 				return nil, err
 			}
 		}
-		if path := signedPath(tx.policy, m.as, id, sent); path != "" && m.as.Rewritten {
-			h.Set(returnField, path)
+		if m.as.Rewritten {
+			if path := signedPath(tx.policy, m.as, id, sent); path != "" {
+				h.Set(returnField, path)
+			}
 		}
 		return m.signed(h)
 	}
@@ -126,13 +126,9 @@ func (o *Outbound) ownHeads(tx outTransaction, m *outMessage, sub *queue.Submiss
 func (s *Server) Link(sealed string) (verp.Link, error) { return s.policy.Load().Verp.Unseal(sealed) }
 
 // Unsubscribe does what an unsubscribe link asks for. It is durable when it
-// returns nil; the same link again changes nothing. Errors are those of Link and
-// of queue.Unsubscribe.
-func (s *Server) Unsubscribe(ctx context.Context, sealed string) error {
-	l, err := s.Link(sealed)
-	if err != nil {
-		return err
-	}
+// returns nil; the same link again changes nothing. Errors are those of
+// queue.Unsubscribe.
+func (s *Server) Unsubscribe(ctx context.Context, l verp.Link) error {
 	if err := s.Outbound.queue.Unsubscribe(ctx, wishOf(l)); err != nil {
 		return err
 	}

@@ -38,10 +38,9 @@ func (w *Web) askUnsubscribe(rw http.ResponseWriter, r *http.Request) {
 // unsubscribe does it. What is in the body does not matter: mail programs post
 // "List-Unsubscribe=One-Click", and so does the button (RFC 8058 section 3.2).
 func (w *Web) unsubscribe(rw http.ResponseWriter, r *http.Request) {
-	sealed := r.PathValue("link")
-	l, err := w.Link(sealed)
+	l, err := w.Link(r.PathValue("link"))
 	if err == nil {
-		err = w.Unsubscribe(r.Context(), sealed)
+		err = w.Unsubscribe(r.Context(), l)
 	}
 	if err != nil {
 		w.noLink(rw, r, l, err)

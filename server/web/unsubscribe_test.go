@@ -15,14 +15,14 @@ func TestAnUnsubscribeLinkShowsOneButtonAndDoesNothingUntilItIsPressed(t *testin
 	links := map[string]error{"good": nil, "full": nil, "old": verp.ErrExpired, "forged": verp.ErrForged, "odd": verp.ErrNotVERP}
 	w := open(t, func(w *Web) {
 		w.Link = func(sealed string) (verp.Link, error) {
-			return verp.Link{Recipient: "<b>ann.lee@example.net", Domain: "example.org"}, links[sealed]
+			return verp.Link{Recipient: "<b>ann.lee@example.net", Domain: "example.org", Campaign: sealed}, links[sealed]
 		}
-		w.Unsubscribe = func(_ context.Context, sealed string) error {
-			if sealed == "full" {
+		w.Unsubscribe = func(_ context.Context, l verp.Link) error {
+			if l.Campaign == "full" {
 				return store.ErrFull
 			}
-			done = append(done, sealed)
-			return links[sealed]
+			done = append(done, l.Campaign)
+			return nil
 		}
 	})
 	public := serve(t, w.Public())

@@ -52,10 +52,10 @@ type Web struct {
 	UserName func(uid int) string
 
 	STS func(domain string) string // the policy about TLS for mail to a domain; "": none
-	// Link reads an unsubscribe link, Unsubscribe does what it asks for. Their
-	// errors are those of verp.Unseal, and of the store.
+	// Link reads an unsubscribe link, with the errors of verp.Unseal;
+	// Unsubscribe does what it asks for, with those of the store.
 	Link        func(sealed string) (verp.Link, error)
-	Unsubscribe func(ctx context.Context, sealed string) error
+	Unsubscribe func(ctx context.Context, l verp.Link) error
 	Challenges  http.Handler // answers an authority that looks whether names are ours; nil: none is asked
 
 	bodies struct { // of messages that are being taken
