@@ -19,6 +19,7 @@ import (
 	"homing/queue"
 	"homing/server/smtpd"
 	"homing/store"
+	"homing/verp"
 )
 
 // An outMessage is a message of an application, made fit to be sent.
@@ -107,7 +108,7 @@ func (o *Outbound) read(ctx context.Context, tx outTransaction, c *smtpd.Content
 func (m *outMessage) edit(tx outTransaction, now time.Time) error {
 	h := m.header
 	m.lane = laneOf(h.Get(laneField))
-	for _, private := range []string{"Return-Path", "Bcc", "Resent-Bcc", laneField, returnField, spool.Field} {
+	for _, private := range []string{"Return-Path", "Bcc", "Resent-Bcc", laneField, verp.ReturnField, spool.Field} {
 		h.Remove(private)
 	}
 	if !h.Has("From") && tx.from != "" {

@@ -125,11 +125,10 @@ func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, 
 		if err != nil || id != 0 {
 			return place{delivery: id}, err
 		}
-		if !isReport(l.report.Kind) {
-			return place{fact: in.ownFact(l, d)}, nil // only an own address is asked about those
-		}
-		if m, ok := in.returned(l); ok {
-			return place{delivery: m.delivery, trial: m.trial}, nil
+		if isReport(l.report.Kind) {
+			if m, ok := in.returned(l); ok {
+				return place{delivery: m.delivery, trial: m.trial}, nil
+			}
 		}
 	}
 	switch {

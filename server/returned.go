@@ -8,11 +8,6 @@ import (
 	"homing/internal/message"
 )
 
-// returnField carries the return address of a recipient where the next hop
-// replaces the reverse-path by one of its own (rewrites_sender): what comes back
-// has it among the header of the message that it returns.
-const returnField = "X-Homing-Return"
-
 // tagged finds what may be a return address of ours. Only the policy can say
 // whether it is.
 var tagged = regexp.MustCompile(`(?i)[a-z0-9._-]+[+-][a-z2-7]{31}@[a-z0-9.-]+`)

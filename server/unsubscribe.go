@@ -114,7 +114,7 @@ func (o *Outbound) ownHeads(tx outTransaction, m *outMessage, sub *queue.Submiss
 		}
 		if m.as.Rewritten {
 			if path := signedPath(tx.policy, m.as, id, sent); path != "" {
-				h.Set(returnField, path)
+				h.Set(verp.ReturnField, path)
 			}
 		}
 		return m.signed(h)

@@ -9,6 +9,11 @@ import (
 // 4.5.3.1.1).
 const MaxLocalPart = 64
 
+// ReturnField is the field of the header that carries the return address where
+// the next hop replaces the reverse-path by one of its own: what comes back has
+// it among the header of the message that it returns.
+const ReturnField = "X-Homing-Return"
+
 // A Path is what the return addresses of a domain have in common:
 // Local, Separator, the tag, "@", Domain. It is a value and is only read.
 type Path struct {

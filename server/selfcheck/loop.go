@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"homing/dnscheck"
+	"homing/verp"
 )
 
 // A Way is one by which mail goes out and comes back.
@@ -63,10 +64,6 @@ type trip struct {
 	end     func()
 	back    *Returned
 }
-
-// ReturnField is the field of the header by which a message is known again whose
-// reverse-path was replaced.
-const ReturnField = "X-Homing-Return"
 
 // How long it may take to come back.
 const (
@@ -260,7 +257,7 @@ func (l *Loop) leave(ctx context.Context, w Way) (*trip, error) {
 	}
 	first := samples[0]
 	if w.Rewrites {
-		first.text = ReturnField + ": {address}\n" + first.text
+		first.text = verp.ReturnField + ": {address}\n" + first.text
 	}
 	message, err := l.compose(w, first, address)
 	if err != nil {
