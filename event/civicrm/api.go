@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"homing/event"
+	"homing/internal/httpcall"
 	"homing/internal/publicnet"
 )
 
@@ -124,7 +125,7 @@ func (a *api) post(ctx context.Context, call, target string, form url.Values) (j
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, fmt.Errorf("making the request: %w", bare(err))
+		return nil, fmt.Errorf("making the request: %w", httpcall.Bare(err))
 	}
 	h := req.Header
 	h.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -153,7 +154,7 @@ func (a *api) answer(ctx context.Context, req *http.Request) (json.RawMessage, e
 	case len(text) > maxAnswer:
 		err = fmt.Errorf("the answer has more than %d octets", maxAnswer)
 	case err != nil:
-		err = fmt.Errorf("the answer broke off: %w", bare(err))
+		err = fmt.Errorf("the answer broke off: %w", httpcall.Bare(err))
 	}
 	if err != nil {
 		return nil, &callError{failure: event.Failure{Err: err}}

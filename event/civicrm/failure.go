@@ -4,18 +4,15 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"homing/event"
+	"homing/internal/httpcall"
 )
 
 // A callError is a call that did not succeed.
@@ -86,7 +83,7 @@ func (a answer) failed(status int) bool {
 // judge says what an answer means: its values, or a *callError.
 func (a *api) judge(r *http.Response, text []byte) (json.RawMessage, error) {
 	e := &callError{status: r.StatusCode}
-	e.failure.After = retryAfter(r.Header.Get("Retry-After"), a.c.Now())
+	e.failure.After = httpcall.RetryAfter(r.Header.Get("Retry-After"), a.c.Now())
 	if err := gate(r.StatusCode); err != nil {
 		e.failure.Fault, e.failure.Err = event.Down, err
 		return nil, e
@@ -142,44 +139,16 @@ func statusOf(code int) string {
 // unanswered says what an error in place of an answer means. That nobody can be
 // connected to is no fault of the fact.
 func (a *api) unanswered(ctx context.Context, err error) error {
-	err = bare(err)
-	var op *net.OpError
-	var name *net.DNSError
-	var cert *tls.CertificateVerificationError
-	var noTLS tls.RecordHeaderError
+	err = httpcall.Bare(err)
 	e := &callError{failure: event.Failure{Err: err}}
 	switch {
 	case errors.Is(err, errPublic):
 		e.failure.Err = fmt.Errorf("%w: write https:// in url", err)
 		e.failure.Fault = event.Down
-	case errors.As(err, &op) && op.Op == "dial", errors.As(err, &name), errors.As(err, &cert), errors.As(err, &noTLS),
-		errors.Is(err, http.ErrSchemeMismatch):
+	case httpcall.NotConnected(err):
 		e.failure.Fault = event.Down
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		e.failure.Err = fmt.Errorf("no answer in time: %w", err)
 	}
 	return e
-}
-
-// bare gives an error without the URL, in which there may be a password.
-func bare(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
-}
-
-// retryAfter reads the value of the header Retry-After (RFC 9110 section
-// 10.2.3): seconds or a date. What is neither, or past, is 0.
-func retryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return max(0, at.Sub(now))
 }

@@ -105,21 +105,3 @@ func FuzzParseSecrets(f *testing.F) {
 		}
 	})
 }
-
-// FuzzRetryAfter states that no header makes us wait less than nothing, and
-// that seconds are seconds.
-func FuzzRetryAfter(f *testing.F) {
-	f.Add("120")
-	f.Add("Mon, 23 Nov 2026 10:05:00 GMT")
-	f.Add("99999999999999999999")
-	f.Fuzz(func(t *testing.T, value string) {
-		got := webhook.RetryAfter(value, now)
-		if got < 0 {
-			t.Errorf("RetryAfter(%q) = %v", value, got)
-		}
-		var seconds int32
-		if _, err := fmt.Sscanf(value, "%d", &seconds); err == nil && seconds >= 0 && fmt.Sprint(seconds) == value && got != time.Duration(seconds)*time.Second {
-			t.Errorf("RetryAfter(%q) = %v", value, got)
-		}
-	})
-}

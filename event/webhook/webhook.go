@@ -15,10 +15,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"homing/event"
+	"homing/internal/httpcall"
 	"homing/internal/publicnet"
 )
 
@@ -132,7 +132,7 @@ func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 func (s *Sink) request(ctx context.Context, id string, body []byte) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.target, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("making the request: %w", bare(err))
+		return nil, fmt.Errorf("making the request: %w", httpcall.Bare(err))
 	}
 	now := s.c.Now()
 	h := req.Header
@@ -153,7 +153,7 @@ func (s *Sink) answered(r *http.Response) error {
 		return nil
 	}
 	f := &event.Failure{Err: fmt.Errorf("the receiver answered %d %s", r.StatusCode, http.StatusText(r.StatusCode))}
-	f.After = retryAfter(r.Header.Get("Retry-After"), s.c.Now())
+	f.After = httpcall.RetryAfter(r.Header.Get("Retry-After"), s.c.Now())
 	switch {
 	case r.StatusCode == http.StatusGone:
 		f.Fault = event.Gone
@@ -168,42 +168,14 @@ func (s *Sink) answered(r *http.Response) error {
 // unanswered says what an error in place of a response means. That nobody can
 // be connected to is no fault of the fact.
 func (s *Sink) unanswered(ctx context.Context, err error) error {
-	err = bare(err)
-	var op *net.OpError
-	var name *net.DNSError
-	var cert *tls.CertificateVerificationError
-	var noTLS tls.RecordHeaderError
+	err = httpcall.Bare(err)
 	switch {
 	case errors.Is(err, publicnet.ErrNotPublic):
 		return &event.Failure{Fault: event.Down, Err: fmt.Errorf("%w; allow_private would allow it", err)}
-	case errors.As(err, &op) && op.Op == "dial", errors.As(err, &name), errors.As(err, &cert), errors.As(err, &noTLS),
-		errors.Is(err, http.ErrSchemeMismatch):
+	case httpcall.NotConnected(err):
 		return &event.Failure{Fault: event.Down, Err: err}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("no answer within %v: %w", s.c.Timeout, err)
 	}
 	return err
-}
-
-// bare gives an error without the URL, in which there may be a token.
-func bare(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
-}
-
-// retryAfter reads the value of the header Retry-After (RFC 9110 section
-// 10.2.3): seconds or a date. What is neither, or past, is 0.
-func retryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return max(0, at.Sub(now))
 }
