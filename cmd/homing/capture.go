@@ -30,12 +30,9 @@ var releaseCapture = operation{name: "release", short: "Send mail that was captu
 	example: "  homing capture release --message 01KAQ3V5Z8001\n  homing capture release --application testsite --recipient me@example.org",
 	done:    "are sent", would: "would be sent", none: "Nothing of that is captured."}
 
-// captureQuery reads the filters of captured mail.
-func captureQuery(c *cobra.Command, older *period) url.Values {
-	query := asked(c, orderFilters...)
-	if *older > 0 {
-		query.Set("older", older.String())
-	}
+// captureQuery asks for captured mail by the flags of filterFlags.
+func captureQuery(c *cobra.Command, older period) url.Values {
+	query := filterQuery(c, older)
 	query.Set("state", "captured")
 	return query
 }
@@ -57,7 +54,7 @@ func newCaptureList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		rows, err := server.recipients(c.Context(), "/api/v1/queue", captureQuery(c, older), *limit)
+		rows, err := server.recipients(c.Context(), "/api/v1/queue", captureQuery(c, *older), *limit)
 		if err != nil {
 			return err
 		}
@@ -203,7 +200,7 @@ func newCaptureExport() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		resp, err := server.open(c.Context(), http.MethodGet, "/api/v1/queue/export", captureQuery(c, older), nil, "application/mbox")
+		resp, err := server.open(c.Context(), http.MethodGet, "/api/v1/queue/export", captureQuery(c, *older), nil, "application/mbox")
 		if err != nil {
 			return err
 		}

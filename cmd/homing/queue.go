@@ -46,10 +46,7 @@ func newQueueList() *cobra.Command {
 		if *limit < 1 {
 			return usage(c, errLimit)
 		}
-		query := asked(c, orderFilters...)
-		if *older > 0 {
-			query.Set("older", older.String())
-		}
+		query := filterQuery(c, *older)
 		for _, s := range *states {
 			query.Add("state", s)
 		}
@@ -77,6 +74,15 @@ func asked(c *cobra.Command, names ...string) url.Values {
 		if f := c.Flag(name); f.Changed {
 			v.Set(name, f.Value.String())
 		}
+	}
+	return v
+}
+
+// filterQuery gives the flags of filterFlags as parameters.
+func filterQuery(c *cobra.Command, older period) url.Values {
+	v := asked(c, orderFilters...)
+	if older > 0 {
+		v.Set("older", older.String())
 	}
 	return v
 }
