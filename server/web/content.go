@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"time"
 
-	"homing/event"
 	"homing/internal/message"
 	"homing/queue"
 	"homing/store"
@@ -26,24 +25,11 @@ var errNotKept = errors.New("the message is kept no longer: that is for what wai
 
 // showContent gives a message as it goes to one recipient, octet for octet.
 func (w *Web) showContent(rw http.ResponseWriter, r *http.Request) {
-	var id event.DeliveryID
-	_, err := parameters(r)
-	if err == nil {
-		err = id.UnmarshalText([]byte(r.PathValue("id")))
-	}
-	if err != nil {
-		problem(rw, http.StatusBadRequest, err.Error())
+	row, ok := w.delivery(rw, r)
+	if !ok {
 		return
 	}
-	m, x, err := w.Store.Recipient(r.Context(), id)
-	if err == nil && !callerOf(r).owns(m.Application) {
-		err = store.ErrNotFound
-	}
-	if err != nil {
-		w.failed(rw, r, err)
-		return
-	}
-	body, err := w.content(r.Context(), x)
+	body, err := w.content(r.Context(), row.Recipient)
 	if errors.Is(err, errNotKept) {
 		problem(rw, http.StatusGone, err.Error())
 		return
@@ -54,7 +40,7 @@ func (w *Web) showContent(rw http.ResponseWriter, r *http.Request) {
 	}
 	defer body.Close()
 	rw.Header().Set("Content-Type", "message/rfc822")
-	rw.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", id.String()+".eml"))
+	rw.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", row.Recipient.ID.String()+".eml"))
 	if _, err := body.WriteTo(rw); err != nil {
 		panic(http.ErrAbortHandler) // half of it must not look like all
 	}

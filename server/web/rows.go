@@ -264,6 +264,14 @@ func (w *Web) showMessage(rw http.ResponseWriter, r *http.Request) {
 // showDelivery shows one recipient by its own number. Messages and deliveries
 // are numbered apart, so one number can be both.
 func (w *Web) showDelivery(rw http.ResponseWriter, r *http.Request) {
+	if row, ok := w.delivery(rw, r); ok {
+		w.answer(rw, w.recipients(store.Page{Rows: []store.Row{row}}))
+	}
+}
+
+// delivery finds the recipient that a path names by its own number. It reports
+// false where it has answered.
+func (w *Web) delivery(rw http.ResponseWriter, r *http.Request) (row store.Row, ok bool) {
 	var id event.DeliveryID
 	_, err := parameters(r)
 	if err == nil {
@@ -271,17 +279,17 @@ func (w *Web) showDelivery(rw http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		problem(rw, http.StatusBadRequest, err.Error())
-		return
+		return row, false
 	}
-	m, x, err := w.Store.Recipient(r.Context(), id)
-	if err == nil && !callerOf(r).owns(m.Application) {
+	row.Message, row.Recipient, err = w.Store.Recipient(r.Context(), id)
+	if err == nil && !callerOf(r).owns(row.Message.Application) {
 		err = store.ErrNotFound
 	}
 	if err != nil {
 		w.failed(rw, r, err)
-		return
+		return row, false
 	}
-	w.answer(rw, w.recipients(store.Page{Rows: []store.Row{{Message: m, Recipient: x}}}))
+	return row, true
 }
 
 // showRecipient shows all that is known of a person, which may be nothing.
