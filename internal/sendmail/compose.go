@@ -3,6 +3,7 @@ package sendmail
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -156,7 +157,7 @@ func (c *Call) address(l *letter, o options) error {
 	}
 	h := l.header
 	if !h.Has("From") {
-		h.Append("From", person(orElse(o.name, c.User.FullName), given))
+		h.Append("From", person(cmp.Or(o.name, c.User.FullName), given))
 	} else if people, wrong := message.People(h.Get("From"), c.Host); h.Count("From") == 1 && len(people) == 1 && len(wrong) == 0 {
 		if len(message.Mailboxes(h.Get("From"))) == 0 { // it has no domain
 			h.Set("From", person(people[0].Name, people[0].Address))
@@ -182,13 +183,6 @@ func person(name, address string) string {
 	return (&mail.Address{Name: name, Address: address}).String()
 }
 
-func orElse(s, otherwise string) string {
-	if s != "" {
-		return s
-	}
-	return otherwise
-}
-
 // unique leaves out what was there before.
 func unique(all []string) (once []string) {
 	seen := map[string]bool{}
@@ -205,8 +199,10 @@ func eightBit(text []byte) bool {
 	return slices.ContainsFunc(text, func(b byte) bool { return b >= 0x80 })
 }
 
-// text is the message as it is handed over.
-func (l *letter) text() []byte { return slices.Concat(l.header.Block(), l.body) }
+// text is the message as it is handed over, behind further fields.
+func (l *letter) text(fields string) []byte {
+	return slices.Concat([]byte(fields), l.header.Block(), l.body)
+}
 
 // utf8 reports whether the envelope for some recipients needs SMTPUTF8 (RFC
 // 6531).

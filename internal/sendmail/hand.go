@@ -116,7 +116,7 @@ func (h *handover) next(ready bool) *smtpclient.Transaction {
 	}
 	p := h.left[0]
 	t := &smtpclient.Transaction{From: h.letter.from, EightBit: h.letter.eight, Return: h.options.ret, EnvelopeID: h.options.envid}
-	t.Body = bytes.NewReader(slices.Concat([]byte(spool.Field+": "+p.id+"\r\n"), h.letter.text()))
+	t.Body = bytes.NewReader(h.letter.text(spool.Field + ": " + p.id + "\r\n"))
 	for _, to := range p.to {
 		t.To = append(t.To, smtpclient.Recipient{Address: to, Notify: h.options.notify})
 	}
@@ -190,7 +190,7 @@ func (a answer) why() string {
 // keep leaves a parcel in the spool.
 func (h *handover) keep(a answer) error {
 	return spool.Drop(h.Spool, spool.Envelope{ID: a.id, From: h.letter.from, To: a.to, EightBit: h.letter.eight, UTF8: h.letter.utf8(a.to),
-		Notify: h.options.notify, Return: h.options.ret, EnvelopeID: h.options.envid}, h.letter.text())
+		Notify: h.options.notify, Return: h.options.ret, EnvelopeID: h.options.envid}, h.letter.text(""))
 }
 
 // people names recipients, not all where there are many.
