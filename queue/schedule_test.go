@@ -24,9 +24,9 @@ func TestMailForALaterTimeIsSentThenAlsoAfterARestart(t *testing.T) {
 		w.submit("bob@example.net")
 		w.sends("bob@example.net") // the same domain, campaign and lane
 		w.idle()
-	}, func() { time.Sleep(20 * 24 * time.Hour) }, func(w *world) {
+	}, func() { after(20 * 24 * time.Hour) }, func(w *world) {
 		w.idle()
-		time.Sleep(time.Until(when.Add(-time.Hour)))
+		after(time.Until(when.Add(-time.Hour)))
 		w.sends("ann@example.net")
 		if late := time.Since(when); late != 0 {
 			t.Errorf("it was sent %v late", late)

@@ -245,7 +245,7 @@ func TestWhatIsPutOffIsTriedAgainLessAndLessOftenAndThenRefused(t *testing.T) {
 		k := d.taker(dir)
 		done := make(chan error)
 		go func() { done <- k.Run(ctx) }()
-		time.Sleep(4 * 24 * time.Hour)
+		<-time.After(4 * 24 * time.Hour)
 		synctest.Wait()
 		if files, _ := k.Files(); len(files) != 1 || files[0].State != Waiting || files[0].Reason != "451 4.7.1 not now" {
 			t.Errorf("lying %+v", files)
@@ -255,14 +255,14 @@ func TestWhatIsPutOffIsTriedAgainLessAndLessOftenAndThenRefused(t *testing.T) {
 		if tries[0] != 0 || tries[1] != 30*time.Second || tries[2] != 90*time.Second || gap != lastPause {
 			t.Errorf("tried after %v…, at last every %v", tries[:3], gap)
 		}
-		time.Sleep(2 * 24 * time.Hour)
+		<-time.After(2 * 24 * time.Hour)
 		synctest.Wait()
 		files, _ := k.Files()
 		count := len(d.tried(began))
 		if len(files) != 1 || files[0].State != Refused || d.reports() == 0 {
 			t.Errorf("after the lifetime: %+v, reported %d times", files, d.reports())
 		}
-		time.Sleep(24 * time.Hour)
+		<-time.After(24 * time.Hour)
 		synctest.Wait()
 		if more := len(d.tried(began)) - count; more != 0 {
 			t.Errorf("it was tried %d more times", more)
@@ -291,7 +291,7 @@ func TestWhatIsRefusedLiesThereForAMonth(t *testing.T) {
 		k := d.taker(dir)
 		for range 29 {
 			lookOnce(t, k)
-			time.Sleep(24 * time.Hour)
+			<-time.After(24 * time.Hour)
 		}
 		if files, _ := k.Files(); len(files) != 1 || files[0].State != Refused || files[0].Reason != "554 5.6.0 no From" {
 			t.Errorf("after 29 days: %+v", files)
@@ -299,7 +299,7 @@ func TestWhatIsRefusedLiesThereForAMonth(t *testing.T) {
 		if len(d.refused) != 29 {
 			t.Errorf("it was reported %d times, want at each look", len(d.refused))
 		}
-		time.Sleep(2 * 24 * time.Hour)
+		<-time.After(2 * 24 * time.Hour)
 		lookOnce(t, k)
 		if left := names(t, dir); left != nil {
 			t.Errorf("after 31 days there is %q", left)
