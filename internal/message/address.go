@@ -44,13 +44,26 @@ func SplitAddress(address string) (local, domain string, ok bool) {
 		return "", "", false
 	}
 	local, domain = address[:at], address[at+1:]
-	if strings.ContainsAny(domain, " \"<>(),;:\\@") && !strings.HasPrefix(domain, "[") || strings.IndexFunc(address, unicode.IsControl) >= 0 {
+	if !isDomain(domain) || strings.IndexFunc(address, unicode.IsControl) >= 0 {
 		return "", "", false
 	}
 	if strings.HasPrefix(local, `"`) {
 		return local, domain, quotedEnd(local) == len(local)
 	}
 	return local, domain, !strings.ContainsAny(local, " \"<>(),;:\\@")
+}
+
+// isDomain reports whether s has none of the octets that divide addresses, or
+// is an address literal (RFC 5321 section 4.1.3), which may have colons. One with
+// angle brackets inside, which that grammar allows, is none here: nobody could
+// tell where the address ends.
+func isDomain(s string) bool {
+	inside, literal := strings.CutPrefix(s, "[")
+	if !literal {
+		return !strings.ContainsAny(s, " \"<>(),;:\\@")
+	}
+	inside, closed := strings.CutSuffix(inside, "]")
+	return closed && inside != "" && !strings.ContainsAny(inside, " <>[]\\")
 }
 
 // quotedEnd gives the position after the quoted string that s begins with

@@ -85,6 +85,11 @@ func TestSplitAddress(t *testing.T) {
 		{"ann", "", "", false},
 		{"@example.net", "", "", false},
 		{"ann@", "", "", false},
+		{"ann@[IPv6:2001:db8::1]", "ann", "[IPv6:2001:db8::1]", true},
+		{"ann@[192.0.2.1", "", "", false},
+		{"ann@[]", "", "", false},
+		{"ann@[>", "", "", false},
+		{"ann@[a]b]", "", "", false},
 	}
 	for _, tt := range tests {
 		local, domain, ok := message.SplitAddress(tt.address)
