@@ -107,7 +107,7 @@ func (s *inSession) Data(ctx context.Context, c *smtpd.Content) []error {
 	defer letter.raw.Discard()
 	letter.from, letter.requireTLS = s.from, s.requireTLS
 	if len(s.to) == 1 && s.to[0].trial {
-		s.mirror.take(s.to[0].tag.Delivery, Heard{Kind: string(letter.report.Kind), From: s.from, At: s.now()})
+		s.mirror.take(s.to[0].tag.Delivery, Heard{Kind: string(letter.report.Kind), From: s.from, To: s.to[0].address, At: s.now()})
 		return []error{nil}
 	}
 	if !s.each { // who hands mail in over LMTP has it from somebody else

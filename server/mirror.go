@@ -24,6 +24,7 @@ type mirror struct {
 type Heard struct {
 	Kind string // what it was understood as: a bounce.Kind
 	From string // its reverse-path
+	To   string // the address it came to
 	At   time.Time
 }
 
@@ -36,6 +37,13 @@ func (m *mirror) take(id uint64, h Heard) {
 	case m.trials[id] <- h:
 	default: // nobody waits, or it came more often than it was sent
 	}
+}
+
+// tries reports whether a trial is under way.
+func (m *mirror) tries() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.trials) > 0
 }
 
 // mirrorDomain is below a name that can never be in the DNS (RFC 6761).

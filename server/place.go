@@ -50,7 +50,7 @@ func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []e
 	}
 	for i, p := range places {
 		if p.trial != 0 {
-			in.mirror.take(p.trial, Heard{Kind: string(l.report.Kind), From: l.from, At: in.now()})
+			in.mirror.take(p.trial, Heard{Kind: string(l.report.Kind), From: l.from, To: to[i].address, At: in.now()})
 		}
 		if p.delivery == 0 {
 			continue
@@ -115,7 +115,8 @@ func (in *Inbound) tell(ctx context.Context, l *letter, places []place, answers 
 // comes there counts against nobody, unless the address is the very one that
 // a delivery was sent with (verp = "keep"), or a report returns a message with a
 // return address of ours. Only reports are looked up at a route: other mail is
-// for it.
+// for it, or for the postmaster where a route for reports names nobody: a
+// provider that asks whether it may pass reports on there must be answered.
 func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, error) {
 	if d.path != nil {
 		return place{delivery: event.DeliveryID(d.tag.Delivery), wish: d.wish}, nil
@@ -131,9 +132,17 @@ func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, 
 			}
 		}
 	}
+	alone := d.route != nil && d.route.As == RouteBounce && !isReport(l.report.Kind)
+	if alone && in.mirror.tries() {
+		if m, ok := in.returned(l); ok && m.trial != 0 {
+			return place{trial: m.trial}, nil // a report of ours that somebody made a letter of
+		}
+	}
 	switch {
 	case d.own != nil:
 		return place{fact: in.ownFact(l, d)}, nil
+	case alone && len(d.route.To) == 0 && d.route.Local != "*" && in.policy.Load().Postmaster != "":
+		return place{role: true}, nil
 	case d.route != nil:
 		return place{fact: routeFact(l, d), claims: d.route.As == RouteReport}, nil
 	case in.policy.Load().Postmaster == "":

@@ -61,6 +61,53 @@ func TestAReportIsKnownByTheHeaderThatItReturns(t *testing.T) {
 	}
 }
 
+// TestWhatElseComesBackIsKnownByTheHeaderAsWell has a complaint and an answer of
+// somebody who is away.
+func TestWhatElseComesBackIsKnownByTheHeaderAsWell(t *testing.T) {
+	for want, message := range map[string]string{
+		"complained": "From: fbl@provider.example\r\nSubject: Abuse report\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n" +
+			"--b\r\nContent-Type: text/plain\r\n\r\nA complaint.\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nVersion: 1\r\nUser-Agent: x\r\n\r\n" +
+			"--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: news@example.org\r\nX-Homing-Return: {field}\r\nSubject: Hello\r\n\r\nHello.\r\n--b--\r\n.",
+		"auto_replied": "From: ann@example.net\r\nAuto-Submitted: auto-replied\r\nSubject: Out of office\r\n\r\nI am away.\r\n\r\n> X-Homing-Return: {field}\r\n.",
+	} {
+		t.Run(want, func(t *testing.T) {
+			w := open(t, rewritten)
+			w.send("news@example.org", "ann@example.net", news)
+			field := w.heads()[0].Get("X-Homing-Return")
+			w.delivered()
+			if got := w.report("bounces@"+tagDomain, strings.ReplaceAll(message, "{field}", field)); !strings.HasPrefix(got, "250 ") {
+				t.Fatal(got)
+			}
+			if !strings.Contains(w.told(), want+" ann@example.net") {
+				t.Errorf("told %q", w.told())
+			}
+			if w.held("ann@example.net") != (want == "complained") {
+				t.Error("a complaint holds, and nothing else")
+			}
+		})
+	}
+}
+
+// TestATagLivesOnWhenTheSettingIsTakenBack has mail come back that left before
+// a reload.
+func TestATagLivesOnWhenTheSettingIsTakenBack(t *testing.T) {
+	w := open(t, rewritten)
+	w.send("news@example.org", "ann@example.net", news)
+	field := w.heads()[0].Get("X-Homing-Return")
+	w.delivered()
+	next := w.policy
+	domain := *next.Domains[0]
+	domain.Rewritten = false
+	next.Domains = []*server.Domain{&domain}
+	w.SetPolicy(&next)
+	if w.report("bounces@"+tagDomain, reportOf("its header", "X-Homing-Return: x"+field+"\r\n")); w.rows()[0].Recipient.State != store.Delivered {
+		t.Error("a forged one counts")
+	}
+	if w.report("bounces@"+tagDomain, reportOf("its header", "X-Homing-Return: "+field+"\r\n")); w.rows()[0].Recipient.State != store.Bounced {
+		t.Error("the genuine one does not count")
+	}
+}
+
 func TestOnlyAGenuineTagOfOneDeliveryMakesAReportCount(t *testing.T) {
 	w := open(t, rewritten)
 	w.send("news@example.org", "ann@example.net", news)
@@ -90,8 +137,8 @@ func TestOnlyAGenuineTagOfOneDeliveryMakesAReportCount(t *testing.T) {
 		}
 	}
 	// What a person writes is no report, whatever it quotes.
-	w.report("bounces@"+tagDomain, letter("From: ann@example.net", "Subject: Re: Hello")+"")
-	if state := w.rows()[0].Recipient.State; state != store.Delivered {
+	w.comes("ann@example.net", "bounces@"+tagDomain, "From: ann@example.net\r\nSubject: Re: Hello\r\n\r\nWhy do I get this?\r\n\r\n> X-Homing-Return: "+field+"\r\n.")
+	if state := w.rows()[0].Recipient.State; state != store.Delivered || w.held("ann@example.net") {
 		t.Errorf("it is %v", state)
 	}
 	w.report("bounces@"+tagDomain, reportOf("its header", "X-Homing-Return: "+field+"\r\nX-Again: "+field+"\r\n"))
@@ -118,12 +165,69 @@ func TestATrialIsHeardOfByTheHeaderOfItsReport(t *testing.T) {
 	if got := w.report("bounces@"+tagDomain, reportOf("the whole message", "X-Homing-Return: "+address+"\r\n")); !strings.HasPrefix(got, "250 ") {
 		t.Fatal(got)
 	}
-	select {
-	case h := <-heard:
-		if h.Kind != "bounce" || w.told() != "" {
-			t.Errorf("heard %+v, told %q", h, w.told())
+	next := func(kind string) {
+		t.Helper()
+		select {
+		case h := <-heard:
+			if h.Kind != kind || h.To != "bounces@"+tagDomain || w.told() != "" {
+				t.Errorf("heard %+v, told %q; want %s", h, w.told(), kind)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("nothing is heard of it")
 		}
-	case <-time.After(10 * time.Second):
-		t.Error("nothing is heard of it")
+	}
+	next("bounce")
+	// A mailbox that makes a letter of what it passes on is found out.
+	wrapped := "From: account@provider.example\r\nSubject: Fwd: Undelivered\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n" +
+		"--o\r\nContent-Type: text/plain\r\n\r\nFYI\r\n--o\r\nContent-Type: message/rfc822\r\n\r\n" +
+		strings.TrimSuffix(reportOf("its header", "X-Homing-Return: "+address+"\r\n"), ".") + "\r\n--o--\r\n."
+	w.comes("account@provider.example", "bounces@"+tagDomain, wrapped)
+	next("message")
+	end()
+	if w.comes("account@provider.example", "bounces@"+tagDomain, wrapped); w.told() != "replied bounces@"+tagDomain {
+		t.Errorf("after the trial: told %q", w.told())
+	}
+}
+
+// TestWhatIsNoReportIsReadBySomebody has the question come that a provider asks
+// before its mailbox passes mail on.
+func TestWhatIsNoReportIsReadBySomebody(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(p *server.Policy)
+		person bool
+	}{
+		{"by the postmaster where the route names nobody", func(*server.Policy) {}, true},
+		{"by the sinks that it names", func(p *server.Policy) { p.Routes[len(p.Routes)-1].To = []string{"rest"} }, false},
+		{"by nobody where there is no postmaster", func(p *server.Policy) { p.Postmaster = "" }, false},
+		{"by nobody where it may be any rubbish", func(p *server.Policy) { p.Routes[len(p.Routes)-1].Local = "*" }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := open(t, func(p *server.Policy) {
+				p.Routes = []server.Route{{Local: "bounces", Domain: tagDomain, As: server.RouteBounce}}
+				tt.change(p)
+			})
+			question := letter("From: forwarding-noreply@provider.example", "Subject: Confirmation code: 1234")
+			if got := w.comes("asks@provider.example", "bounces@"+tagDomain, question); !strings.HasPrefix(got, "250 ") {
+				t.Fatal(got)
+			}
+			if !tt.person {
+				if w.told() != "replied bounces@"+tagDomain || len(w.rows()) != 0 {
+					t.Errorf("told %q, %d messages", w.told(), len(w.rows()))
+				}
+				return
+			}
+			if row, text := w.sent(); row.Recipient.Address != "it@example.net" || !strings.Contains(text, "Confirmation code: 1234") {
+				t.Errorf("it goes to %s:\n%s", row.Recipient.Address, text)
+			}
+			// The mailbox of the postmaster may be the one that passes all on.
+			if got := w.comes("asks@provider.example", "bounces@"+tagDomain, "Delivered-To: bounces@"+tagDomain+"\r\n"+question); !strings.HasPrefix(got, "554 5.4.6") {
+				t.Errorf("the second time round: %q, want 554 5.4.6", got)
+			}
+			w.report("bounces@"+tagDomain, reportOf("its header", ""))
+			if !strings.HasSuffix(w.told(), ", bounced bounces@"+tagDomain) {
+				t.Errorf("of a report: told %q", w.told())
+			}
+		})
 	}
 }

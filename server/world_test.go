@@ -414,8 +414,14 @@ const bounced = "From: MAILER-DAEMON@mx.example.net\r\nSubject: Undelivered Mail
 // report sends a message to an address of the MX and gives the last reply.
 func (w *world) report(to, message string) string {
 	w.Helper()
+	return w.comes("", to, message)
+}
+
+// comes is the same from somebody.
+func (w *world) comes(from, to, message string) string {
+	w.Helper()
 	c := w.dial(w.mx)
-	for _, line := range []string{"EHLO mx.example.net", "MAIL FROM:<>", "RCPT TO:<" + to + ">", "DATA"} {
+	for _, line := range []string{"EHLO mx.example.net", "MAIL FROM:<" + from + ">", "RCPT TO:<" + to + ">", "DATA"} {
 		if got := c.say(line); got[0] > '3' {
 			return got
 		}

@@ -31,6 +31,7 @@ var signed = []struct {
 	{"MIME-Version", true}, {"Content-Type", true}, {"Content-Transfer-Encoding", true},
 	{"List-Id", false}, {"List-Help", false}, {"List-Unsubscribe", false}, {"List-Unsubscribe-Post", false},
 	{"List-Subscribe", false}, {"List-Post", false}, {"List-Owner", false}, {"List-Archive", false}, {"Feedback-ID", false},
+	{"X-Homing-Return", false},
 }
 
 // Sign gives the DKIM-Signature fields for a header block and the hash of its
