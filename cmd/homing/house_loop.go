@@ -82,7 +82,7 @@ func (h *house) newLoop() *selfcheck.Loop {
 			return address, func(ctx context.Context) (selfcheck.Returned, error) {
 				select {
 				case x := <-heard:
-					return selfcheck.Returned{Kind: x.Kind, From: x.From, At: x.At}, nil
+					return selfcheck.Returned{Kind: x.Kind, From: x.From, To: x.To, At: x.At}, nil
 				case <-ctx.Done():
 					return selfcheck.Returned{}, ctx.Err()
 				}

@@ -33,6 +33,7 @@ type Posting struct {
 type Returned struct {
 	Kind string    // what it was understood as: a bounce.Kind
 	From string    // its reverse-path
+	To   string    // the address it came to
 	At   time.Time // when
 }
 
@@ -57,7 +58,9 @@ type Loop struct {
 // A trip is a message that went through a smarthost, which takes its time. It
 // belongs to the check of its domain, of which one runs at a time.
 type trip struct {
+	way     Way
 	sent    time.Time
+	lost    int // messages before this one whose report did not come
 	host    string
 	address string
 	wait    func(ctx context.Context) (Returned, error)
@@ -67,10 +70,12 @@ type trip struct {
 
 // How long it may take to come back.
 const (
+	reportKind    = "bounce" // a bounce.Kind
 	backStraight  = 3 * time.Second
 	backThrough   = 15 * time.Minute
 	tripsEvery    = time.Hour
 	tripsAgain    = 5 * time.Minute // where the last one failed for what can be mended in a moment
+	reportsEvery  = 24 * time.Hour  // a message to nobody is a bounce, and providers count those
 	returnPath    = "return_path"
 	smarthostBack = "smarthost_return"
 )
@@ -173,8 +178,11 @@ func (l *Loop) Relayed(ctx context.Context, w Way) dnscheck.Finding {
 	l.mu.Lock()
 	t := l.under[w.Domain]
 	l.mu.Unlock()
-	if t == nil || time.Since(t.sent) > tripsEvery || !w.Rewrites && t.rewritten() && time.Since(t.sent) > tripsAgain {
-		next, err := l.leave(ctx, w)
+	if t != nil && t.way != w {
+		t = nil // it says nothing of how mail goes now
+	}
+	if t == nil || t.due() {
+		next, err := l.leave(ctx, w, t)
 		switch {
 		case err == nil:
 		case errors.Is(err, ErrNotAsked) || ctx.Err() != nil && !errors.Is(err, ErrNotReached):
@@ -189,18 +197,49 @@ func (l *Loop) Relayed(ctx context.Context, w Way) dnscheck.Finding {
 		}
 	}
 	t.look(ctx)
-	return t.finding(f, w)
+	if w.Rewrites {
+		return t.reported(f)
+	}
+	return t.finding(f)
+}
+
+// due reports whether it is time for another message.
+func (t *trip) due() bool { return time.Since(t.sent) > t.pause() }
+
+// pause is how long after a message the next one leaves.
+func (t *trip) pause() time.Duration {
+	switch {
+	case t.proven():
+		return reportsEvery
+	case t.way.Rewrites:
+		return min(tripsEvery<<min(t.lost, 5), reportsEvery)
+	case t.rewritten():
+		return tripsAgain
+	}
+	return tripsEvery
 }
 
 // rewritten reports whether a message came back with another envelope sender.
 func (t *trip) rewritten() bool { return t.back != nil && !strings.EqualFold(t.back.From, t.address) }
 
-// look takes note of a message that has come back.
+// proven reports whether the report of a message to nobody came back.
+func (t *trip) proven() bool {
+	return t.way.Rewrites && t.back != nil && t.back.Kind == reportKind
+}
+
+// look takes note of what has come back: of the report, where one is wanted,
+// even if something else came before it.
 func (t *trip) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
-	if back, err := t.wait(ctx); err == nil && t.back == nil {
-		t.back = &back
+	for {
+		back, err := t.wait(ctx)
+		if err != nil {
+			return
+		}
+		if t.back == nil || t.way.Rewrites && !t.proven() {
+			t.back = &back
+		}
 	}
 }
 
@@ -218,39 +257,81 @@ func nobodyLike(address string) string {
 
 // rewritten is what to do about a smarthost that replaces the reverse-path.
 const rewritten = `Send through a smarthost that keeps the envelope sender, or straight to the MXs. Or have its reports come here all the same:
-1. In the mailbox of the account that mail is sent with there, forward all mail to bounces@%[1]s
-2. In homing.toml, in the table of the smarthost:
+1. In homing.toml, in the table of the smarthost:
 rewrites_sender = true
-3. and further down:
+2. and further down:
 [[route]]
 address = "bounces@%[1]s"
-as = "bounce"`
+as = "bounce"
+3. ` + "`homing config check`" + `, and reload the server.
+4. In the mailbox of the account that mail is sent with there: ` + passOn + `
+This check then sends a message to nobody, and is green when the report of it has come.`
 
-// finding says what became of a trip.
-func (t *trip) finding(f dnscheck.Finding, w Way) dnscheck.Finding {
+// passOn is what the mailbox of the account has to do.
+const passOn = `have all mail passed on to bounces@%[1]s as it is
+("forward" in Gmail's settings; "redirect" in Outlook's rules, whose "forward" makes another message of it). Where a code is sent to
+that address first, it comes to the postmaster of homing.toml.`
+
+// finding says what became of a message to ourselves.
+func (t *trip) finding(f dnscheck.Finding) dnscheck.Finding {
 	switch {
-	case w.Rewrites && t.back != nil:
-		f.Found = fmt.Sprintf("a message to nobody came back through %s in %d s, and was known by its header", t.host, int(t.back.At.Sub(t.sent).Seconds()))
-	case w.Rewrites && time.Since(t.sent) >= backThrough:
-		f.Verdict, f.Found = dnscheck.Fail, fmt.Sprintf("%s took a message to nobody at %s, and no report of it has come here", t.host, t.sent.UTC().Format("15:04 MST"))
-		f.Fix = fmt.Sprintf("Look into the mailbox of the account that mail is sent with there. If the report is in it, have that mailbox forward all its mail to an address of\n"+
-			"a [[route]] with as = \"bounce\", such as bounces@%[1]s. If it is not, and the smarthost keeps the envelope sender after all, write\nrewrites_sender = false", w.Returns)
 	case t.back == nil && time.Since(t.sent) < backThrough:
-		f.Verdict, f.Found = dnscheck.Skipped, fmt.Sprintf("%s took a message %d s ago, and it is not back yet", t.host, int(time.Since(t.sent).Seconds()))
+		return t.under(f)
 	case t.back == nil:
-		f.Verdict, f.Found = dnscheck.Fail, fmt.Sprintf("%s took a message at %s, and it has not come back", t.host, t.sent.UTC().Format("15:04 MST"))
-		f.Fix = "Ask those who run the smarthost where it is; look at the MX of " + w.Returns + " as well."
+		f.Verdict, f.Found = dnscheck.Fail, fmt.Sprintf("%s took a message at %s, and it has not come back", t.host, clock(t.sent))
+		f.Fix = "Ask those who run the smarthost where it is; look at the MX of " + t.way.Returns + " as well."
 	case t.rewritten():
 		f.Verdict, f.Found = dnscheck.Fail, fmt.Sprintf("it came back with another envelope sender, %q: bounces go there, and nobody hears of them", t.back.From)
-		f.Fix = fmt.Sprintf(rewritten, w.Returns)
+		f.Fix = fmt.Sprintf(rewritten, t.way.Returns)
 	default:
-		f.Found = fmt.Sprintf("a message came back through %s in %d s, with the envelope sender that it had", t.host, int(t.back.At.Sub(t.sent).Seconds()))
+		f.Found = fmt.Sprintf("a message came back through %s in %d s, with the envelope sender that it had", t.host, t.took())
 	}
 	return f
 }
 
+// reported says what became of a message to nobody, whose report is wanted.
+func (t *trip) reported(f dnscheck.Finding) dnscheck.Finding {
+	switch {
+	case t.proven() && strings.EqualFold(t.back.To, t.address):
+		f.Found = fmt.Sprintf("the report of a message to nobody came back through %s in %d s, to its return address: this smarthost reports there all the same", t.host, t.took())
+		return f
+	case t.proven():
+		f.Found = fmt.Sprintf("the report of a message to nobody came back through %s in %d s, and was known by its header", t.host, t.took())
+		return f
+	case t.back != nil:
+		f.Found = fmt.Sprintf("what came to %s about a message to nobody was taken for %s, and not for the report of a failure", t.back.To, t.back.Kind)
+		f.Fix = "In the mailbox of the account that mail is sent with there, " + passOn
+	case time.Since(t.sent) < backThrough:
+		return t.under(f)
+	default:
+		f.Found = fmt.Sprintf("%s took a message to nobody at %s, and no report of it has come here", t.host, clock(t.sent))
+		f.Fix = "Look into the mailbox of the account that mail is sent with there. If the report is in it, " + passOn + ` In homing.toml that address needs
+[[route]]
+address = "bounces@%[1]s"
+as = "bounce"
+If the report is not there, and the smarthost keeps the envelope sender after all, write
+rewrites_sender = false`
+	}
+	f.Verdict = dnscheck.Fail
+	f.Fix = fmt.Sprintf(f.Fix, t.way.Returns) + fmt.Sprintf("\nThe next message leaves after %s, and when the server is started again.", clock(t.sent.Add(t.pause())))
+	return f
+}
+
+// under says that a message is still on its way.
+func (t *trip) under(f dnscheck.Finding) dnscheck.Finding {
+	f.Verdict, f.Found = dnscheck.Skipped, fmt.Sprintf("%s took a message %d s ago, and it is not back yet", t.host, int(time.Since(t.sent).Seconds()))
+	return f
+}
+
+// took is the number of seconds after which something came back.
+func (t *trip) took() int { return int(t.back.At.Sub(t.sent).Seconds()) }
+
+// clock is a time of these days for people.
+func clock(t time.Time) string { return t.UTC().Format("15:04 MST") }
+
 // leave sends a message through the smarthost, and has somebody wait for it.
-func (l *Loop) leave(ctx context.Context, w Way) (*trip, error) {
+// last is the one before, of the same Way; nil: there is none.
+func (l *Loop) leave(ctx context.Context, w Way, last *trip) (*trip, error) {
 	address, wait, end, err := l.Trial(w.Domain)
 	if err != nil {
 		return nil, err
@@ -264,7 +345,10 @@ func (l *Loop) leave(ctx context.Context, w Way) (*trip, error) {
 		end()
 		return nil, err
 	}
-	t := &trip{sent: time.Now(), address: address, wait: wait, end: end}
+	t := &trip{way: w, sent: time.Now(), address: address, wait: wait, end: end}
+	if last != nil && !last.proven() {
+		t.lost = last.lost + 1
+	}
 	p := Posting{From: address, To: address, Message: message}
 	if w.Rewrites {
 		p.To = nobodyLike(address)

@@ -125,8 +125,16 @@ func TestASmarthostThatIsKnownToRewriteIsTriedWithABounce(t *testing.T) {
 		want    dnscheck.Verdict
 		found   string
 	}{
-		{"the report comes here", func(string) *selfcheck.Returned { return &selfcheck.Returned{Kind: "bounce", From: "u@gmail.example"} }, dnscheck.OK,
-			"a message to nobody came back through smtp.provider.example in 2 s, and was known by its header"},
+		{"the report comes here", func(string) *selfcheck.Returned {
+			return &selfcheck.Returned{Kind: "bounce", From: "u@gmail.example", To: "bounces@bounce.example.org"}
+		}, dnscheck.OK,
+			"the report of a message to nobody came back through smtp.provider.example in 2 s, and was known by its header"},
+		{"the report comes to the return address", func(a string) *selfcheck.Returned { return &selfcheck.Returned{Kind: "bounce", To: strings.ToUpper(a)} }, dnscheck.OK,
+			"in 2 s, to its return address: this smarthost reports there all the same"},
+		{"the report comes in a message", func(string) *selfcheck.Returned {
+			return &selfcheck.Returned{Kind: "message", From: "u@gmail.example", To: "bounces@bounce.example.org"}
+		}, dnscheck.Fail,
+			"what came to bounces@bounce.example.org about a message to nobody was taken for message"},
 		{"the report stays in the mailbox there", func(string) *selfcheck.Returned { return nil }, dnscheck.Fail, "no report of it has come here"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -141,13 +149,88 @@ func TestASmarthostThatIsKnownToRewriteIsTriedWithABounce(t *testing.T) {
 				<-time.After(20 * time.Minute)
 				got := l.Relayed(t.Context(), w)
 				wants(t, got, tt.want, tt.found)
-				if tt.want == dnscheck.Fail && !strings.Contains(got.Fix, "bounces@bounce.example.org") {
+				if tt.want == dnscheck.Fail && (!strings.Contains(got.Fix, "passed on to bounces@bounce.example.org as it is") || !strings.HasSuffix(got.Fix, "after 01:00 UTC, and when the server is started again.")) {
 					t.Errorf("the fix is %q", got.Fix)
 				}
 				<-time.After(10 * time.Second)
 			})
 		})
 	}
+}
+
+// TestAFindingIsAboutTheWayThatMailGoesNow has rewrites_sender set while a
+// message is known that came back without it.
+func TestAFindingIsAboutTheWayThatMailGoesNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := selfcheck.Way{Domain: "example.org", Returns: "bounce.example.org", Through: "smarthost"}
+		r := &roads{T: t, through: func(string) *selfcheck.Returned { return &selfcheck.Returned{Kind: "message", From: "u@gmail.example"} }}
+		l := r.loop()
+		l.Relayed(t.Context(), w)
+		<-time.After(time.Minute)
+		wants(t, l.Relayed(t.Context(), w), dnscheck.Fail, "another envelope sender")
+		w.Rewrites = true
+		r.through = func(string) *selfcheck.Returned { return nil }
+		wants(t, l.Relayed(t.Context(), w), dnscheck.Skipped, "it is not back yet")
+		<-time.After(20 * time.Minute)
+		wants(t, l.Relayed(t.Context(), w), dnscheck.Fail, "no report of it has come here")
+		if r.open != 1 || len(r.sent) != 2 {
+			t.Errorf("%d trials are open, %d messages were sent; want one, and one by each way", r.open, len(r.sent))
+		}
+	})
+}
+
+// TestFewMessagesGoToNobody counts those of four days: each is a bounce, by
+// which a provider judges its customer.
+func TestFewMessagesGoToNobody(t *testing.T) {
+	w := selfcheck.Way{Domain: "example.org", Returns: "bounce.example.org", Through: "smarthost", Rewrites: true}
+	bounce := &selfcheck.Returned{Kind: "bounce", From: "u@gmail.example", To: "bounces@bounce.example.org"}
+	for _, tt := range []struct {
+		name string
+		from time.Duration // when the first report comes
+		most int
+		last dnscheck.Verdict
+	}{
+		{"one a day where its report comes", 0, 4, dnscheck.OK},
+		{"one a day, soon, where none comes", 1000 * time.Hour, 8, dnscheck.Fail},
+		{"until one does", 5 * time.Hour, 7, dnscheck.OK},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				r := &roads{T: t, through: func(string) *selfcheck.Returned {
+					if time.Since(began) < tt.from {
+						return nil
+					}
+					back := *bounce
+					return &back
+				}}
+				l := r.loop()
+				var got dnscheck.Finding
+				for time.Since(began) < 95*time.Hour {
+					got = l.Relayed(t.Context(), w)
+					<-time.After(20 * time.Minute)
+				}
+				if got.Verdict != tt.last || len(r.sent) < 3 || len(r.sent) > tt.most {
+					t.Errorf("%d messages were sent and the last finding is %v; want at most %d and %v", len(r.sent), got, tt.most, tt.last)
+				}
+			})
+		})
+	}
+}
+
+func TestAReportCountsBehindSomethingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := selfcheck.Way{Domain: "example.org", Returns: "bounce.example.org", Through: "smarthost", Rewrites: true}
+		r := &roads{T: t, through: func(string) *selfcheck.Returned {
+			return &selfcheck.Returned{Kind: "delayed", To: "bounces@bounce.example.org"}
+		}}
+		l := r.loop()
+		l.Relayed(t.Context(), w)
+		<-time.After(time.Minute)
+		wants(t, l.Relayed(t.Context(), w), dnscheck.Fail, "was taken for delayed")
+		r.heard <- selfcheck.Returned{Kind: "bounce", To: "bounces@bounce.example.org", At: time.Now()}
+		wants(t, l.Relayed(t.Context(), w), dnscheck.OK, "was known by its header")
+	})
 }
 
 func TestTheWayThroughASmarthostIsTriedOnceAnHour(t *testing.T) {
