@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"strings"
@@ -95,6 +96,27 @@ func (c *checker) smarthost(s *Smarthost, path string) {
 		c.errorf(path+".tls", `%q could send the password unencrypted; write tls = "require"`, s.TLS)
 	}
 	s.Password = c.secret(s.PasswordFile, path+".password_file")
+	if s.RewritesSender {
+		c.rewritten(s, path+".rewrites_sender")
+	}
+}
+
+// rewritten checks that what comes back by way of a smarthost's account has
+// somewhere to come to, and something to be known by.
+func (c *checker) rewritten(s *Smarthost, path string) {
+	var without []string
+	for _, d := range c.c.Domains {
+		if cmp.Or(d.Smarthost, c.c.Delivery.Smarthost) == s && d.ReturnPath == "" {
+			without = append(without, d.Name)
+		}
+	}
+	if len(without) > 0 {
+		c.warnf(path, "does nothing for %s, which has no return_path; write one into its [[domain]], also with verp = \"keep\"", strings.Join(without, " and "))
+	}
+	if len(c.c.Routes) == 0 {
+		c.warnf(path, "needs an address that the account's mailbox passes its reports on to, and there is no [[route]]; write one, "+
+			"like address = \"bounces@bounce.example.org\" and as = \"bounce\", in a domain whose MX is this server")
+	}
 }
 
 func twice[T comparable](c *checker, list []T, path string) {
