@@ -156,6 +156,11 @@ func aligned(d Domain, p dmarcPolicy) Finding {
 		own = d.Name
 	}
 	switch {
+	case signed && d.Rewrites:
+		return right(CheckDMARCAlignment, f.Wanted, "the signature is; the smarthost puts its own return address in the place of ours")
+	case d.Rewrites:
+		f.Found = fmt.Sprintf("nothing of ours proves that mail is of %s: it is not signed, and the smarthost replaces the return address", d.Name)
+		f.Fix = newKey(d.Name, "homing1") + "\nOr, where the account of the smarthost can be made to sign as " + d.Name + ", have it do so; it is not seen from here whether it does."
 	case signed && d.Return == "":
 		return right(CheckDMARCAlignment, f.Wanted, "the signature is; return addresses are those of the applications")
 	case signed && returned:

@@ -33,6 +33,7 @@ func TestDMARC(t *testing.T) {
 		return func(s *Setup, z *dnstest.Zone) { then(s, z); change(s) }
 	}
 	unsigned := func(s *Setup) { s.Domains[0].Keys = nil }
+	rewritten := func(s *Setup) { s.Domains[0].Rewrites = true }
 	runAll(t, []wrongCase{
 		{"reject", publish("v=DMARC1; p=reject; " + rua), nil, "", ""},
 		{"every tag, in odd letters", publish("v=DMARC1;p=Quarantine;sp=none;np=reject;adkim=S;aspf=r;pct=50;ri=86400;fo=1:d:s;rf=afrf;psd=n;t=n;ruf=mailto:f@example.org;" + rua + "!10m ;"), nil, "", ""},
@@ -118,6 +119,9 @@ func TestDMARC(t *testing.T) {
 		{"the applications' own return addresses", with(func(s *Setup) { s.Domains[0].Return = "" }, func(s *Setup, z *dnstest.Zone) {
 			z.TXTs["example.org"] = txt("v=spf1 ip4:203.0.113.10 ip6:2001:db8::10 ~all")
 		}), nil, "", ""},
+		{"a smarthost that replaces the return address", with(rewritten, publish("v=DMARC1; p=reject; aspf=s; "+rua)), nil, "", ""},
+		{"a smarthost that replaces it, and no signature", with(func(s *Setup) { rewritten(s); unsigned(s) }, publish("v=DMARC1; p=reject; "+rua)),
+			[]string{"warn dmarc_alignment example.org", "warn dkim example.org"}, "the smarthost replaces the return address", "openssl genrsa"},
 		{"no signature, by a strict policy", with(unsigned, publish("v=DMARC1; p=reject; aspf=s; "+rua)), []string{"fail dmarc_alignment example.org", "warn dkim example.org"},
 			"nothing that proves our mail is of example.org", "openssl genrsa"},
 		{"no signature, by a strict policy that asks for nothing", with(unsigned, publish("v=DMARC1; p=none; aspf=s; "+rua)), []string{"warn dmarc_alignment example.org", "warn dkim example.org"},

@@ -45,6 +45,7 @@ type Domain struct {
 	Return    string // the domain of its return addresses; "": mail keeps the application's own
 	Keys      []Key  // that sign; none: mail goes unsigned
 	Smarthost string // host that its mail goes through; "": straight to the MXs
+	Rewrites  bool   // the smarthost replaces the return address
 }
 
 // A Key is a DKIM key of ours.

@@ -195,8 +195,9 @@ address = "smtp.provider.example:587"
 [delivery]
 public_addresses = ["203.0.113.10"]
 [delivery.smarthost]
-address = "other.example:587"`,
-			dnscheck.Setup{Domains: []dnscheck.Domain{{Name: "example.org", Return: "bounce.example.org", Smarthost: "other.example"}, {Name: "example.net", Smarthost: "smtp.provider.example"}},
+address = "other.example:587"
+rewrites_sender = true`,
+			dnscheck.Setup{Domains: []dnscheck.Domain{{Name: "example.org", Return: "bounce.example.org", Smarthost: "other.example", Rewrites: true}, {Name: "example.net", Smarthost: "smtp.provider.example"}},
 				Returns: []string{"bounce.example.org", "example.com"}}},
 		{"of source addresses the public ones", "[delivery]\nsource_addresses = [\"10.0.0.1\", \"9.9.9.9\"]",
 			dnscheck.Setup{Addresses: []netip.Addr{netip.MustParseAddr("9.9.9.9")}, Domains: []dnscheck.Domain{usual}, Returns: []string{"bounce.example.org"}}},

@@ -78,7 +78,7 @@ func checkedDomain(cfg *config.Config, c config.Domain) (dnscheck.Domain, error)
 		d.Return = name
 	}
 	if hop := cmp.Or(c.Smarthost, cfg.Delivery.Smarthost); hop != nil {
-		d.Smarthost = hop.Address.Host()
+		d.Smarthost, d.Rewrites = hop.Address.Host(), hop.RewritesSender
 	}
 	for _, k := range c.DKIM {
 		key, err := dkim.NewKey(k.Selector, k.Key)
