@@ -1,4 +1,7 @@
 package webhook
 
-// Sign is what the tests look at from outside.
-var Sign = sign
+// What the tests look at from outside.
+var (
+	Sign         = sign
+	ContactsWith = contactsWith
+)

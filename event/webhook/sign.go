@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -59,6 +58,9 @@ func ParseSecrets(text string) ([]Secret, error) {
 	return secrets, nil
 }
 
+// ParsePassword takes a password as it is.
+func ParsePassword(text string) Secret { return Secret{[]byte(text)} }
+
 func parseSecret(text string) (Secret, error) {
 	key := []byte(text)
 	if encoded, ok := strings.CutPrefix(text, secretPrefix); ok {
@@ -76,7 +78,7 @@ func parseSecret(text string) (Secret, error) {
 // sign gives the value of the header webhook-signature: for each secret "v1,"
 // and the base64 of an HMAC-SHA256 over id, time and body.
 func sign(secrets []Secret, id string, at time.Time, body []byte) string {
-	head := id + "." + strconv.FormatInt(at.Unix(), 10) + "."
+	head := id + "." + seconds(at) + "."
 	signatures := make([]string, 0, len(secrets))
 	for _, s := range secrets {
 		mac := hmac.New(sha256.New, s.key)
