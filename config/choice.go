@@ -103,6 +103,20 @@ const (
 	SinkSMTP    SinkType = "smtp"
 )
 
+// A Format is the tongue in which a webhook is told.
+type Format string
+
+// The formats of webhooks.
+const (
+	FormatStandard Format = "standard"
+	FormatListmonk Format = "listmonk"
+	FormatPostmark Format = "postmark"
+	FormatSendGrid Format = "sendgrid"
+	FormatMailgun  Format = "mailgun"
+	FormatSES      Format = "ses"
+	FormatMautic   Format = "mautic"
+)
+
 // A TLSPolicy says whether a connection must be encrypted.
 type TLSPolicy string
 
@@ -174,6 +188,7 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[RouteUse]():        of(AsActivity, AsReply, AsBounce, AsComplaint, AsReport, AsForward),
 	reflect.TypeFor[SourceType]():      of(SourceIMAP),
 	reflect.TypeFor[SinkType]():        of(SinkWebhook, SinkCiviCRM, SinkDSN, SinkMaildir, SinkLMTP, SinkSMTP),
+	reflect.TypeFor[Format]():          of(FormatStandard, FormatListmonk, FormatPostmark, FormatSendGrid, FormatMailgun, FormatSES, FormatMautic),
 	reflect.TypeFor[TLSPolicy]():       of(TLSRequire, TLSOpportunistic, TLSNone),
 	reflect.TypeFor[MTASTS]():          of(MTASTSOff, MTASTSTesting, MTASTSEnforce),
 	reflect.TypeFor[Digest]():          of(NoDigest, Daily, Weekly),

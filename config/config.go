@@ -151,7 +151,12 @@ type Source struct {
 type Sink struct {
 	Name               string   `toml:"name"`
 	Type               SinkType `toml:"type"`
+	Format             Format   `toml:"format"`
+	Topic              string   `toml:"topic"`
 	URL                string   `toml:"url"`
+	Username           string   `toml:"username"`
+	PasswordFile       string   `toml:"password_file,file"`
+	Password           Secret   `toml:"-"`
 	SecretFile         string   `toml:"secret_file,file"`
 	Secret             Secret   `toml:"-"`
 	AllowPrivate       bool     `toml:"allow_private"`

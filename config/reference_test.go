@@ -183,7 +183,7 @@ func exampleFiles(t *testing.T) map[string][]byte {
 		"verp-2.key":        []byte("another key of thirty-two octets!\n"),
 		"bounce-rules.toml": nil,
 	}
-	for _, name := range []string{"civicrm-password", "smarthost-password", "civi-api-key", "civi-site-key"} {
+	for _, name := range []string{"civicrm-password", "smarthost-password", "civi-api-key", "civi-site-key", "listmonk-token"} {
 		files[name] = []byte(name + "\n")
 	}
 	files["hook-secret"] = []byte("whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0\n")

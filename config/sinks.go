@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,12 +17,24 @@ const leastSecret = 16
 // sinkKeys says which keys a sink needs and may have, apart from name and
 // type.
 var sinkKeys = map[SinkType]struct{ needs, may []string }{
-	SinkWebhook: {[]string{"url", "secret_file"}, []string{"allow_private"}},
+	SinkWebhook: {[]string{"url"}, []string{"format", "secret_file", "username", "password_file", "topic", "allow_private"}},
 	SinkCiviCRM: {[]string{"url", "api_key_file"}, []string{"site_key_file", "report_sender_faults"}},
 	SinkDSN:     {nil, nil},
 	SinkMaildir: {[]string{"path"}, nil},
 	SinkLMTP:    {[]string{"address"}, nil},
 	SinkSMTP:    {[]string{"address"}, nil},
+}
+
+// formatKeys says which of the keys of a webhook a format needs besides, and
+// which mean nothing to it.
+var formatKeys = map[Format]struct{ needs, not []string }{
+	FormatStandard: {[]string{"secret_file"}, []string{"topic"}},
+	FormatListmonk: {[]string{"username", "password_file"}, []string{"secret_file", "topic"}},
+	FormatPostmark: {nil, []string{"secret_file", "topic"}},
+	FormatSendGrid: {[]string{"secret_file"}, []string{"topic"}},
+	FormatMailgun:  {[]string{"secret_file"}, []string{"topic"}},
+	FormatSES:      {nil, []string{"secret_file"}},
+	FormatMautic:   {[]string{"username", "password_file"}, []string{"secret_file", "topic"}},
 }
 
 func (c *checker) sinks() {
@@ -37,13 +51,17 @@ func (c *checker) sinks() {
 			continue
 		}
 		c.keysOf(s, path)
+		if s.Type == SinkWebhook {
+			c.formatOf(s, path)
+		}
 		if s.URL != "" {
 			c.sinkURL(s, path+".url")
 		}
 		s.Secret = c.secret(s.SecretFile, path+".secret_file")
 		if s.SecretFile != "" && len(s.Secret) < leastSecret {
-			c.errorf(path+".secret_file", "the secret has %d octets, which anybody could guess; make one with `echo whsec_$(openssl rand -base64 32)`", len(s.Secret))
+			c.errorf(path+".secret_file", "the secret has %d octets, which anybody could guess; make one with `%s`", len(s.Secret), secretMaker(s.Format))
 		}
+		s.Password = c.secret(s.PasswordFile, path+".password_file")
 		s.APIKey = c.secret(s.APIKeyFile, path+".api_key_file")
 		s.SiteKey = c.secret(s.SiteKeyFile, path+".site_key_file")
 		c.peer(s.Address, path+".address", s.Type == SinkLMTP)
@@ -51,6 +69,17 @@ func (c *checker) sinks() {
 			c.oneSite(s, path)
 		}
 	}
+}
+
+// secretMaker is a command that makes a secret for a webhook.
+func secretMaker(f Format) string {
+	switch f {
+	case FormatSendGrid:
+		return "openssl ecparam -name prime256v1 -genkey -noout"
+	case FormatMailgun:
+		return "openssl rand -hex 16"
+	}
+	return "echo whsec_$(openssl rand -base64 32)"
 }
 
 // oneSite checks who tells a site of CiviCRM: two databases can have the same
@@ -83,10 +112,38 @@ func (c *checker) keysOf(s *Sink, path string) {
 			c.errorf(path+"."+k, "is missing, and a sink of type %s needs it", s.Type)
 		}
 	}
-	for _, k := range []string{"url", "secret_file", "allow_private", "api_key_file", "site_key_file", "report_sender_faults", "path", "address"} {
+	for _, k := range []string{"url", "format", "secret_file", "username", "password_file", "topic", "allow_private", "api_key_file", "site_key_file", "report_sender_faults", "path", "address"} {
 		if c.has(path+"."+k) && !slices.Contains(keys.needs, k) && !slices.Contains(keys.may, k) {
 			c.errorf(path+"."+k, "means nothing to a sink of type %s; remove it, or correct the type", s.Type)
 		}
+	}
+}
+
+// topicARN is the name of a topic of Amazon SNS.
+var topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+(\.fifo)?$`)
+
+// formatOf checks that a webhook has what its format needs.
+func (c *checker) formatOf(s *Sink, path string) {
+	if s.Format == "" && c.has(path+".format") {
+		return // it is not known, which was said
+	}
+	s.Format = cmp.Or(s.Format, FormatStandard)
+	keys := formatKeys[s.Format]
+	for _, k := range keys.needs {
+		if !c.has(path + "." + k) {
+			c.errorf(path+"."+k, "is missing, and a webhook of format %s needs it", s.Format)
+		}
+	}
+	for _, k := range keys.not {
+		if c.has(path + "." + k) {
+			c.errorf(path+"."+k, "means nothing to a webhook of format %s; remove it, or correct the format", s.Format)
+		}
+	}
+	if s.Topic != "" && !topicARN.MatchString(s.Topic) {
+		c.errorf(path+".topic", `%q is not the ARN of a topic; write the one that the receiver expects, like "arn:aws:sns:eu-central-1:123456789012:bounces"`, s.Topic)
+	}
+	if (s.Username == "") != (s.PasswordFile == "") && !slices.Contains(keys.needs, "username") {
+		c.errorf(path+".username", "a sink that logs in needs username and password_file; write both or none")
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"homing/config"
-	"homing/event/webhook"
 )
 
 func newConfig() *cobra.Command {
@@ -71,7 +70,7 @@ func secretProblems(cfg *config.Config) (problems config.Problems) {
 		if s.Type != config.SinkWebhook {
 			continue
 		}
-		if _, err := webhook.ParseSecrets(s.Secret.Reveal()); err != nil {
+		if _, err := webhookOf(s); err != nil {
 			problems = append(problems, config.Problem{File: s.SecretFile, Line: 1, Key: "sink.secret_file", Message: err.Error()})
 		}
 	}

@@ -46,11 +46,11 @@ func (h *house) sinks(cfg *config.Config) ([]event.Sink, error) {
 func (h *house) sink(cfg *config.Config, c config.Sink) (event.Sink, error) {
 	switch c.Type {
 	case config.SinkWebhook:
-		secrets, err := webhook.ParseSecrets(c.Secret.Reveal())
+		w, err := webhookOf(c)
 		if err != nil {
 			return nil, err
 		}
-		return webhook.New(webhook.Config{Name: c.Name, URL: c.URL, Secrets: secrets, AllowPrivate: c.AllowPrivate})
+		return webhook.New(w)
 	case config.SinkCiviCRM:
 		return h.civicrm(cfg, c)
 	case config.SinkMaildir:
@@ -62,6 +62,17 @@ func (h *house) sink(cfg *config.Config, c config.Sink) (event.Sink, error) {
 		return relay.New(relay.Config{Name: c.Name, Kind: string(c.Type), Hostname: cfg.Hostname, OpenBody: h.store.OpenBody, Deliver: hop.Deliver}), nil
 	}
 	return nil, fmt.Errorf("type %q is not built yet", c.Type)
+}
+
+// webhookOf gives what a webhook is made of; an error where the secret is none
+// of its format.
+func webhookOf(c config.Sink) (webhook.Config, error) {
+	w := webhook.Config{Name: c.Name, Format: webhook.Format(c.Format), URL: c.URL, AllowPrivate: c.AllowPrivate, Topic: c.Topic,
+		Username: c.Username, Password: webhook.ParsePassword(c.Password.Reveal())}
+	if c.SecretFile == "" {
+		return w, nil
+	}
+	return w, w.UseSecret(c.Secret.Reveal())
 }
 
 // report mails a report, which has its header block with it and is not signed.

@@ -186,7 +186,7 @@ func (n *newcomer) listmonk() []screen {
 		{"Settings, General", []field{{"Default `from` email", "an address in " + n.home()}}},
 		{"Settings, Performance", []field{{"Message rate, concurrency", "as they are; sliding window limit off: Homing does the pacing"}}},
 		{"Settings, Bounces", []field{{"Enable bounce processing", "on"}, {"Enable bounce mailbox", "on: POP3, host, user name and password of that MAILBOX"},
-			{"Enable bounce webhooks", "off, unless a program of yours passes on what Homing tells (docs/APPLICATIONS.md)"}}},
+			{"Enable bounce webhooks", "off, unless Homing tells by them (docs/APPLICATIONS.md)"}}},
 	}
 }
 

@@ -63,7 +63,14 @@ func dueSecrets(cfg *config.Config, now time.Time) (all []string) {
 		add(s.PasswordFile, "the password at the smarthost "+s.Address.Address+". Set another one there, and write it into the file"+see)
 	}
 	for _, s := range cfg.Sinks {
-		add(s.SecretFile, "the secret of the webhook "+s.Name+". Write another one into a second line, then change the receiver, then take the first out"+see)
+		how := "Write another one into a second line, then change the receiver, then take the first out"
+		if s.Format == config.FormatSendGrid || s.Format == config.FormatMailgun {
+			how = "Write another one in its place, and change the receiver at once: what it refuses meanwhile is told again"
+		}
+		add(s.SecretFile, "the secret of the webhook "+s.Name+". "+how+see)
+	}
+	for _, s := range cfg.Sinks {
+		add(s.PasswordFile, "the password of the sink "+s.Name+". Set another one at the receiver, and write it into the file"+see)
 	}
 	for _, a := range cfg.Applications {
 		add(a.PasswordFile, "the password of the application "+a.Name+". Write another one into the file and into the application"+see)
