@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A phrase is what rules and recognisers look for in folded text: its pieces,
@@ -202,15 +203,23 @@ func (s *phraseSet) in(text string, m marks) bool {
 }
 
 // A lexicon is a list of phrases that all say the same thing, in many
-// languages and in the words of many systems.
+// languages and in the words of many systems. It is made ready at its first
+// use: most processes that have this package in them, such as sendmail, read no
+// mail, and all lexicons together take milliseconds.
 type lexicon struct {
+	texts   []string
+	ready   sync.Once
 	phrases []phrase
 	index   phraseIndex
 }
 
-func newLexicon(texts ...string) *lexicon {
-	all := newPhrases(texts)
-	return &lexicon{all, indexPhrases(all)}
+func newLexicon(texts ...string) *lexicon { return &lexicon{texts: texts} }
+
+func (x *lexicon) use() {
+	x.ready.Do(func() {
+		x.phrases = newPhrases(x.texts)
+		x.index = indexPhrases(x.phrases)
+	})
 }
 
 // find gives what one of the phrases matches in folded text, or "".
@@ -246,6 +255,7 @@ func (x *lexicon) near(text string, other *lexicon) string {
 
 // marked gives the phrases that may be in folded text.
 func (x *lexicon) marked(text string) []phrase {
+	x.use()
 	var all []phrase
 	m := x.index.mark(text)
 	for id, p := range x.phrases {
@@ -258,6 +268,7 @@ func (x *lexicon) marked(text string) []phrase {
 
 // begins gives the phrase that folded text begins with, or "".
 func (x *lexicon) begins(text string) string {
+	x.use()
 	for _, p := range x.phrases {
 		if rest, ok := strings.CutPrefix(text, p[0]); ok { // lists have no empty phrases
 			if end := p.end(text, len(text)-len(rest)); end >= 0 {
