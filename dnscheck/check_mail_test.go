@@ -96,6 +96,8 @@ func TestSPF(t *testing.T) {
 		{"nothing is said", publish("v=spf1 ?all"), []string{"warn spf bounce.example.org"}, "neutral for 203.0.113.10", "ip4:203.0.113.10"},
 		{"two records", publish("v=spf1 "+us+" -all", "v=spf1 include:mailgun.org ~all"), []string{record, spf, lookups, void},
 			"there are 2 SPF records", "by\nbounce.example.org. IN TXT \"v=spf1 ip4:203.0.113.10 ip6:2001:db8::10 include:mailgun.org ~all\""},
+		{"two records, of which one has everything", publish("v=spf1 "+us+" -all", "v=spf1 "+us+" ~all"), []string{record, spf, lookups, void},
+			"there are 2 SPF records", "Remove\nbounce.example.org. IN TXT"},
 		{"another TXT record beside it", publish("google-site-verification=x", "v=spf1 "+us+" -all"), nil, "", ""},
 		{"everybody, by +all", publish("v=spf1 " + us + " +all"), []string{record}, "lets everybody send", `"v=spf1 ip4:203.0.113.10 ip6:2001:db8::10 ~all"`},
 		{"everybody, by a network", publish("v=spf1 " + us + " ip4:0.0.0.0/0 -all"), []string{record}, "lets everybody send", `"v=spf1 ip4:203.0.113.10 ip6:2001:db8::10 ~all"`},

@@ -164,6 +164,8 @@ func (c *checker) spfFix(ctx context.Context, name string, published []string) s
 	plan := c.plan.spf(ctx, name)
 	for _, r := range plan.Records {
 		switch {
+		case len(r.Instead) > 0 && slices.Contains(published, r.Value):
+			return "Remove\n" + textLines(name, r.Instead) + "\nso that this alone is left:\n" + line(r)
 		case len(r.Instead) > 0:
 			return "Replace\n" + textLines(name, r.Instead) + "\nby\n" + line(r)
 		case !slices.Contains(published, r.Value):
