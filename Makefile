@@ -34,6 +34,7 @@ check:
 test-peers:
 	HOMING_PEERS=1 go test -count=1 ./integration/peers
 	HOMING_PEERS=1 go test -count=1 -run Peer ./integration
+	go -C integration/receivers test -count=1 .
 
 # The server killed 500 times under mixed load (KILLS=n for another number).
 KILLS ?= 500
