@@ -33,12 +33,8 @@ const maxSeen = 16
 func (q *Queue) Observe(ctx context.Context, o Observation) error {
 	q.metrics.reports.WithLabelValues(string(o.Report.Kind)).Inc()
 	err := q.apply(ctx, store.Change{Delivery: o.Delivery, Raw: o.Raw, Decide: func(c *store.Case) error {
-		if slices.Contains(c.Recipient.Seen, o.Report.Digest) {
+		if !notice(&c.Recipient, o.Report.Digest) {
 			return errSeen
-		}
-		c.Recipient.Seen = append(c.Recipient.Seen, o.Report.Digest)
-		if extra := len(c.Recipient.Seen) - maxSeen; extra > 0 {
-			c.Recipient.Seen = slices.Delete(c.Recipient.Seen, 0, extra)
 		}
 		return q.observed(c, o)
 	}})
@@ -46,6 +42,19 @@ func (q *Queue) Observe(ctx context.Context, o Observation) error {
 		return nil
 	}
 	return err
+}
+
+// notice has a recipient remember the digest of a mail about it, and reports
+// whether it is new.
+func notice(r *store.Recipient, digest uint64) bool {
+	if slices.Contains(r.Seen, digest) {
+		return false
+	}
+	r.Seen = append(r.Seen, digest)
+	if extra := len(r.Seen) - maxSeen; extra > 0 {
+		r.Seen = slices.Delete(r.Seen, 0, extra)
+	}
+	return true
 }
 
 // errSeen ends an Apply that would change nothing.

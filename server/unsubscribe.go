@@ -153,7 +153,11 @@ func (in *Inbound) wished(ctx context.Context, l *letter, id event.DeliveryID) e
 		in.log.Info("report at an address for unsubscribing", "item", id, "kind", l.report.Kind)
 		return nil
 	}
-	err := in.queue.Unsubscribe(ctx, queue.Wish{Delivery: id})
+	w := queue.Wish{Delivery: id}
+	if l.header.Get("Message-ID") != "" { // else it looks like one that is sent after a return
+		w.Digest = l.report.Digest
+	}
+	err := in.queue.Unsubscribe(ctx, w)
 	if errors.Is(err, store.ErrNotFound) {
 		return in.observe(ctx, l, id) // which counts it
 	}

@@ -198,6 +198,31 @@ func TestMailToTheAddressOfListUnsubscribeIsAWish(t *testing.T) {
 	}
 }
 
+// TestTheSameMailIsNoSecondWish when whoever sent it never got our answer, and
+// sends it again after the application has heeded it.
+func TestTheSameMailIsNoSecondWish(t *testing.T) {
+	w := open(t, linked)
+	w.send("news@example.org", "ann@example.net", bulk())
+	address := regexp.MustCompile(`mailto:([^?]+)\?`).FindStringSubmatch(w.heads()[0].Get("List-Unsubscribe"))[1]
+	w.delivered()
+	first, next := letter("From: ann@example.net", "Subject: unsubscribe", "Message-ID: <1@example.net>"), letter("From: ann@example.net", "Subject: unsubscribe", "Message-ID: <2@example.net>")
+	bare := letter("From: ann@example.net", "Subject: unsubscribe")
+	for i, step := range []struct {
+		text   string
+		wishes int // so far
+	}{{first, 1}, {first, 1}, {next, 2}, {first, 2}, {bare, 3}, {bare, 4}} {
+		if got := w.report(address, step.text); !strings.HasPrefix(got, "250 ") {
+			t.Fatal(got)
+		}
+		if got := strings.Count(w.told(), "unsubscribed ann@example.net"); got != step.wishes {
+			t.Errorf("after mail %d there are %d wishes, want %d: %s", i, got, step.wishes, w.told())
+		}
+		if err := w.queue.Answered(w.ctx, "ann@example.net", "crm", "example.org"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAReportAtTheAddressOfListUnsubscribeCountsForNothing(t *testing.T) {
 	w := open(t, linked)
 	w.send("news@example.org", "ann@example.net", bulk())
