@@ -147,13 +147,18 @@ func TestASegmentStaysWhileSomebodyReads(t *testing.T) {
 
 func TestASegmentStaysWhileTheIndexDoesNotKnowIt(t *testing.T) {
 	p, _ := rolling(t)
+	first := segmentName(filepath.Join(p.options.Dir, "log"), 1)
+	p.s.tending.Lock() // the flusher stays where it is
 	cancel(t, p.s, fill(t, p.s, 12)...)
-	p.s.mu.Lock()
-	p.s.applied = position{}
-	p.s.mu.Unlock()
 	p.s.reclaim()
-	if _, err := os.Stat(segmentName(filepath.Join(p.options.Dir, "log"), 1)); err != nil {
+	_, err := os.Stat(first)
+	p.s.tending.Unlock()
+	if err != nil {
 		t.Error(err)
+	}
+	p.tend(t)
+	if _, err := os.Stat(first); !os.IsNotExist(err) {
+		t.Errorf("once the index knows it: %v", err)
 	}
 }
 
