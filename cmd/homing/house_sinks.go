@@ -59,7 +59,9 @@ func (h *house) sink(cfg *config.Config, c config.Sink) (event.Sink, error) {
 		return dsn.New(dsn.Config{Name: c.Name, Hostname: cfg.Hostname, OpenBody: h.store.OpenBody, Submit: h.report, Skip: h.server.Inbound.Reads}), nil
 	case config.SinkLMTP, config.SinkSMTP:
 		hop := &delivery.Hop{Network: c.Address.Network, Address: c.Address.Address, LMTP: c.Type == config.SinkLMTP, Hostname: cfg.Hostname}
-		return relay.New(relay.Config{Name: c.Name, Kind: string(c.Type), Hostname: cfg.Hostname, OpenBody: h.store.OpenBody, Deliver: hop.Deliver}), nil
+		reports := dsn.New(dsn.Config{Name: c.Name, Hostname: cfg.Hostname, OpenBody: h.store.OpenBody})
+		return relay.New(relay.Config{Name: c.Name, Kind: string(c.Type), Hostname: cfg.Hostname, OpenBody: h.store.OpenBody, Deliver: hop.Deliver,
+			Report: reports.Report, Reads: h.server.Inbound.Reads}), nil
 	}
 	return nil, fmt.Errorf("type %q is not built yet", c.Type)
 }

@@ -111,12 +111,11 @@ func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 	if e.Type == event.Deferred && s.knows(e.Delivery) {
 		return nil
 	}
-	r := s.report(ctx, e)
-	msg, err := r.Compose()
+	msg, err := s.Report(ctx, e)
 	if err != nil {
 		return err
 	}
-	m := Mail{Key: r.MessageID, To: e.Sender, Message: msg, RequireTLS: e.RequireTLS}
+	m := Mail{Key: s.messageID(e), To: e.Sender, Message: msg, RequireTLS: e.RequireTLS}
 	m.UTF8 = !isASCII(e.Sender)
 	m.EightBit = m.UTF8 || !isASCII(string(msg))
 	if err := s.c.Submit(ctx, m); err != nil {
@@ -126,6 +125,12 @@ func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 		s.remember(e.Delivery)
 	}
 	return nil
+}
+
+// Report composes the report of a fact that names a sender and a recipient,
+// with CR LF line ends, whether the sink wants it or not.
+func (s *Sink) Report(ctx context.Context, e event.Event) ([]byte, error) {
+	return s.report(ctx, e).Compose()
 }
 
 func (s *Sink) knows(d event.DeliveryID) bool {

@@ -38,7 +38,7 @@ func (s *Sink) report(ctx context.Context, e event.Event) report.Report {
 	did := action(e)
 	r := report.Report{
 		From: "MAILER-DAEMON@" + s.c.Hostname, To: e.Sender, Subject: subjects[did],
-		Date: e.Time, MessageID: e.ID.String() + ".dsn@" + s.c.Hostname,
+		Date: e.Time, MessageID: s.messageID(e),
 		Text:         s.text(e, did),
 		ReportingMTA: s.c.Hostname, EnvelopeID: e.EnvelopeID,
 		Recipients: []report.Recipient{{
@@ -55,6 +55,8 @@ func (s *Sink) report(ctx context.Context, e event.Event) report.Report {
 	}
 	return r
 }
+
+func (s *Sink) messageID(e event.Event) string { return e.ID.String() + ".dsn@" + s.c.Hostname }
 
 // diagnostic gives what was said with its type (RFC 3464 section 2.3.6).
 func diagnostic(said string) string {

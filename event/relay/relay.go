@@ -27,7 +27,12 @@ type Config struct {
 	// error that it could not be talked to. It may read body until it
 	// returns; it does not close it.
 	Deliver func(ctx context.Context, body message.Body, from, to string) error
-	Now     func() time.Time // nil: time.Now
+	// Report composes a report (RFC 3464) of a failure. Nil: none is made.
+	Report func(ctx context.Context, e event.Event) ([]byte, error)
+	// Reads says to which addresses no report can be mailed, because what
+	// comes there is read by ourselves. Nil: there are none.
+	Reads func(to string) bool
+	Now   func() time.Time // nil: time.Now
 }
 
 // A Sink passes on the mail behind a fact: replies, complaints, reports and
@@ -36,6 +41,11 @@ type Config struct {
 // the one it was sent to. What goes on is what came in, but for the
 // Return-Path field that was added here on top: that is the reverse-path again,
 // and in its place is a Received field.
+//
+// Of a failure that nobody has sent a mail about, since the other side refused
+// or never answered, it makes the report itself, where the application's address
+// is one that Homing reads, so that no report can be mailed there: software
+// behind us hears of every failure that counts against somebody.
 //
 // What the server refuses, for now or for good, fails alone and is tried for
 // three days: it was taken from somebody who cannot be told any more, and the
@@ -56,8 +66,19 @@ func (s *Sink) Name() string { return s.c.Name }
 // Kind implements event.Sink.
 func (s *Sink) Kind() string { return s.c.Kind }
 
-// Wants implements event.Sink: facts with a mail that came in.
-func (s *Sink) Wants(e event.Event) bool { return !e.Raw.IsZero() && recipient(e) != "" }
+// Wants implements event.Sink: facts with a mail that came in, and failures
+// without one.
+func (s *Sink) Wants(e event.Event) bool {
+	return !e.Raw.IsZero() && recipient(e) != "" || s.reports(e)
+}
+
+// reports reports whether a report is to be made of a fact. What is our own
+// fault counts against nobody, and the reader would count it.
+func (s *Sink) reports(e event.Event) bool {
+	failed := e.Type == event.Bounced || e.Type == event.Expired || e.Type == event.Suppressed
+	return failed && e.Raw.IsZero() && (e.Class == "hard" || e.Class == "soft") &&
+		s.c.Report != nil && e.Sender != "" && s.c.Reads != nil && s.c.Reads(e.Sender)
+}
 
 // recipient gives the address that mail is passed on to.
 func recipient(e event.Event) string {
@@ -72,6 +93,13 @@ func recipient(e event.Event) string {
 
 // Tell implements event.Sink.
 func (s *Sink) Tell(ctx context.Context, e event.Event) error {
+	if s.reports(e) {
+		msg, err := s.c.Report(ctx, e)
+		if err != nil {
+			return fmt.Errorf("making a report: %w", err)
+		}
+		return s.deliver(ctx, made{bytes.NewReader(msg)}, "", e.Sender)
+	}
 	raw, err := s.c.OpenBody(ctx, e.Raw)
 	if err != nil {
 		return fmt.Errorf("opening the mail to pass on: %w", err)
@@ -81,8 +109,12 @@ func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 	if err != nil {
 		return fmt.Errorf("reading the mail to pass on: %w", err)
 	}
-	body := &passed{Body: raw, head: s.received(e), skip: skip}
-	err = s.c.Deliver(ctx, body, from, recipient(e))
+	return s.deliver(ctx, &passed{Body: raw, head: s.received(e), skip: skip}, from, recipient(e))
+}
+
+// deliver hands a mail over, and says what a failure means.
+func (s *Sink) deliver(ctx context.Context, body message.Body, from, to string) error {
+	err := s.c.Deliver(ctx, body, from, to)
 	var said *reply.Error
 	switch {
 	case err == nil:
@@ -127,6 +159,12 @@ func returnPath(raw io.ReaderAt) (from string, length int64, err error) {
 	}
 	return from, int64(len(line) + 2), nil
 }
+
+// made is a report that we made.
+type made struct{ *bytes.Reader }
+
+// Close implements message.Body.
+func (made) Close() error { return nil }
 
 // passed is a kept mail with another beginning.
 type passed struct {

@@ -241,3 +241,39 @@ func ExampleSink() {
 	// from ann@example.net to civimail@bounce.example.org
 	// true <nil>
 }
+
+// TestAFailureThatNobodyWroteAboutBecomesAReport where no report can be mailed.
+func TestAFailureThatNobodyWroteAboutBecomesAReport(t *testing.T) {
+	const ours = "news-bounces+ann=example.net@lists.example.org"
+	failure := event.Event{ID: event.FirstID(at), Type: event.Bounced, Delivery: 7, Recipient: "ann@example.net", Sender: ours,
+		Outcome: event.Outcome{Class: "hard", Reason: "user_unknown", Code: 550}}
+	n := &next{}
+	c := relay.Config{Name: "lists", Kind: "lmtp", Hostname: "mail.example.org", Deliver: n.deliver,
+		Reads: func(to string) bool { return to == ours },
+		Report: func(_ context.Context, e event.Event) ([]byte, error) {
+			return []byte("report of " + e.Recipient + "\r\n"), nil
+		}}
+	s := relay.New(c)
+	if !s.Wants(failure) {
+		t.Fatal("the failure is not wanted")
+	}
+	if err := s.Tell(t.Context(), failure); err != nil || n.from != "" || n.to != ours || n.content != "report of ann@example.net\r\n" {
+		t.Errorf("from %q to %q: %q, %v", n.from, n.to, n.content, err)
+	}
+	for name, change := range map[string]func(e *event.Event){
+		"an address whose MX is elsewhere": func(e *event.Event) { e.Sender = "news@example.org" },
+		"mail without a sender":            func(e *event.Event) { e.Sender = "" },
+		"a fault of ours":                  func(e *event.Event) { e.Class = "sender" },
+		"what is only late":                func(e *event.Event) { e.Type = event.Deferred },
+		"what was delivered":               func(e *event.Event) { e.Type = event.Delivered },
+	} {
+		e := failure
+		if change(&e); s.Wants(e) {
+			t.Errorf("%s is wanted", name)
+		}
+	}
+	c.Report = func(context.Context, event.Event) ([]byte, error) { return nil, errors.New("no such address") }
+	if err := relay.New(c).Tell(t.Context(), failure); err == nil || n.calls != 1 {
+		t.Errorf("%v after %d calls: a report that cannot be made is an error, and nothing is sent", err, n.calls)
+	}
+}
