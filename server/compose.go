@@ -85,12 +85,10 @@ func (o *Outbound) read(ctx context.Context, tx outTransaction, c *smtpd.Content
 	if err := m.edit(tx, tx.begins(o.now())); err != nil {
 		return nil, err
 	}
-	for _, author := range m.authors {
-		if tx.application.senderDomain(author.Address) == nil {
-			return nil, o.wrongSender(ctx, tx.application, "From field", author.Address)
-		}
+	var stranger string
+	if m.as, stranger = m.sentAs(tx); m.as == nil {
+		return nil, o.wrongSender(ctx, tx.application, "From field", stranger)
 	}
-	m.as = tx.application.senderDomain(m.from)
 	m.trace = received(tx.policy.Hostname, tx.origin.protocol, tx.origin.hello, tx.origin.peer, o.now())
 	if m.body, err = o.store.NewBody(ctx); err != nil {
 		return nil, fmt.Errorf("keeping a message: %w", err)
@@ -100,6 +98,18 @@ func (o *Outbound) read(ctx context.Context, tx outTransaction, c *smtpd.Content
 		return nil, err
 	}
 	return m, nil
+}
+
+// sentAs is the domain that a message is sent as. Where there is none, stranger
+// is the author whom the application may not send as.
+func (m *outMessage) sentAs(tx outTransaction) (as *Domain, stranger string) {
+	a := tx.application
+	for _, author := range m.authors {
+		if a.senderDomain(author.Address) == nil {
+			return a.listDomain(tx.from, m.header), author.Address
+		}
+	}
+	return a.senderDomain(m.from), ""
 }
 
 // edit makes the header what leaves this house: without what belongs to the

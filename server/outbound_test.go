@@ -292,3 +292,36 @@ func TestAReturnPathIsMadeAnewForMailThatWasKept(t *testing.T) {
 		}
 	}
 }
+
+// TestMailOfAListMayBeByAnybody because lists pass on what their members write,
+// in the name of the list.
+func TestMailOfAListMayBeByAnybody(t *testing.T) {
+	const news = "news-bounces+ann=example.net@example.org"
+	mail := func(fields ...string) string { return strings.Join(fields, "\r\n") + "\r\n\r\nHello.\r\n.\r\n" }
+	const member, list, refused = "From: bob@example.com", "List-Id: <news.example.org>", "451 4.7.1 application crm may not send as example.com (From field)"
+	tests := []struct {
+		name, from, message, want string
+		lists                     bool
+	}{
+		{"of a member", news, mail(member, list), "250 ", true},
+		{"of a member and the list", news, mail("From: news@example.org, bob@example.com", list), "250 ", true},
+		{"of a member, without what a list writes", news, mail(member), refused, true},
+		{"of a member, without a sender", "", mail(member, list), refused, true},
+		{"of a list in somebody else's name", "news-bounces@example.com", mail(member, list), "451 4.7.1 application crm may not send as example.com (envelope sender)", true},
+		{"of an application that has no lists", news, mail(member, list), refused, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := open(t, func(p *server.Policy) { p.Applications[0].Lists = tt.lists })
+			if got := w.send(tt.from, "ann@example.net", tt.message); !strings.HasPrefix(got, tt.want) {
+				t.Fatalf("answered %q, want %q", got, tt.want)
+			}
+			if !strings.HasPrefix(tt.want, "250") {
+				return
+			}
+			if m := w.rows()[0].Message; m.Domain != "example.org" || m.Sender != news {
+				t.Errorf("kept as mail of %q from %q, want the list's", m.Domain, m.Sender)
+			}
+		})
+	}
+}

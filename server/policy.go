@@ -12,6 +12,7 @@ import (
 
 	"homing/hold"
 	"homing/internal/dkim"
+	"homing/internal/message"
 	"homing/internal/password"
 	"homing/verp"
 )
@@ -47,6 +48,7 @@ type Policy struct {
 type Application struct {
 	Name       string
 	Kind       string    // as configured, for people
+	Lists      bool      // it passes on what others wrote: mail of a list may have any author
 	Domains    []*Domain // which it may send as; the first is where mail without a known From belongs
 	Password   password.Hash
 	Networks   []netip.Prefix
@@ -296,4 +298,15 @@ func (p *Policy) receives(domain string) bool {
 // the application may not send as it.
 func (a *Application) senderDomain(from string) *Domain {
 	return cmp.Or(a.sendsAs(from, false), a.sendsAs(from, true))
+}
+
+// listDomain is the domain of a list that passes on what somebody else wrote:
+// that of its envelope sender. It signs in the name of the list, and its bounces
+// are the list's. Nil where the application has no lists, or mail is of none
+// (RFC 2919).
+func (a *Application) listDomain(sender string, h *message.Header) *Domain {
+	if !a.Lists || !h.Has("List-Id") {
+		return nil
+	}
+	return a.sendsAs(sender, true)
 }

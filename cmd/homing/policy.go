@@ -103,7 +103,7 @@ var grammars = map[config.Kind]verp.Kind{
 func applicationOf(c config.Application, domains map[string]*server.Domain) (*server.Application, error) {
 	a := &server.Application{
 		Name: c.Name, Kind: string(c.Kind), Password: c.Password, Networks: c.Networks, Sinks: c.Sinks, Mode: server.Mode(c.Mode),
-		RejectHeld: c.Held == config.Reject, DailyLimit: c.DailyLimit, Rate: c.AllowRate.PerSecond(),
+		RejectHeld: c.Held == config.Reject, DailyLimit: c.DailyLimit, Rate: c.AllowRate.PerSecond(), Lists: c.Kind == config.Mailman,
 	}
 	for _, name := range c.Domains {
 		a.Domains = append(a.Domains, domains[hold.CanonicalDomain(name)])
