@@ -40,7 +40,7 @@ type Config struct {
 // us: the application's own where it came to a return address of ours, else
 // the one it was sent to. What goes on is what came in, but for the
 // Return-Path field that was added here on top: that is the reverse-path again,
-// and in its place is a Received field.
+// and in its place are a Received and an Envelope-To field.
 //
 // Of a failure that nobody has sent a mail about, since the other side refused
 // or never answered, it makes the report itself, where the application's address
@@ -125,10 +125,12 @@ func (s *Sink) deliver(ctx context.Context, body message.Body, from, to string) 
 	return &event.Failure{Fault: event.Down, Err: fmt.Errorf("passing mail on: %w", err)}
 }
 
-// received is what this hop adds (RFC 5321 section 4.4).
+// received is what this hop adds (RFC 5321 section 4.4), and the address that the
+// mail goes to, in a field that list software reads where To has another: mail
+// that came to a return address of ours names that.
 func (s *Sink) received(e event.Event) []byte {
-	return fmt.Appendf(nil, "Received: by %s (Homing) id %s;\r\n\t%s\r\n", s.c.Hostname, e.ID,
-		s.c.Now().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	return fmt.Appendf(nil, "Received: by %s (Homing) id %s;\r\n\t%s\r\nEnvelope-To: %s\r\n", s.c.Hostname, e.ID,
+		s.c.Now().Format("Mon, 02 Jan 2006 15:04:05 -0700"), recipient(e))
 }
 
 // maxReturnPath is the most octets of a Return-Path field that we look at.

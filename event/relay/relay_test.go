@@ -20,7 +20,8 @@ import (
 
 var at = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 
-const received = "Received: by mail.example.org (Homing) id 01M83XJ880000;\r\n\tMon, 23 Nov 2026 10:00:00 +0000\r\n"
+const received = "Received: by mail.example.org (Homing) id 01M83XJ880000;\r\n\tMon, 23 Nov 2026 10:00:00 +0000\r\n" +
+	"Envelope-To: civi+b.1.2.0a1b2c3d4e5f6a7b@bounce.example.org\r\n"
 
 // stored is a message in a store that notes when it is closed.
 type stored struct {
@@ -116,7 +117,7 @@ func TestMailGoesWhereItWouldHaveComeWithoutUs(t *testing.T) {
 	}
 }
 
-func TestNothingIsAddedButAReceivedField(t *testing.T) {
+func TestTwoFieldsAreAddedAndNothingElse(t *testing.T) {
 	const rest = "Received: from mx.example.net by mail.example.org; Mon, 23 Nov 2026 09:59:59 +0000\r\nSubject: Re: News\r\n\r\nThanks.\r\n"
 	for _, tt := range []struct {
 		name, raw, from, want string
