@@ -21,8 +21,14 @@ func (h *Header) Clone() *Header { return &Header{slices.Clone(h.fields)} }
 
 // Remove takes every field of that name out and says how many there were.
 func (h *Header) Remove(name string) int {
+	return h.RemoveFunc(func(f Field) bool { return f.is(name) })
+}
+
+// RemoveFunc takes out every field that unwanted picks and says how many there
+// were.
+func (h *Header) RemoveFunc(unwanted func(Field) bool) int {
 	before := len(h.fields)
-	h.fields = slices.DeleteFunc(h.fields, func(f Field) bool { return f.is(name) })
+	h.fields = slices.DeleteFunc(h.fields, unwanted)
 	return before - len(h.fields)
 }
 

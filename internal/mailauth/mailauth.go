@@ -1,0 +1,157 @@
+// Package mailauth says who mail that came in is from: SPF (RFC 7208), DKIM
+// (RFC 6376) and DMARC (RFC 7489), and the Authentication-Results field (RFC
+// 8601) in which that is noted. ARC (RFC 8617) is not evaluated: mail that
+// somebody passed on counts by what is still proven of it.
+package mailauth
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"homing/internal/dnsx"
+)
+
+// A Verdict is a result as RFC 8601 section 2.7 has it.
+type Verdict string
+
+// The verdicts. Not every method has each of them.
+const (
+	Pass      Verdict = "pass"
+	Fail      Verdict = "fail"
+	SoftFail  Verdict = "softfail"
+	Neutral   Verdict = "neutral"
+	None      Verdict = "none"      // nothing was claimed, or published
+	TempError Verdict = "temperror" // could not be found out now
+	PermError Verdict = "permerror" // what is claimed or published makes no sense
+	Policy    Verdict = "policy"    // it is genuine, and not good enough
+)
+
+// A Signature is one DKIM-Signature field and what it is worth.
+type Signature struct {
+	Domain   string // d=, in its canonical spelling; "" where it is no domain
+	Selector string // s=; "" where it is none
+	Verdict  Verdict
+	Why      string // in words, where the verdict is not Pass
+}
+
+// A Result is what is known of the origin of a message.
+type Result struct {
+	SPF       Verdict
+	SPFDomain string // of the reverse-path, or HELO with a null one
+	HELO      bool   // SPFDomain is the name in HELO
+	DKIM      []Signature
+	DMARC     Verdict
+	// From is the address in the From field, FromDomain its domain in the
+	// canonical spelling. Both are "" where there is not exactly one address.
+	From, FromDomain string
+	Policy           string // none, quarantine or reject, as published; "" without a record
+	// Aligned says that SPF or DKIM passed for a domain that is aligned with
+	// FromDomain (RFC 7489 section 3.1): as the record wants it, relaxed
+	// where there is none.
+	Aligned bool
+	Relayed string // the authserv-id of the trusted host whose word some of this is; "": all is our own
+}
+
+// Passed reports whether the From domain is proven: DMARC passes. A domain that
+// publishes no DMARC record is proven if SPF or DKIM passes for an aligned
+// domain, relaxed: it claims less, and what passed is true all the same.
+func (r Result) Passed() bool { return r.DMARC == Pass || r.DMARC == None && r.Aligned }
+
+// Temporary reports whether the DNS did not answer a question whose answer may
+// prove the From domain: later it can be found out.
+func (r Result) Temporary() bool { return r.DMARC == TempError }
+
+// A Mail is what is judged.
+type Mail struct {
+	// Remote is the peer that brought it over SMTP. The zero Addr: nobody of
+	// whom SPF knows, because it came over LMTP or out of a mailbox.
+	Remote      netip.Addr
+	HELO        string
+	ReversePath string      // "" is the null one
+	Content     io.ReaderAt // as it came, without what this host has added
+	Size        int64
+}
+
+// A Checker judges mail. Its methods may be called from many goroutines.
+type Checker struct {
+	Resolver dnsx.Resolver
+	// Trusted are the authserv-ids of hosts whose topmost
+	// Authentication-Results field is believed in mail that has no Remote:
+	// the domain's own MX, which took it from the network and removes such
+	// fields of others (RFC 8601 section 5).
+	Trusted []string
+	Now     func() time.Time // the clock; nil: time.Now
+}
+
+// Limits of what one message can cost. No mail that people write comes near.
+const (
+	maxTime       = 10 * time.Second
+	maxSignatures = 8 // the topmost ones count
+)
+
+// Check judges a message. It takes at most ten seconds for what it asks of the
+// DNS, and longer only for reading the content. Nothing in a message is an
+// error: what nobody can read has the verdict PermError.
+func (c *Checker) Check(ctx context.Context, m Mail) Result {
+	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	l := open(m)
+	r := Result{From: l.from, FromDomain: l.domain}
+
+	var policy record
+	var all sync.WaitGroup
+	all.Go(func() { r.SPF, r.SPFDomain, r.HELO = c.spf(ctx, m) })
+	all.Go(func() { r.DKIM = c.dkim(ctx, l) })
+	all.Go(func() { policy = c.discover(ctx, l.domain) })
+	all.Wait()
+
+	said := c.trusted(m, l)
+	r.believe(said)
+	r.judge(l, policy)
+	r.vouched(said)
+	return r
+}
+
+// judge brings SPF and DKIM together (RFC 7489 section 6.6.2).
+func (r *Result) judge(l letter, p record) {
+	r.DMARC, r.Policy = PermError, p.policy
+	switch {
+	case l.failure != nil:
+		r.DMARC = TempError
+		return
+	case l.domain == "":
+		return
+	}
+	spf := aligned(r.SPFDomain, l.domain, p.strictSPF)
+	dkim := func(v Verdict) bool {
+		return slices.ContainsFunc(r.DKIM, func(s Signature) bool { return s.Verdict == v && aligned(s.Domain, l.domain, p.strictDKIM) })
+	}
+	r.Aligned = spf && r.SPF == Pass || dkim(Pass)
+	switch {
+	case p.verdict == TempError:
+		r.DMARC = TempError
+	case r.Aligned && p.verdict == Pass:
+		r.DMARC = Pass
+	case r.Aligned:
+		r.DMARC = None
+	case spf && r.SPF == TempError || dkim(TempError):
+		r.DMARC = TempError
+	case p.verdict == Pass:
+		r.DMARC = Fail
+	default:
+		r.DMARC = None
+	}
+}
+
+// aligned reports whether a domain that passed speaks for the From domain (RFC
+// 7489 section 3.1).
+func aligned(passed, from string, strict bool) bool {
+	if passed == "" || from == "" || strict {
+		return passed == from && from != ""
+	}
+	return dnsx.Organisation(passed) == dnsx.Organisation(from)
+}
