@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 
 	"homing/bounce"
 	"homing/event"
+	"homing/internal/mailauth"
 	"homing/internal/message"
 	"homing/internal/reply"
 	"homing/queue"
@@ -21,11 +23,12 @@ import (
 // and what delivery hands mail for ourselves to. It never relays.
 type Inbound struct {
 	core
-	reader Reader
-	names  Names
-	claims Claims
-	each   bool // LMTP: an answer for each recipient, and the peer is no MX
-	mirror *mirror
+	reader  Reader
+	names   Names
+	claims  Claims
+	origins Authenticator // nil: nobody is proven
+	each    bool          // LMTP: an answer for each recipient, and the peer is no MX
+	mirror  *mirror
 }
 
 // A Reader understands mail. *bounce.Reader is one.
@@ -104,7 +107,7 @@ func (s *inSession) Data(ctx context.Context, c *smtpd.Content) []error {
 	if err != nil {
 		return []error{ofStore(err)}
 	}
-	defer letter.raw.Discard()
+	defer func() { letter.raw.Discard() }() // the one that is its last
 	letter.from, letter.requireTLS = s.from, s.requireTLS
 	if len(s.to) == 1 && s.to[0].trial {
 		s.mirror.take(s.to[0].tag.Delivery, Heard{Kind: string(letter.report.Kind), From: s.from, To: s.to[0].address, At: s.now()})
@@ -112,6 +115,7 @@ func (s *inSession) Data(ctx context.Context, c *smtpd.Content) []error {
 	}
 	if !s.each { // who hands mail in over LMTP has it from somebody else
 		letter.peer = s.peer
+		letter.hello, letter.remote = s.hello, remoteOf(s.conn.Remote)
 	}
 	answers := s.deliver(ctx, letter, s.to)
 	if s.each {
@@ -169,8 +173,14 @@ type letter struct {
 	raw    store.Draft
 	header *message.Header
 	report bounce.Report
+	own    int64                          // octets of raw that this hop has added in front
 	from   string                         // envelope
 	peer   func(ctx context.Context) peer // who handed it in; nil: nobody whom the DNS knows
+	hello  string                         // as what, with peer
+	remote netip.Addr                     // from where, with peer
+
+	origin   *mailauth.Result // who it is from, once that was asked
+	attested bool             // raw says origin
 
 	requireTLS bool
 }
@@ -181,7 +191,7 @@ func (in *Inbound) keep(ctx context.Context, trace string, content io.Reader) (*
 	if err != nil {
 		return nil, fmt.Errorf("keeping mail: %w", err)
 	}
-	l := &letter{raw: raw}
+	l := &letter{raw: raw, own: int64(len(trace))}
 	if err := l.fill(trace, content, in.reader); err != nil {
 		raw.Discard()
 		return nil, err

@@ -11,11 +11,12 @@ import (
 // Metrics counts what the two flows refuse and cannot place. Labels take few
 // values by construction.
 type Metrics struct {
-	refused      *prometheus.CounterVec
-	mistakes     *prometheus.CounterVec
-	forgotten    prometheus.Counter
-	unsubscribed *prometheus.CounterVec
-	injected     *prometheus.CounterVec
+	refused       *prometheus.CounterVec
+	mistakes      *prometheus.CounterVec
+	forgotten     prometheus.Counter
+	unsubscribed  *prometheus.CounterVec
+	injected      *prometheus.CounterVec
+	authenticated *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them with r, if r is not nil.
@@ -31,9 +32,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Wishes to get no more mail that came by our List-Unsubscribe, by way: link, mail."}, []string{"way"}),
 		injected: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_injected_messages_total",
 			Help: "Messages handed over by HTTP, by what came of them: accepted, repeated (an idempotency key seen before), refused, failed."}, []string{"outcome"}),
+		authenticated: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_inbound_authentication_total",
+			Help: "Mail to be filed, by what DMARC says of its From domain: pass, aligned (SPF or DKIM passes, and there is no record), fail, none, temperror, permerror."}, []string{"result"}),
 	}
 	if r != nil {
-		r.MustRegister(m.refused, m.mistakes, m.forgotten, m.unsubscribed, m.injected)
+		r.MustRegister(m.refused, m.mistakes, m.forgotten, m.unsubscribed, m.injected, m.authenticated)
 	}
 	return m
 }

@@ -32,6 +32,9 @@ type place struct {
 // now, because all of it will come again: so no fact is told twice for want of
 // another.
 func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []error {
+	if err := in.attestFirst(ctx, l, to); again(err) {
+		return []error{ofStore(err)}
+	}
 	answers := make([]error, len(to))
 	places := make([]place, len(to))
 	first := map[string]int{} // by address: who is named twice gets it once
@@ -136,6 +139,11 @@ func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, 
 	if alone && in.mirror.tries() {
 		if m, ok := in.returned(l); ok && m.trial != 0 {
 			return place{trial: m.trial}, nil // a report of ours that somebody made a letter of
+		}
+	}
+	if d.filed() {
+		if err := in.attest(ctx, l); err != nil {
+			return place{}, err
 		}
 	}
 	switch {

@@ -89,7 +89,7 @@ func (in *Inbound) Deliver(ctx context.Context, from, to string, body message.Bo
 	if err != nil {
 		return reply.Of(ofStore(err))
 	}
-	defer l.raw.Discard()
+	defer func() { l.raw.Discard() }() // the one that is its last
 	l.from = from
 	return reply.Of(in.deliver(ctx, l, []destination{d})[0])
 }

@@ -31,7 +31,8 @@ type Config struct {
 	Store   Store
 	Reader  Reader
 	Names   Names
-	Claims  Claims // nil: mail to addresses for reports is only told
+	Claims  Claims        // nil: mail to addresses for reports is only told
+	Origins Authenticator // who mail that is to be filed is from; nil: nobody is proven
 	Log     *slog.Logger
 	Now     func() time.Time
 	Metrics *Metrics
@@ -49,7 +50,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.incidents = newIncidents(c.Now, func(ctx context.Context, e event.Event) error { return c.Queue.Tell(ctx, nil, e) })
 	shared := core{policy: &s.policy, queue: c.Queue, store: c.Store, log: c.Log, now: c.Now, metrics: c.Metrics}
 	s.Outbound = &Outbound{core: shared, quotas: s.quotas, incidents: s.incidents}
-	s.Inbound = &Inbound{core: shared, reader: c.Reader, names: c.Names, claims: c.Claims, mirror: &mirror{}}
+	s.Inbound = &Inbound{core: shared, reader: c.Reader, names: c.Names, claims: c.Claims, origins: c.Origins, mirror: &mirror{}}
 	lmtp := *s.Inbound
 	lmtp.each = true
 	s.LMTP = &lmtp

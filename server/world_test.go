@@ -14,11 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"homing/bounce"
 	"homing/event"
 	"homing/hold"
 	"homing/internal/dnsx"
 	"homing/internal/dnsx/dnstest"
+	"homing/internal/mailauth"
 	"homing/internal/password"
 	"homing/queue"
 	"homing/queue/shape"
@@ -44,6 +47,7 @@ type world struct {
 	lmtp   string
 	names  *names
 	claims *claims
+	counts *prometheus.Registry
 }
 
 // claims are the mails that came to an address for reports.
@@ -72,7 +76,13 @@ func (c *claims) refuse(err error) (taken []string) {
 // names counts what is asked of the DNS.
 type names struct {
 	dnsx.Resolver
-	asked atomic.Int32
+	asked atomic.Int32 // who a peer is
+	texts atomic.Int32 // what a domain publishes
+}
+
+func (n *names) TXT(ctx context.Context, name string) ([]string, error) {
+	n.texts.Add(1)
+	return n.Resolver.TXT(ctx, name)
 }
 
 func (n *names) PTR(ctx context.Context, ip netip.Addr) ([]string, error) {
@@ -149,11 +159,15 @@ func openOn(t *testing.T, change func(p *server.Policy), wrap func(server.Store)
 	zone := &dnstest.Zone{
 		PTRs:  map[netip.Addr][]string{netip.MustParseAddr("127.0.0.1"): {"mx.example.net"}},
 		Hosts: map[string][]netip.Addr{"mx.example.net": dnstest.Addrs("127.0.0.1")},
+		TXTs:  map[string][]string{"member.test": {"v=spf1 ip4:127.0.0.1 -all"}, "_dmarc.member.test": {"v=DMARC1; p=reject"}},
+		Down:  map[string]bool{"down.test": true, "_dmarc.down.test": true},
 	}
 	w.names = &names{Resolver: zone}
 	w.claims = &claims{}
+	w.counts = prometheus.NewRegistry()
 	w.Server, err = server.New(ctx, server.Config{Policy: &w.policy, Claims: w.claims, Queue: w.queue, Store: wrap(w.store),
-		Reader: bounce.NewReader(bounce.NewTable()), Names: w.names, Log: log, Now: time.Now, Metrics: server.NewMetrics(nil)})
+		Reader: bounce.NewReader(bounce.NewTable()), Names: w.names, Origins: &mailauth.Checker{Resolver: w.names},
+		Log: log, Now: time.Now, Metrics: server.NewMetrics(w.counts)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"homing/event/civicrm"
 	"homing/internal/certs"
 	"homing/internal/dnsx"
+	"homing/internal/mailauth"
 	"homing/internal/spool"
 	"homing/queue"
 	"homing/server"
@@ -125,7 +126,7 @@ func (h *house) furnish(ctx context.Context) error {
 	}
 	h.server, err = server.New(ctx, server.Config{
 		Policy: policy, Queue: h.queue, Store: h.store, Reader: h.reader, Names: dns, Claims: h.received,
-		Log: h.log, Now: time.Now, Metrics: server.NewMetrics(h.metrics),
+		Origins: &mailauth.Checker{Resolver: dns}, Log: h.log, Now: time.Now, Metrics: server.NewMetrics(h.metrics),
 	})
 	if err != nil {
 		return err

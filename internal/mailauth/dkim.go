@@ -35,11 +35,13 @@ func (c *Checker) dkim(ctx context.Context, l letter) []Signature {
 		return out
 	}
 	k := keys{ctx: ctx, resolver: dnsx.Net{Resolver: c.Resolver}, flags: map[string][]string{}}
-	body := &calm{r: l.body}
+	body := &body{r: l.body}
 	found, err := msgauth.VerifyWithOptions(io.MultiReader(strings.NewReader(string(l.header.Block())), body),
 		&msgauth.VerifyOptions{LookupTXT: k.lookup, MaxVerifications: maxSignatures})
 	for i := range out {
 		switch {
+		case errors.Is(body.err, errEmptyLines):
+			out[i].Why = "the message has too many empty lines to be verified"
 		case body.err != nil || i >= len(found) || err != nil && !errors.Is(err, msgauth.ErrTooManySignatures):
 			out[i].Verdict, out[i].Why = TempError, "the message could not be read"
 		default:
@@ -138,17 +140,35 @@ func (k *keys) flagsOf(c claim) []string {
 	return k.flags[c.key]
 }
 
-// calm is a reader that ends where r fails: the library would leave goroutines
-// behind.
-type calm struct {
+// maxEmptyLines is the longest run of line ends in a body, in octets. The
+// library takes time that grows with its square.
+const maxEmptyLines = 256 << 10
+
+var errEmptyLines = errors.New("too many empty lines")
+
+// A body ends where it cannot be read on, because the library would leave
+// goroutines behind; err says why.
+type body struct {
 	r   io.Reader
+	run int // of line ends, up to here
 	err error
 }
 
-func (c *calm) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, io.EOF
+	}
+	n, err := b.r.Read(p)
+	for _, c := range p[:n] {
+		if c != '\r' && c != '\n' {
+			b.run = 0
+		} else if b.run++; b.run > maxEmptyLines {
+			b.err = errEmptyLines
+			return 0, io.EOF
+		}
+	}
 	if err != nil && err != io.EOF {
-		c.err, err = err, io.EOF
+		b.err, err = err, io.EOF
 	}
 	return n, err
 }

@@ -1,6 +1,8 @@
 package mailauth
 
 import (
+	"errors"
+	"io"
 	"strings"
 
 	"homing/internal/dnsx"
@@ -14,6 +16,9 @@ const fieldName = "Authentication-Results"
 func (r Result) Field(host string) string {
 	var b strings.Builder
 	b.WriteString(value(host))
+	if r.Relayed != "" {
+		b.WriteString(" (as " + visible(r.Relayed) + " says)")
+	}
 	b.WriteString("; spf=" + string(orNone(r.SPF)))
 	if r.SPFDomain != "" && r.HELO {
 		b.WriteString(" smtp.helo=" + value(r.SPFDomain))
@@ -64,6 +69,16 @@ func value(s string) string {
 	return s
 }
 
+// visible is what of s can stand in a comment.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' || strings.ContainsRune("()\\", r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
 // maxReason is the longest text that is noted, in octets.
 const maxReason = 120
 
@@ -99,6 +114,29 @@ func Strip(h *message.Header, host string) int {
 		id, ok := s.authservID()
 		return !ok || sameHost(id, host)
 	})
+}
+
+// Copy writes a message without the fields that Strip removes; all else stays
+// as it is, but for bare LF among the header fields. A header block of more than
+// message.MaxHeader is copied whole: our own field on top of it counts.
+func Copy(w io.Writer, content io.ReaderAt, size int64, host string) error {
+	h, at, err := readHeader(content, size, message.MaxHeader)
+	switch {
+	case errors.Is(err, message.ErrHeaderTooBig):
+		h, at = &message.Header{}, 0
+	case err != nil:
+		return err
+	}
+	Strip(h, host)
+	block := h.AppendTo(nil)
+	if at > 0 && emptyLineBefore(content, at) {
+		block = append(block, "\r\n"...)
+	}
+	if _, err := w.Write(block); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, io.NewSectionReader(content, at, size-at))
+	return err
 }
 
 // sameHost compares authserv-ids, in whatever letter case and alphabet.

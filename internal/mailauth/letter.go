@@ -32,38 +32,55 @@ type letter struct {
 	failure error  // the content could not be read
 }
 
-// open reads the header of a message. A message whose header block ends without
-// an empty line, or has line ends of its own, is read differently by others, and
-// so nothing in it is proven.
+// open reads the header of a message. One whose header block ends without an
+// empty line, begins with something else, or has line ends of its own, is read
+// differently by others, and so nothing in it is proven.
 func open(m Mail) letter {
-	section := io.NewSectionReader(m.Content, 0, m.Size)
-	in := bufio.NewReader(section)
-	h, err := message.ReadHeader(in, maxHeader)
-	if err != nil {
-		l := letter{header: &message.Header{}}
-		if !errors.Is(err, message.ErrHeaderTooBig) {
-			l.failure = err
-		}
-		return l
+	h, at, err := readHeader(m.Content, m.Size, maxHeader)
+	switch {
+	case errors.Is(err, message.ErrHeaderTooBig):
+		return letter{header: &message.Header{}}
+	case err != nil:
+		return letter{header: &message.Header{}, failure: err}
 	}
-	at, _ := section.Seek(0, io.SeekCurrent)
-	at -= int64(in.Buffered())
 	l := letter{header: h, body: io.NewSectionReader(m.Content, at, m.Size-at)}
-	l.sound = endsClean(m, at) && plain(h)
+	l.sound = (at == m.Size || emptyLineBefore(m.Content, at)) && !mbox(m.Content) && plain(h)
 	if l.sound {
 		l.from, l.domain = author(h)
 	}
 	return l
 }
 
-// endsClean reports whether the header block before the octet at ended with an
-// empty line or with the message.
-func endsClean(m Mail, at int64) bool {
+// readHeader reads the header block of a message and says at which octet its
+// body begins.
+func readHeader(content io.ReaderAt, size int64, limit int) (h *message.Header, body int64, err error) {
+	section := io.NewSectionReader(content, 0, size)
+	in := bufio.NewReader(section)
+	if h, err = message.ReadHeader(in, limit); err != nil {
+		return nil, 0, err
+	}
+	at, err := section.Seek(0, io.SeekCurrent)
+	return h, at - int64(in.Buffered()), err
+}
+
+// emptyLineBefore reports whether the line that ends before the octet at is an
+// empty one.
+func emptyLineBefore(content io.ReaderAt, at int64) bool {
 	tail := make([]byte, min(at, 3))
-	if n, _ := m.Content.ReadAt(tail, at-int64(len(tail))); n < len(tail) {
+	if n, _ := content.ReadAt(tail, at-int64(len(tail))); n < len(tail) {
 		return false
 	}
-	return at == m.Size || bytes.HasSuffix(tail, []byte("\n\n")) || bytes.HasSuffix(tail, []byte("\n\r\n"))
+	line, ended := bytes.CutSuffix(tail, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	return ended && (len(line) == 0 || line[len(line)-1] == '\n')
+}
+
+// mbox reports whether a message begins with the separator of an mbox file,
+// which is no field and ends the header block where other fields stand before.
+func mbox(content io.ReaderAt) bool {
+	start := make([]byte, len("From "))
+	n, _ := content.ReadAt(start, 0)
+	return string(start[:n]) == "From "
 }
 
 // plain reports whether every field is within the limits and has no line ends

@@ -1,6 +1,7 @@
 package mailauth_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -16,6 +17,7 @@ import (
 
 	"homing/internal/dnsx/dnstest"
 	"homing/internal/mailauth"
+	"homing/internal/message"
 )
 
 // The key of the signatures in these tests, and its record.
@@ -222,6 +224,8 @@ func TestWhatASignatureIsWorth(t *testing.T) {
 		{"a domain that is none", signed(t, "[192.0.2.1]", text), mailauth.PermError},
 		{"servers that do not answer", signed(t, "example.org", text, "s=down"), mailauth.TempError},
 		{"a field that is no list of tags", "DKIM-Signature: rubbish\r\n" + text, mailauth.PermError},
+		{"more empty lines than anybody writes", signed(t, "example.org", text+strings.Repeat("\r\n", 200_000)), mailauth.PermError},
+		{"many empty lines", signed(t, "example.org", text+strings.Repeat("\r\n", 100_000)+"x\r\n"), mailauth.Pass},
 		{"more names than anybody signs", signed(t, "example.org", text, "h=from"+strings.Repeat(":x", 600)), mailauth.PermError},
 	}
 	for _, tt := range tests {
@@ -313,4 +317,51 @@ func TestSilentServersCostTenSeconds(t *testing.T) {
 			t.Errorf("took %v, later: %v; want 10s, true", took, r.Temporary())
 		}
 	})
+}
+
+// FuzzCheck states what Check promises of any message and any DNS: it ends, its
+// Result does not contradict itself, and nothing is proven of a message whose
+// author somebody else could read differently.
+func FuzzCheck(f *testing.F) {
+	f.Add(signed(f, "example.org", text), "ann@example.org", "v=spf1 include:example.org a:%{l}.%{d2r}.test mx/24//64 ptr exists:%{ir}.x -all", key, "v=DMARC1; p=reject; rua=mailto:x@y")
+	f.Add("From: a@b\r\nFrom: c@d\r\n\r\n", "", "v=spf1 redirect=_spf.%{o}", "v=DKIM1; p=", "v=DMARC1; sp=x")
+	f.Add("Authentication-Results: mx.example.com; spf=pass smtp.mailfrom=\"a\"@b\r\nFrom: =?x?= <\"a@b\"@c.test>\r\n\r\nx", `"a@b"@c`, "v=spf1 ip4:0/0", "", "")
+	f.Fuzz(func(t *testing.T, content, reversePath, policy, keyRecord, dmarc string) {
+		z := world()
+		z.TXTs["example.org"] = []string{policy}
+		z.TXTs["k1._domainkey.example.org"] = []string{keyRecord}
+		z.TXTs["_dmarc.example.org"] = []string{dmarc}
+		c := mailauth.Checker{Resolver: z, Trusted: []string{"mx.example.com"}}
+		m := a(reversePath, content)
+		for _, m.Remote = range []netip.Addr{member, {}} {
+			r := c.Check(t.Context(), m)
+			if r.Passed() && r.Temporary() || len(r.DKIM) > 16 || (r.From == "") != (r.FromDomain == "") {
+				t.Fatalf("contradiction: %+v", r)
+			}
+			if fields := message.ParseFields([]byte(content)); r.Passed() && (r.FromDomain == "" || fields.Get("From") == "") {
+				t.Fatalf("proven, and nobody is the author: %+v", r)
+			}
+			if _, ok := mailauth.Read(message.ParseHeader([]byte(r.Field(us))).Get("Authentication-Results")); !ok {
+				t.Fatalf("%q cannot be read", r.Field(us))
+			}
+		}
+	})
+}
+
+func ExampleChecker() {
+	letter := "From: Ann <ann@example.org>\r\nSubject: hi\r\n\r\nHello.\r\n"
+	c := mailauth.Checker{Resolver: &dnstest.Zone{TXTs: map[string][]string{
+		"example.org":        {"v=spf1 ip4:192.0.2.1 -all"},
+		"_dmarc.example.org": {"v=DMARC1; p=reject"},
+	}}}
+	r := c.Check(context.Background(), mailauth.Mail{
+		Remote: netip.MustParseAddr("192.0.2.1"), HELO: "mx.example.org", ReversePath: "ann@example.org",
+		Content: strings.NewReader(letter), Size: int64(len(letter)),
+	})
+	fmt.Println(r.From, r.Passed())
+	fmt.Print(strings.ReplaceAll(r.Field("mail.example.com"), "\r\n", "\n"))
+	// Output:
+	// ann@example.org true
+	// Authentication-Results: mail.example.com; spf=pass smtp.mailfrom=example.org;
+	//  dkim=none; dmarc=pass (p=reject) header.from=example.org
 }
