@@ -159,6 +159,7 @@ func TestATrustedHostIsBelieved(t *testing.T) {
 		{"beneath that of another", results("in.example.com; spf=fail") + results("mx.example.com; spf=pass smtp.mailfrom=example.org") + text, "", "spf=pass dmarc=pass proven"},
 		{"one that is not trusted", results("mx.evil.test; spf=pass smtp.mailfrom=example.org; dmarc=pass header.from=example.org") + text, "", "spf=none dmarc=fail"},
 		{"nobody who came over SMTP", results(mailbox) + text, "198.51.100.1", "spf=fail dmarc=fail"},
+		{"what it was not told itself", results("mx.example.com; spf=temperror smtp.mailfrom=example.org") + text, "", "spf=temperror dmarc=fail"},
 		{"a broken field", results("mx.example.com; spf=pass smtp.mailfrom=example.org; dmarc") + text, "", "spf=none dmarc=fail"},
 		{"a property that is there twice", results("mx.example.com; spf=pass smtp.mailfrom=example.org smtp.mailfrom=evil.test") + text, "", "spf=none dmarc=fail"},
 		{"a word that is no verdict", results("mx.example.com; spf=great smtp.mailfrom=example.org") + text, "", "spf=none dmarc=fail"},

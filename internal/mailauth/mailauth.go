@@ -1,7 +1,8 @@
 // Package mailauth says who mail that came in is from: SPF (RFC 7208), DKIM
 // (RFC 6376) and DMARC (RFC 7489), and the Authentication-Results field (RFC
-// 8601) in which that is noted. ARC (RFC 8617) is not evaluated: mail that
-// somebody passed on counts by what is still proven of it.
+// 8601) in which that is noted. Organisational domains are those of the public
+// suffix list; the tree walk of RFC 9989 is not made. ARC (RFC 8617) is not
+// evaluated: mail that somebody passed on counts by what is still proven of it.
 package mailauth
 
 import (
@@ -138,8 +139,8 @@ func (r *Result) judge(l letter, p record) {
 		r.DMARC = Pass
 	case r.Aligned:
 		r.DMARC = None
-	case spf && r.SPF == TempError || dkim(TempError):
-		r.DMARC = TempError
+	case spf && r.SPF == TempError && r.Relayed == "" || dkim(TempError):
+		r.DMARC = TempError // what another host was not told then, nobody tells us later
 	case p.verdict == Pass:
 		r.DMARC = Fail
 	default:
