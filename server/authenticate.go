@@ -55,14 +55,15 @@ func originLabel(r mailauth.Result) string {
 // attest authenticates a letter and has its kept copy say the result: our
 // Authentication-Results field stands in it, and none that somebody else wrote
 // in our name (RFC 8601 section 5). Its error is errUnproven where the DNS has to
-// be asked again, or that the copy cannot be kept. A second call is free.
+// be asked again, or that the copy cannot be kept. A letter whose domain does not
+// answer for long comes through with a Result that is Temporary. A second call is free.
 func (in *Inbound) attest(ctx context.Context, l *letter) error {
 	r := in.authenticate(ctx, l)
 	switch {
-	case r.Temporary():
-		return errUnproven
 	case l.attested:
 		return nil
+	case r.Temporary() && !in.postponed.enough(l, in.now()):
+		return errUnproven
 	}
 	draft, err := in.store.NewBody(ctx)
 	if err != nil {

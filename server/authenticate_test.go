@@ -1,12 +1,17 @@
 package server_test
 
 import (
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"homing/bounce"
 	"homing/event"
+	"homing/internal/mailauth"
 	"homing/server"
 )
 
@@ -135,3 +140,37 @@ func TestNobodyAsksWhoOtherMailIsFrom(t *testing.T) {
 		t.Errorf("told %q, want a bounce, and nothing filed", got)
 	}
 }
+
+func TestMailOfABrokenDomainIsTakenAfterAnHour(t *testing.T) {
+	w := open(t, withActivities)
+	now := time.Now()
+	s, err := server.New(w.ctx, server.Config{Policy: &w.policy, Queue: w.queue, Store: w.store, Reader: bounce.NewReader(bounce.NewTable()), Names: w.names,
+		Origins: &mailauth.Checker{Resolver: w.names}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }, Metrics: server.NewMetrics(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	come := func(id string) string {
+		text := strings.TrimSuffix(letter("From: ann@down.test", "Message-ID: <"+id+"@down.test>"), ".")
+		r := s.Inbound.Deliver(w.ctx, "ann@down.test", "file@bounce.example.org", inMemory{strings.NewReader(text)})
+		return fmt.Sprint(r.Code, r.Enhanced)
+	}
+	for _, step := range []struct {
+		after    time.Duration
+		id, want string
+	}{
+		{0, "one", "451 4.7.0"}, {59 * time.Minute, "one", "451 4.7.0"}, {time.Minute, "two", "451 4.7.0"}, {0, "one", "250 2.0.0"},
+	} {
+		now = now.Add(step.after)
+		if got := come(step.id); got != step.want {
+			t.Errorf("%s, %v later: %s, want %s", step.id, step.after, got, step.want)
+		}
+	}
+	if got := w.kept(); !strings.Contains(got, "dmarc=temperror header.from=down.test") {
+		t.Errorf("kept\n%s\nwant dmarc=temperror", got)
+	}
+}
+
+// inMemory is mail that is in no store.
+type inMemory struct{ *strings.Reader }
+
+func (inMemory) Close() error { return nil }

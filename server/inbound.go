@@ -23,12 +23,13 @@ import (
 // and what delivery hands mail for ourselves to. It never relays.
 type Inbound struct {
 	core
-	reader  Reader
-	names   Names
-	claims  Claims
-	origins Authenticator // nil: nobody is proven
-	each    bool          // LMTP: an answer for each recipient, and the peer is no MX
-	mirror  *mirror
+	reader    Reader
+	names     Names
+	claims    Claims
+	origins   Authenticator // nil: nobody is proven
+	each      bool          // LMTP: an answer for each recipient, and the peer is no MX
+	mirror    *mirror
+	postponed *postponed
 }
 
 // A Reader understands mail. *bounce.Reader is one.

@@ -50,7 +50,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.incidents = newIncidents(c.Now, func(ctx context.Context, e event.Event) error { return c.Queue.Tell(ctx, nil, e) })
 	shared := core{policy: &s.policy, queue: c.Queue, store: c.Store, log: c.Log, now: c.Now, metrics: c.Metrics}
 	s.Outbound = &Outbound{core: shared, quotas: s.quotas, incidents: s.incidents}
-	s.Inbound = &Inbound{core: shared, reader: c.Reader, names: c.Names, claims: c.Claims, origins: c.Origins, mirror: &mirror{}}
+	s.Inbound = &Inbound{core: shared, reader: c.Reader, names: c.Names, claims: c.Claims, origins: c.Origins, mirror: &mirror{}, postponed: newPostponed()}
 	lmtp := *s.Inbound
 	lmtp.each = true
 	s.LMTP = &lmtp
