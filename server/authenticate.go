@@ -32,7 +32,7 @@ func (in *Inbound) authenticate(ctx context.Context, l *letter) mailauth.Result 
 	}
 	var r mailauth.Result
 	if in.origins != nil {
-		r = in.origins.Check(ctx, mailauth.Mail{Remote: l.remote, HELO: l.hello, ReversePath: l.from,
+		r = in.origins.Check(ctx, mailauth.Mail{Remote: l.remote, HELO: l.hello, ReversePath: l.from, Own: l.local,
 			Content: io.NewSectionReader(l.raw, l.own, l.raw.Size()-l.own), Size: l.raw.Size() - l.own})
 	}
 	l.origin = &r
@@ -44,7 +44,7 @@ func (in *Inbound) authenticate(ctx context.Context, l *letter) mailauth.Result 
 // originLabel is what metrics call a result.
 func originLabel(r mailauth.Result) string {
 	switch {
-	case r.DMARC == mailauth.None && r.Aligned:
+	case r.Passed() && r.DMARC != mailauth.Pass:
 		return "aligned"
 	case r.DMARC == "":
 		return string(mailauth.None)

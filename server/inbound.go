@@ -179,6 +179,7 @@ type letter struct {
 	peer   func(ctx context.Context) peer // who handed it in; nil: nobody whom the DNS knows
 	hello  string                         // as what, with peer
 	remote netip.Addr                     // from where, with peer
+	local  bool                           // we have sent it ourselves
 
 	origin   *mailauth.Result // who it is from, once that was asked
 	attested bool             // raw says origin

@@ -33,7 +33,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		injected: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_injected_messages_total",
 			Help: "Messages handed over by HTTP, by what came of them: accepted, repeated (an idempotency key seen before), refused, failed."}, []string{"outcome"}),
 		authenticated: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_inbound_authentication_total",
-			Help: "Mail to be filed, by what DMARC says of its From domain: pass, aligned (SPF or DKIM passes, and there is no record), fail, none, temperror, permerror."}, []string{"result"}),
+			Help: "Mail to be filed, by what DMARC says of its From domain: pass, aligned (SPF or DKIM passes, and there is no record or it cannot be looked up), fail, none, temperror, permerror."}, []string{"result"}),
 	}
 	if r != nil {
 		r.MustRegister(m.refused, m.mistakes, m.forgotten, m.unsubscribed, m.injected, m.authenticated)

@@ -90,6 +90,6 @@ func (in *Inbound) Deliver(ctx context.Context, from, to string, body message.Bo
 		return reply.Of(ofStore(err))
 	}
 	defer func() { l.raw.Discard() }() // the one that is its last
-	l.from = from
+	l.from, l.local = from, true
 	return reply.Of(in.deliver(ctx, l, []destination{d})[0])
 }

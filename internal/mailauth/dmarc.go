@@ -31,7 +31,7 @@ func (c *Checker) discover(ctx context.Context, domain string) record {
 	}
 	switch {
 	case err != nil:
-		return record{verdict: TempError}
+		return record{verdict: TempError, strictSPF: true, strictDKIM: true}
 	case len(texts) != 1: // of several none counts
 		return record{verdict: None}
 	}

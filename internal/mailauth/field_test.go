@@ -166,6 +166,14 @@ func TestATrustedHostIsBelieved(t *testing.T) {
 		{"results inside of a comment", results("mx.example.com; spf=fail (; dmarc=pass header.from=example.org)") + text, "", "spf=fail dmarc=fail"},
 		{"results inside of quotes", results(`mx.example.com; spf=fail reason="; dmarc=pass header.from=example.org"`) + text, "", "spf=fail dmarc=fail"},
 	}
+	t.Run("what this host sends to itself", func(t *testing.T) {
+		m := from("", a("ann@example.org", results(mailbox)+text))
+		m.Own = true
+		c := mailauth.Checker{Resolver: world(), Trusted: []string{"mx.example.com"}}
+		if got, want := summary(c.Check(t.Context(), m)), "spf=none dmarc=fail"; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := mailauth.Checker{Resolver: world(), Trusted: []string{"mx.example.com"}}

@@ -52,19 +52,23 @@ type Result struct {
 	Policy           string // none, quarantine or reject, as published; "" without a record
 	// Aligned says that SPF or DKIM passed for a domain that is aligned with
 	// FromDomain (RFC 7489 section 3.1): as the record wants it, relaxed
-	// where there is none.
+	// where there is none, strictly where it cannot be looked up now.
 	Aligned bool
 	Relayed string // the authserv-id of the trusted host whose word some of this is; "": all is our own
 }
 
 // Passed reports whether the From domain is proven: DMARC passes. A domain that
 // publishes no DMARC record is proven if SPF or DKIM passes for an aligned
-// domain, relaxed: it claims less, and what passed is true all the same.
-func (r Result) Passed() bool { return r.DMARC == Pass || r.DMARC == None && r.Aligned }
+// domain, relaxed: it claims less, and what passed is true all the same. One
+// whose record cannot be looked up now is proven if the very domain passes,
+// which is enough for any record.
+func (r Result) Passed() bool {
+	return r.DMARC == Pass || r.Aligned && (r.DMARC == None || r.DMARC == TempError)
+}
 
 // Temporary reports whether the DNS did not answer a question whose answer may
 // prove the From domain: later it can be found out.
-func (r Result) Temporary() bool { return r.DMARC == TempError }
+func (r Result) Temporary() bool { return r.DMARC == TempError && !r.Aligned }
 
 // A Mail is what is judged.
 type Mail struct {
@@ -73,6 +77,7 @@ type Mail struct {
 	Remote      netip.Addr
 	HELO        string
 	ReversePath string      // "" is the null one
+	Own         bool        // this host has sent it to itself: no trusted host has judged it
 	Content     io.ReaderAt // as it came, without what this host has added
 	Size        int64
 }

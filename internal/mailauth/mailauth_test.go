@@ -293,7 +293,9 @@ func TestWhatCannotBeFoundOutNow(t *testing.T) {
 		{"SPF of a stranger would prove nothing", down("evil.test"), a("m@evil.test", text), "spf=temperror dmarc=fail"},
 		{"the key would prove it", down("k1._domainkey.example.org"), a("m@evil.test", signed(t, "example.org", text)), "spf=pass example.org=temperror dmarc=temperror later"},
 		{"a stranger's key", down("k1._domainkey.evil.test"), a("m@evil.test", signed(t, "evil.test", text)), "spf=pass evil.test=temperror dmarc=fail"},
-		{"the policy", down("_dmarc.example.org"), a("ann@example.org", text), "spf=pass dmarc=temperror later"},
+		{"the policy, which may be strict", down("_dmarc.example.org"), a("b@news.example.org", text), "spf=pass dmarc=temperror later"},
+		{"the policy, where the very domain passes", down("_dmarc.example.org"), a("ann@example.org", text), "spf=pass dmarc=temperror proven"},
+		{"the policy, where the very domain has signed", down("_dmarc.example.org"), a("m@evil.test", signed(t, "example.org", text)), "spf=pass example.org=pass dmarc=temperror proven"},
 		{"without a record", down("example.net"), a("x@example.net", strings.Replace(text, "example.org", "example.net", 1)), "spf=temperror dmarc=temperror later"},
 	}
 	for _, tt := range tests {
