@@ -61,9 +61,23 @@ func (c *checker) server() {
 		c.errorf("spool_dir", "must be a directory of its own, which every local user may write to; leave it out for %s", spool.DefaultDir)
 	}
 	c.mailbox(&c.c.Postmaster, "postmaster")
+	c.trusted()
 	if c.c.PublicURL != "" {
 		c.url(&c.c.PublicURL, "public_url")
 		c.c.PublicURL = strings.TrimSuffix(c.c.PublicURL, "/")
+	}
+}
+
+// trusted checks the servers whose Authentication-Results are believed.
+func (c *checker) trusted() {
+	for i, id := range c.c.TrustedResults {
+		path := at("trusted_results", i)
+		switch {
+		case id == "" || strings.ContainsAny(id, " \t;=()\""):
+			c.errorf(path, `%q is not the name of a mail server; write the word that its Authentication-Results fields begin with, like "mx.example.org"`, id)
+		case strings.EqualFold(id, c.c.Hostname):
+			c.errorf(path, "%q is the hostname of this server, which removes such fields as forged; name the other mail server, or give it another name (AuthservID in opendkim.conf and opendmarc.conf)", id)
+		}
 	}
 }
 

@@ -28,6 +28,10 @@ type Config struct {
 	PublicURL  string `toml:"public_url"` // without a slash at the end; "": none
 	Postmaster string `toml:"postmaster"` // "": none
 
+	// TrustedResults are the names by which mail servers that hand us mail sign
+	// their Authentication-Results.
+	TrustedResults []string `toml:"trusted_results" reload:"restart"`
+
 	Listen       Listen        `toml:"listen" reload:"restart"`
 	TLS          TLS           `toml:"tls" reload:"restart"`
 	Domains      []Domain      `toml:"domain"`

@@ -126,7 +126,7 @@ func (h *house) furnish(ctx context.Context) error {
 	}
 	h.server, err = server.New(ctx, server.Config{
 		Policy: policy, Queue: h.queue, Store: h.store, Reader: h.reader, Names: dns, Claims: h.received,
-		Origins: &mailauth.Checker{Resolver: dns}, Log: h.log, Now: time.Now, Metrics: server.NewMetrics(h.metrics),
+		Origins: &mailauth.Checker{Resolver: dns, Trusted: h.cfg.TrustedResults}, Log: h.log, Now: time.Now, Metrics: server.NewMetrics(h.metrics),
 	})
 	if err != nil {
 		return err
