@@ -46,7 +46,7 @@ func TestWhatADomainPublishesAboutDMARC(t *testing.T) {
 				z.TXTs["_dmarc."+domain] = texts
 			}
 			c := mailauth.Checker{Resolver: z}
-			r := c.Check(t.Context(), a("m@evil.test", "From: ann@"+tt.from+"\r\n\r\n"))
+			r := c.Check(t.Context(), mailOf("m@evil.test", "From: ann@"+tt.from+"\r\n\r\n"))
 			if got := string(r.DMARC) + " " + r.Policy; got != tt.want || r.Passed() || r.Temporary() {
 				t.Errorf("got %q, proven %v, later %v; want %q", got, r.Passed(), r.Temporary(), tt.want)
 			}
@@ -74,7 +74,7 @@ func TestContentThatCannotBeReadProvesNothingForNow(t *testing.T) {
 		"in the body, of several signatures": signed(t, "example.org", signed(t, "example.org", text+strings.Repeat("Hello.\r\n", 10_000))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := a("m@evil.test", content)
+			m := mailOf("m@evil.test", content)
 			m.Content = torn{strings.NewReader(content)}
 			c := mailauth.Checker{Resolver: world()}
 			if r := c.Check(t.Context(), m); r.Passed() || !r.Temporary() {

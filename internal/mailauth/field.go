@@ -118,7 +118,8 @@ func Strip(h *message.Header, host string) int {
 
 // Copy writes a message without the fields that Strip removes; all else stays
 // as it is, but for bare LF among the header fields. A header block of more than
-// message.MaxHeader is copied whole: our own field on top of it counts.
+// message.MaxHeader is copied whole: our own field on top of it counts. Its errors
+// are those of w and content.
 func Copy(w io.Writer, content io.ReaderAt, size int64, host string) error {
 	h, at, err := readHeader(content, size, message.MaxHeader)
 	switch {

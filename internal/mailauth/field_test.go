@@ -167,7 +167,7 @@ func TestATrustedHostIsBelieved(t *testing.T) {
 		{"results inside of quotes", results(`mx.example.com; spf=fail reason="; dmarc=pass header.from=example.org"`) + text, "", "spf=fail dmarc=fail"},
 	}
 	t.Run("what this host sends to itself", func(t *testing.T) {
-		m := from("", a("ann@example.org", results(mailbox)+text))
+		m := from("", mailOf("ann@example.org", results(mailbox)+text))
 		m.Own = true
 		c := mailauth.Checker{Resolver: world(), Trusted: []string{"mx.example.com"}}
 		if got, want := summary(c.Check(t.Context(), m)), "spf=none dmarc=fail"; got != want {
@@ -177,7 +177,7 @@ func TestATrustedHostIsBelieved(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := mailauth.Checker{Resolver: world(), Trusted: []string{"mx.example.com"}}
-			if got := summary(c.Check(t.Context(), from(tt.peer, a("ann@example.org", tt.content)))); got != tt.want {
+			if got := summary(c.Check(t.Context(), from(tt.peer, mailOf("ann@example.org", tt.content)))); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})

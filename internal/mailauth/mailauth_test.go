@@ -98,8 +98,8 @@ func signed(t testing.TB, domain, message string, more ...string) string {
 
 const text = "From: Ann <ann@example.org>\r\nSubject: hi\r\n\r\nHello.\r\n"
 
-// a is mail from a member's server.
-func a(reversePath, content string) mailauth.Mail {
+// mailOf is mail from a member's server.
+func mailOf(reversePath, content string) mailauth.Mail {
 	return mailauth.Mail{Remote: member, HELO: "mx.example.org", ReversePath: reversePath, Content: strings.NewReader(content), Size: int64(len(content))}
 }
 
@@ -134,56 +134,56 @@ func TestWhatIsProven(t *testing.T) {
 		mail mailauth.Mail
 		want string
 	}{
-		{"SPF of an aligned domain", a("ann@example.org", text), "spf=pass dmarc=pass proven"},
-		{"SPF of a subdomain, relaxed", a("b@news.example.org", text), "spf=pass dmarc=pass proven"},
-		{"a signature alone", from("198.51.100.1", a("ann@example.org", signed(t, "example.org", text))), "spf=fail example.org=pass dmarc=pass proven"},
-		{"neither", from("198.51.100.1", a("ann@example.org", text)), "spf=fail dmarc=fail"},
-		{"another's SPF and signature", a("m@evil.test", signed(t, "evil.test", text)), "spf=pass evil.test=pass dmarc=fail"},
-		{"one good signature of two", from("198.51.100.1", a("", signed(t, "evil.test", signed(t, "example.org", text)))),
+		{"SPF of an aligned domain", mailOf("ann@example.org", text), "spf=pass dmarc=pass proven"},
+		{"SPF of a subdomain, relaxed", mailOf("b@news.example.org", text), "spf=pass dmarc=pass proven"},
+		{"a signature alone", from("198.51.100.1", mailOf("ann@example.org", signed(t, "example.org", text))), "spf=fail example.org=pass dmarc=pass proven"},
+		{"neither", from("198.51.100.1", mailOf("ann@example.org", text)), "spf=fail dmarc=fail"},
+		{"another's SPF and signature", mailOf("m@evil.test", signed(t, "evil.test", text)), "spf=pass evil.test=pass dmarc=fail"},
+		{"one good signature of two", from("198.51.100.1", mailOf("", signed(t, "evil.test", signed(t, "example.org", text)))),
 			"spf=none evil.test=pass example.org=pass dmarc=pass proven"},
-		{"no record: aligned counts", a("x@example.net", with("From: x@example.net")), "spf=pass dmarc=none proven"},
-		{"no record: nothing aligned", a("m@evil.test", with("From: x@example.net")), "spf=pass dmarc=none"},
-		{"strict: a subdomain is not enough", a("x@mail.strict.test", signed(t, "mail.strict.test", with("From: x@strict.test"))),
+		{"no record: aligned counts", mailOf("x@example.net", with("From: x@example.net")), "spf=pass dmarc=none proven"},
+		{"no record: nothing aligned", mailOf("m@evil.test", with("From: x@example.net")), "spf=pass dmarc=none"},
+		{"strict: a subdomain is not enough", mailOf("x@mail.strict.test", signed(t, "mail.strict.test", with("From: x@strict.test"))),
 			"spf=pass mail.strict.test=pass dmarc=fail"},
-		{"strict: the very domain", a("x@strict.test", with("From: x@strict.test")), "spf=pass dmarc=pass proven"},
-		{"two domains of a public suffix are strangers", a("m@evil.test", with("From: x@other.test")), "spf=pass dmarc=none"},
+		{"strict: the very domain", mailOf("x@strict.test", with("From: x@strict.test")), "spf=pass dmarc=pass proven"},
+		{"two domains of a public suffix are strangers", mailOf("m@evil.test", with("From: x@other.test")), "spf=pass dmarc=none"},
 
 		{"a null reverse-path: the name in HELO", mailauth.Mail{Remote: member, HELO: "news.example.org", Content: strings.NewReader(text), Size: int64(len(text))},
 			"spf=pass dmarc=pass proven"},
-		{"HELO counts for nothing beside a reverse-path", from("192.0.2.1", a("m@nowhere.test", text)), "spf=none dmarc=fail"},
+		{"HELO counts for nothing beside a reverse-path", from("192.0.2.1", mailOf("m@nowhere.test", text)), "spf=none dmarc=fail"},
 		{"an address literal in HELO", mailauth.Mail{Remote: member, HELO: "[192.0.2.1]", Content: strings.NewReader(text), Size: int64(len(text))}, "spf=none dmarc=fail"},
-		{"no peer: no SPF", from("", a("ann@example.org", text)), "spf=none dmarc=fail"},
-		{"no peer: the signature counts", from("", a("ann@example.org", signed(t, "example.org", text))), "spf=none example.org=pass dmarc=pass proven"},
-		{"an IPv4 address in IPv6", from("::ffff:192.0.2.1", a("ann@example.org", text)), "spf=pass dmarc=pass proven"},
-		{"a quoted at sign in the reverse-path", a(`"x@evil.test"@example.org`, text), "spf=pass dmarc=pass proven"},
-		{"a quoted at sign that names the domain to spoof", a(`"ann@example.org"@evil.test`, text), "spf=pass dmarc=fail"},
-		{"a reverse-path that is none", a("ann", text), "spf=none dmarc=fail"},
+		{"no peer: no SPF", from("", mailOf("ann@example.org", text)), "spf=none dmarc=fail"},
+		{"no peer: the signature counts", from("", mailOf("ann@example.org", signed(t, "example.org", text))), "spf=none example.org=pass dmarc=pass proven"},
+		{"an IPv4 address in IPv6", from("::ffff:192.0.2.1", mailOf("ann@example.org", text)), "spf=pass dmarc=pass proven"},
+		{"a quoted at sign in the reverse-path", mailOf(`"x@evil.test"@example.org`, text), "spf=pass dmarc=pass proven"},
+		{"a quoted at sign that names the domain to spoof", mailOf(`"ann@example.org"@evil.test`, text), "spf=pass dmarc=fail"},
+		{"a reverse-path that is none", mailOf("ann", text), "spf=none dmarc=fail"},
 
-		{"two From fields", a("ann@example.org", "From: m@evil.test\r\n"+text), "spf=pass dmarc=permerror"},
-		{"two From fields, one of them signed", a("", "From: m@example.org\r\n"+signed(t, "example.org", text)), "spf=none example.org=pass dmarc=permerror"},
-		{"a From field that was added behind an oversigned one", a("", strings.Replace(signed(t, "example.org", text, "h=from:from:subject"), "Subject", "From: m@example.org\r\nSubject", 1)),
+		{"two From fields", mailOf("ann@example.org", "From: m@evil.test\r\n"+text), "spf=pass dmarc=permerror"},
+		{"two From fields, one of them signed", mailOf("", "From: m@example.org\r\n"+signed(t, "example.org", text)), "spf=none example.org=pass dmarc=permerror"},
+		{"a From field that was added behind an oversigned one", mailOf("", strings.Replace(signed(t, "example.org", text, "h=from:from:subject"), "Subject", "From: m@example.org\r\nSubject", 1)),
 			"spf=none example.org=fail dmarc=permerror"},
-		{"no From field", a("ann@example.org", "Subject: hi\r\n\r\nHello.\r\n"), "spf=pass dmarc=permerror"},
-		{"two mailboxes", a("ann@example.org", with("From: ann@example.org, m@evil.test")), "spf=pass dmarc=permerror"},
-		{"two mailboxes without their comma", a("ann@example.org", with("From: <ann@example.org> <m@evil.test>")), "spf=pass dmarc=permerror"},
-		{"a mailbox and something", a("ann@example.org", with("From: ann@example.org, ???")), "spf=pass dmarc=permerror"},
-		{"a name that looks like an address", a("m@evil.test", with(`From: "ann@example.org" <m@evil.test>`)), "spf=pass dmarc=pass proven"},
-		{"a name like an address does not help", a("ann@example.org", with(`From: "ann@example.org" <m@evil.test>`)), "spf=pass dmarc=fail"},
-		{"a group of one", a("ann@example.org", with("From: Board: ann@example.org;")), "spf=pass dmarc=pass proven"},
-		{"a group of two", a("ann@example.org", with("From: Board: ann@example.org, m@evil.test;")), "spf=pass dmarc=permerror"},
-		{"an empty group", a("ann@example.org", with("From: Board:;")), "spf=pass dmarc=permerror"},
-		{"a quoted local part", a("ann@example.org", with(`From: "ann, m@evil.test"@example.org`)), "spf=pass dmarc=pass proven"},
-		{"a comment with an address", a("ann@example.org", with("From: m@evil.test (ann@example.org)")), "spf=pass dmarc=fail"},
-		{"an address literal", a("ann@example.org", with("From: ann@[192.0.2.1]")), "spf=pass dmarc=permerror"},
-		{"letter case", a("Ann@EXAMPLE.Org", with("From: ann@Example.ORG")), "spf=pass dmarc=pass proven"},
-		{"another alphabet", a("ann@xn--bcher-kva.test", with("From: ann@BÜCHER.test")), "spf=pass dmarc=pass proven"},
+		{"no From field", mailOf("ann@example.org", "Subject: hi\r\n\r\nHello.\r\n"), "spf=pass dmarc=permerror"},
+		{"two mailboxes", mailOf("ann@example.org", with("From: ann@example.org, m@evil.test")), "spf=pass dmarc=permerror"},
+		{"two mailboxes without their comma", mailOf("ann@example.org", with("From: <ann@example.org> <m@evil.test>")), "spf=pass dmarc=permerror"},
+		{"a mailbox and something", mailOf("ann@example.org", with("From: ann@example.org, ???")), "spf=pass dmarc=permerror"},
+		{"a name that looks like an address", mailOf("m@evil.test", with(`From: "ann@example.org" <m@evil.test>`)), "spf=pass dmarc=pass proven"},
+		{"a name like an address does not help", mailOf("ann@example.org", with(`From: "ann@example.org" <m@evil.test>`)), "spf=pass dmarc=fail"},
+		{"a group of one", mailOf("ann@example.org", with("From: Board: ann@example.org;")), "spf=pass dmarc=pass proven"},
+		{"a group of two", mailOf("ann@example.org", with("From: Board: ann@example.org, m@evil.test;")), "spf=pass dmarc=permerror"},
+		{"an empty group", mailOf("ann@example.org", with("From: Board:;")), "spf=pass dmarc=permerror"},
+		{"a quoted local part", mailOf("ann@example.org", with(`From: "ann, m@evil.test"@example.org`)), "spf=pass dmarc=pass proven"},
+		{"a comment with an address", mailOf("ann@example.org", with("From: m@evil.test (ann@example.org)")), "spf=pass dmarc=fail"},
+		{"an address literal", mailOf("ann@example.org", with("From: ann@[192.0.2.1]")), "spf=pass dmarc=permerror"},
+		{"letter case", mailOf("Ann@EXAMPLE.Org", with("From: ann@Example.ORG")), "spf=pass dmarc=pass proven"},
+		{"another alphabet", mailOf("ann@xn--bcher-kva.test", with("From: ann@BÜCHER.test")), "spf=pass dmarc=pass proven"},
 
-		{"a header that ends without an empty line", a("ann@example.org", "From: ann@example.org\r\nno field\r\nSubject: hi\r\n\r\nHello.\r\n"), "spf=pass dmarc=permerror"},
-		{"what is put before a signed message", a("", "From: m@example.org\r\nno field\r\n"+signed(t, "example.org", text)), "spf=none dmarc=permerror"},
-		{"a line end of its own in the header", a("ann@example.org", "X: y\rFrom: m@evil.test\r\n"+text), "spf=pass dmarc=permerror"},
-		{"a header alone", a("ann@example.org", "From: ann@example.org\r\n"), "spf=pass dmarc=pass proven"},
-		{"nothing", a("ann@example.org", ""), "spf=pass dmarc=permerror"},
-		{"a header too big to verify", a("ann@example.org", "X: "+strings.Repeat("x", 300<<10)+"\r\n"+text), "spf=pass dmarc=permerror"},
+		{"a header that ends without an empty line", mailOf("ann@example.org", "From: ann@example.org\r\nno field\r\nSubject: hi\r\n\r\nHello.\r\n"), "spf=pass dmarc=permerror"},
+		{"what is put before a signed message", mailOf("", "From: m@example.org\r\nno field\r\n"+signed(t, "example.org", text)), "spf=none dmarc=permerror"},
+		{"a line end of its own in the header", mailOf("ann@example.org", "X: y\rFrom: m@evil.test\r\n"+text), "spf=pass dmarc=permerror"},
+		{"a header alone", mailOf("ann@example.org", "From: ann@example.org\r\n"), "spf=pass dmarc=pass proven"},
+		{"nothing", mailOf("ann@example.org", ""), "spf=pass dmarc=permerror"},
+		{"a header too big to verify", mailOf("ann@example.org", "X: "+strings.Repeat("x", 300<<10)+"\r\n"+text), "spf=pass dmarc=permerror"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -235,7 +235,7 @@ func TestWhatASignatureIsWorth(t *testing.T) {
 				z.TXTs["weak._domainkey.example.org"] = []string{weak}
 				z.Down = map[string]bool{"down._domainkey.example.org": true}
 				c := mailauth.Checker{Resolver: z}
-				r := c.Check(t.Context(), a("", tt.content))
+				r := c.Check(t.Context(), mailOf("", tt.content))
 				if len(r.DKIM) != 1 || r.DKIM[0].Verdict != tt.want || (r.DKIM[0].Why == "") != (tt.want == mailauth.Pass) {
 					t.Errorf("got %+v, want %s", r.DKIM, tt.want)
 				}
@@ -268,7 +268,7 @@ func TestOnlyTheTopmostEightSignaturesCount(t *testing.T) {
 		content = signed(t, "evil.test", content)
 	}
 	c := mailauth.Checker{Resolver: world()}
-	if r := c.Check(t.Context(), a("", content)); len(r.DKIM) != 8 || r.Passed() {
+	if r := c.Check(t.Context(), mailOf("", content)); len(r.DKIM) != 8 || r.Passed() {
 		t.Errorf("%d signatures, proven: %v; want 8, false", len(r.DKIM), r.Passed())
 	}
 }
@@ -288,15 +288,15 @@ func TestWhatCannotBeFoundOutNow(t *testing.T) {
 		mail mailauth.Mail
 		want string
 	}{
-		{"SPF alone would prove it", down("example.org"), a("ann@example.org", text), "spf=temperror dmarc=temperror later"},
-		{"the signature proves it", down("example.org"), a("ann@example.org", signed(t, "example.org", text)), "spf=temperror example.org=pass dmarc=pass proven"},
-		{"SPF of a stranger would prove nothing", down("evil.test"), a("m@evil.test", text), "spf=temperror dmarc=fail"},
-		{"the key would prove it", down("k1._domainkey.example.org"), a("m@evil.test", signed(t, "example.org", text)), "spf=pass example.org=temperror dmarc=temperror later"},
-		{"a stranger's key", down("k1._domainkey.evil.test"), a("m@evil.test", signed(t, "evil.test", text)), "spf=pass evil.test=temperror dmarc=fail"},
-		{"the policy, which may be strict", down("_dmarc.example.org"), a("b@news.example.org", text), "spf=pass dmarc=temperror later"},
-		{"the policy, where the very domain passes", down("_dmarc.example.org"), a("ann@example.org", text), "spf=pass dmarc=temperror proven"},
-		{"the policy, where the very domain has signed", down("_dmarc.example.org"), a("m@evil.test", signed(t, "example.org", text)), "spf=pass example.org=pass dmarc=temperror proven"},
-		{"without a record", down("example.net"), a("x@example.net", strings.Replace(text, "example.org", "example.net", 1)), "spf=temperror dmarc=temperror later"},
+		{"SPF alone would prove it", down("example.org"), mailOf("ann@example.org", text), "spf=temperror dmarc=temperror later"},
+		{"the signature proves it", down("example.org"), mailOf("ann@example.org", signed(t, "example.org", text)), "spf=temperror example.org=pass dmarc=pass proven"},
+		{"SPF of a stranger would prove nothing", down("evil.test"), mailOf("m@evil.test", text), "spf=temperror dmarc=fail"},
+		{"the key would prove it", down("k1._domainkey.example.org"), mailOf("m@evil.test", signed(t, "example.org", text)), "spf=pass example.org=temperror dmarc=temperror later"},
+		{"a stranger's key", down("k1._domainkey.evil.test"), mailOf("m@evil.test", signed(t, "evil.test", text)), "spf=pass evil.test=temperror dmarc=fail"},
+		{"the policy, which may be strict", down("_dmarc.example.org"), mailOf("b@news.example.org", text), "spf=pass dmarc=temperror later"},
+		{"the policy, where the very domain passes", down("_dmarc.example.org"), mailOf("ann@example.org", text), "spf=pass dmarc=temperror proven"},
+		{"the policy, where the very domain has signed", down("_dmarc.example.org"), mailOf("m@evil.test", signed(t, "example.org", text)), "spf=pass example.org=pass dmarc=temperror proven"},
+		{"without a record", down("example.net"), mailOf("x@example.net", strings.Replace(text, "example.org", "example.net", 1)), "spf=temperror dmarc=temperror later"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -314,7 +314,7 @@ func TestSilentServersCostTenSeconds(t *testing.T) {
 		z.Silent = map[string]bool{"example.org": true, "k1._domainkey.example.org": true, "_dmarc.example.org": true}
 		c := mailauth.Checker{Resolver: z}
 		begin := time.Now()
-		r := c.Check(t.Context(), a("ann@example.org", signed(t, "example.org", text)))
+		r := c.Check(t.Context(), mailOf("ann@example.org", signed(t, "example.org", text)))
 		if took := time.Since(begin); took != 10*time.Second || !r.Temporary() {
 			t.Errorf("took %v, later: %v; want 10s, true", took, r.Temporary())
 		}
@@ -334,7 +334,7 @@ func FuzzCheck(f *testing.F) {
 		z.TXTs["k1._domainkey.example.org"] = []string{keyRecord}
 		z.TXTs["_dmarc.example.org"] = []string{dmarc}
 		c := mailauth.Checker{Resolver: z, Trusted: []string{"mx.example.com"}}
-		m := a(reversePath, content)
+		m := mailOf(reversePath, content)
 		for _, m.Remote = range []netip.Addr{member, {}} {
 			r := c.Check(t.Context(), m)
 			if r.Passed() && r.Temporary() || len(r.DKIM) > 16 || (r.From == "") != (r.FromDomain == "") {
