@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"time"
 )
@@ -35,6 +36,7 @@ type Walker struct {
 	Limit time.Duration    // computing time for one message; 0: MaxWalk
 	Now   func() time.Time // nil: time.Now
 	Keep  int              // octets kept of each part, whatever it is, within MaxKept; 0: MaxText of text and messages, little of others
+	Whole int              // which part, from 1, is kept whole however long it is; 0: none
 }
 
 // Mail is what a walk found.
@@ -81,7 +83,7 @@ func (w Walker) Walk(r io.Reader) (Mail, error) {
 		clock.limit = MaxWalk
 	}
 	clock.last = clock.now()
-	s := walk{in: bufio.NewReaderSize(&clock, lineBuffer), buf: make([]byte, 0, 16<<10), each: w.Keep}
+	s := walk{in: bufio.NewReaderSize(&clock, lineBuffer), buf: make([]byte, 0, 16<<10), each: w.Keep, whole: w.Whole}
 	s.open(0)
 	err := s.run()
 	s.close()
@@ -130,6 +132,7 @@ type walk struct {
 	part    found // the one being read
 	at      place
 	each    int // octets kept of each part; 0: by its type
+	whole   int // which part is kept whole, from 1
 	fields  int // octets of header so far
 	limited bool
 	started bool // a line of the message has been seen
@@ -330,12 +333,18 @@ func (s *walk) endHeader() {
 	case !strings.HasPrefix(kind.Type, "text/") && !strings.HasPrefix(kind.Type, "message/"):
 		s.part.keep = keptOther
 	}
+	if s.whole == len(s.found)+1 {
+		s.part.keep = math.MaxInt
+	}
 }
 
 // content keeps what may be kept.
 func (s *walk) content(piece []byte) {
 	s.part.size += int64(len(piece))
-	room := min(s.part.keep-(len(s.buf)-s.part.text[0]), MaxKept-len(s.buf), len(piece))
+	room := min(s.part.keep-(len(s.buf)-s.part.text[0]), len(piece))
+	if s.part.keep < math.MaxInt {
+		room = min(room, MaxKept-len(s.buf))
+	}
 	if room > 0 {
 		s.buf = append(s.buf, piece[:room]...)
 	}

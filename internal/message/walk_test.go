@@ -288,3 +288,19 @@ func TestAWalkKeepsAsMuchOfEachPartAsItIsTold(t *testing.T) {
 		})
 	}
 }
+
+func TestOnePartIsKeptWholeHoweverLongItIs(t *testing.T) {
+	long := strings.Repeat("x", message.MaxKept+100)
+	in := "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nfirst\r\n--b\r\nContent-Type: application/zip\r\n\r\n" + long + "\r\n--b\r\nContent-Type: application/zip\r\n\r\n" + long + "\r\n--b--\r\n"
+	for whole := range 4 {
+		mail, err := message.Walker{Whole: whole}.Walk(strings.NewReader(in))
+		if err != nil || len(mail.Parts) != 3 {
+			t.Fatalf("%d parts, %v", len(mail.Parts), err)
+		}
+		for i := range mail.Parts {
+			if p := &mail.Parts[i]; i > 0 && p.Cut() == (i+1 == whole) {
+				t.Errorf("with part %d whole, %d octets of part %d are kept, of %d", whole, len(p.Raw), i+1, p.Size)
+			}
+		}
+	}
+}

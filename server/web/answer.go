@@ -55,6 +55,32 @@ func writeProblem(rw http.ResponseWriter, status int, v any) {
 	rw.Write(text)
 }
 
+// A refusal is an error that is the asker's, with its status.
+type refusal struct {
+	status    int
+	detail    string // a sentence for people
+	challenge string // more of WWW-Authenticate, where the status has one
+}
+
+func (e refusal) Error() string { return e.detail }
+
+// bad is a refusal of what a request says.
+func bad(err error) error { return refusal{status: http.StatusBadRequest, detail: err.Error()} }
+
+// announce sets the header fields that go with an error, where it is a refusal.
+func announce(rw http.ResponseWriter, err error) {
+	var e refusal
+	if !errors.As(err, &e) {
+		return
+	}
+	switch e.status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		rw.Header().Set("WWW-Authenticate", `Bearer realm="homing"`+e.challenge) // RFC 6750 section 3
+	case http.StatusTooManyRequests:
+		rw.Header().Set("Retry-After", "60")
+	}
+}
+
 // decode reads a body that is one JSON object with the fields of into. It
 // reports whether it could; if not, it has answered.
 func decode(rw http.ResponseWriter, r *http.Request, into any) bool {

@@ -75,15 +75,23 @@ func (c caller) hears(e event.Event) bool {
 // was asked for, which an application's token need not name. "": all. It
 // reports false where it has answered that the caller may not see that one.
 func within(rw http.ResponseWriter, r *http.Request, asked string) (application string, ok bool) {
-	c := callerOf(r)
+	application, err := callerOf(r).within(asked)
+	if err != nil {
+		forbidden(rw, err.Error())
+	}
+	return application, err == nil
+}
+
+// within gives the application that an answer to the caller is restricted to;
+// "": all. The error is a refusal.
+func (c caller) within(asked string) (application string, err error) {
 	switch {
 	case c.operator, asked == c.application && asked != "":
-		return asked, true
+		return asked, nil
 	case asked == "" && c.application != "":
-		return c.application, true
+		return c.application, nil
 	}
-	forbidden(rw, fmt.Sprintf("this token belongs to the application %s, and sees nothing of others", c.application))
-	return "", false
+	return "", outOfScope(fmt.Sprintf("this token belongs to the application %s, and sees nothing of others", c.application))
 }
 
 // checked lets pass whom a route is for, on a listener of the network.
@@ -93,14 +101,18 @@ func (w *Web) checked(a access, answer http.HandlerFunc) http.HandlerFunc {
 			answer(rw, r)
 			return
 		}
-		c, ok := w.identify(rw, r)
-		switch {
-		case !ok: // it was answered
-		case a != applications && a != household && !c.operator:
+		c, err := w.identify(r, a.page())
+		if err == nil && a != applications && a != household && a != visitors && !c.operator {
 			w.Counts.refused("scope")
-			forbidden(rw, "this needs an operator's token, and this one belongs to the application "+c.application)
-		default:
+			err = outOfScope("this needs an operator's token, and this one belongs to the application " + c.application)
+		}
+		switch {
+		case err == nil:
 			answer(rw, as(r, c))
+		case a.page():
+			w.turnAway(rw, r, err)
+		default:
+			w.failed(rw, r, err)
 		}
 	}
 }
@@ -122,28 +134,33 @@ func neighbour(r *http.Request) bool {
 	return err == nil && from.Addr().Unmap().IsLoopback()
 }
 
-// identify says who asks, by the token of the request. It reports false where
-// it has answered that nobody does.
-func (w *Web) identify(rw http.ResponseWriter, r *http.Request) (caller, bool) {
+// identify says who asks, by the token of the request: the one of its
+// Authorization, or of its cookie where that counts. The error is a refusal.
+func (w *Web) identify(r *http.Request, cookies bool) (caller, error) {
 	secret, given := bearer(r)
-	if !given {
-		unauthorized(rw, "", "this needs a token, as Authorization: Bearer TOKEN; on the server `homing token add` makes one")
-		return caller{}, false
+	if !given && cookies {
+		secret, given = kept(r)
 	}
+	if !given {
+		return caller{}, refusal{status: http.StatusUnauthorized, detail: "this needs a token, as Authorization: Bearer TOKEN; on the server `homing token add` makes one"}
+	}
+	return w.admit(r, secret)
+}
+
+// admit says whose a token is. The error is a refusal.
+func (w *Web) admit(r *http.Request, secret string) (caller, error) {
 	t, ok := w.verify(secret)
 	if !ok {
-		w.wrongToken(rw, r)
-		return caller{}, false
+		return caller{}, w.wrongToken(r)
 	}
 	if !t.Operator && !w.Knows(t.Application) {
 		w.Counts.refused("application")
-		forbidden(rw, fmt.Sprintf("the application %s of this token was taken out of the configuration", t.Application))
-		return caller{}, false
+		return caller{}, outOfScope(fmt.Sprintf("the application %s of this token was taken out of the configuration", t.Application))
 	}
 	if err := w.Tokens.Seen(r.Context(), t); err != nil { // nobody waits for it: the disk may be full
 		w.Log.Warn("noting that a token was used failed", "token", t.Name, "err", err)
 	}
-	return caller{operator: t.Operator, application: t.Application, name: "token " + t.Name}, true
+	return caller{operator: t.Operator, application: t.Application, name: "token " + t.Name}, nil
 }
 
 // bearer gives the token of a request (RFC 6750 section 2.1).
@@ -162,23 +179,21 @@ func (w *Web) verify(secret string) (token.Token, bool) {
 	return w.Tokens.Verify(secret)
 }
 
-// wrongToken answers a token that is nobody's. Who shows many of them is told
-// to wait. One that is right counts all the same: behind a web server all come
-// from one address, and nobody guesses 130 bits.
-func (w *Web) wrongToken(rw http.ResponseWriter, r *http.Request) {
+// wrongToken says what to answer to a token that is nobody's. Who shows many of
+// them is told to wait. One that is right counts all the same: behind a web
+// server all come from one address, and nobody guesses 130 bits.
+func (w *Web) wrongToken(r *http.Request) error {
 	peer := peerOf(r)
 	if w.Limiter != nil && w.Limiter.Blocked(peer) {
 		w.Counts.refused("limited")
-		rw.Header().Set("Retry-After", "60")
-		problem(rw, http.StatusTooManyRequests, "too many wrong tokens came from this address; try again later with the right one")
-		return
+		return refusal{status: http.StatusTooManyRequests, detail: "too many wrong tokens came from this address; try again later with the right one"}
 	}
 	if w.Limiter != nil {
 		w.Limiter.Failed(peer)
 	}
 	w.Counts.refused("token")
 	w.Log.Info("a wrong token was shown", "peer", peer.String(), "path", r.URL.Path)
-	unauthorized(rw, `, error="invalid_token"`, "this token is not known, or has expired: `homing token list` on the server shows those there are")
+	return refusal{http.StatusUnauthorized, "this token is not known, or has expired: `homing token list` on the server shows those there are", `, error="invalid_token"`}
 }
 
 // peerOf is where a request comes from.
@@ -189,13 +204,13 @@ func peerOf(r *http.Request) net.Addr {
 	return &net.UnixAddr{Name: r.RemoteAddr, Net: "unix"}
 }
 
-// unauthorized answers as RFC 6750 section 3 says.
-func unauthorized(rw http.ResponseWriter, more, detail string) {
-	rw.Header().Set("WWW-Authenticate", `Bearer realm="homing"`+more)
-	problem(rw, http.StatusUnauthorized, detail)
+// outOfScope is the refusal of what a token may not do.
+func outOfScope(detail string) refusal {
+	return refusal{http.StatusForbidden, detail, `, error="insufficient_scope"`}
 }
 
 func forbidden(rw http.ResponseWriter, detail string) {
-	rw.Header().Set("WWW-Authenticate", `Bearer realm="homing", error="insufficient_scope"`)
-	problem(rw, http.StatusForbidden, detail)
+	e := outOfScope(detail)
+	announce(rw, e)
+	problem(rw, e.status, e.detail)
 }

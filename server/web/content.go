@@ -30,10 +30,6 @@ func (w *Web) showContent(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, err := w.content(r.Context(), row.Recipient)
-	if errors.Is(err, errNotKept) {
-		problem(rw, http.StatusGone, err.Error())
-		return
-	}
 	if err != nil {
 		w.failed(rw, r, err)
 		return
@@ -64,9 +60,13 @@ func (w *Web) content(ctx context.Context, x store.Recipient) (message.Body, err
 // out.
 func (w *Web) exportQueue(rw http.ResponseWriter, r *http.Request) {
 	q, wanted, ok := w.listing(rw, r, []store.State{store.Waiting, store.Paused, store.Captured})
-	if !ok {
-		return
+	if ok {
+		w.mailbox(rw, r, q, wanted)
 	}
+}
+
+// mailbox writes what a query finds that is in states as we word them.
+func (w *Web) mailbox(rw http.ResponseWriter, r *http.Request, q store.Query, wanted []store.State) {
 	rw.Header().Set("Content-Type", "application/mbox")
 	out := bufio.NewWriter(rw)
 	for {

@@ -41,11 +41,16 @@ func TestTheReferenceHasEveryRoute(t *testing.T) {
 			words += " for neighbours"
 		case strings.HasPrefix(m[2], "*Applications too.*"):
 			words += " for applications"
+		case strings.HasPrefix(m[2], "*A page, applications too.*"):
+			words += " for visitors"
+		case strings.HasPrefix(m[2], "*A page.*"):
+			words += " for managers"
 		}
 		got = append(got, words)
 	}
 	for _, r := range (&Web{}).routes() {
-		want = append(want, r.method+" "+r.path+map[access]string{everybody: " for everybody", anybody: " for anybody", neighbours: " for neighbours", household: " for the household", applications: " for applications"}[r.access])
+		want = append(want, r.method+" "+r.path+map[access]string{everybody: " for everybody", anybody: " for anybody", neighbours: " for neighbours", household: " for the household", applications: " for applications",
+			visitors: " for visitors", managers: " for managers"}[r.access])
 	}
 	slices.Sort(got)
 	slices.Sort(want)

@@ -53,29 +53,38 @@ func (w *Web) unknown(rw http.ResponseWriter, r *http.Request) {
 // search answers what has to be looked for in the whole log, however long that
 // takes, unless the client goes or the server stops.
 func (w *Web) search(rw http.ResponseWriter, r *http.Request, look func(context.Context) (any, error)) {
+	var found any
+	err := w.unhurried(rw, r, func(ctx context.Context) (err error) {
+		found, err = look(ctx)
+		return err
+	})
+	if err != nil {
+		w.failed(rw, r, err)
+		return
+	}
+	w.answer(rw, found)
+}
+
+// unhurried does what may take long, until the client goes or the server stops.
+func (w *Web) unhurried(rw http.ResponseWriter, r *http.Request, do func(context.Context) error) error {
 	ctx, cancel := untilStop(r)
 	defer cancel()
 	c := http.NewResponseController(rw)
 	// The deadline for reading would end the request, too.
 	if err := errors.Join(c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{})); err != nil {
-		w.failed(rw, r, err)
-		return
+		return err
 	}
-	found, err := look(ctx)
+	err := do(ctx)
 	if deadline := c.SetWriteDeadline(time.Now().Add(writeTime)); err == nil {
 		err = deadline
 	}
-	switch {
-	case ctx.Err() != nil:
-		detail := "the server is stopping"
+	if ctx.Err() != nil {
+		stopping := refusal{status: http.StatusServiceUnavailable, detail: "the server is stopping"}
 		var u unfinished
 		if errors.As(err, &u) {
-			detail += u.words()
+			return unfinished{stopping, u.done}
 		}
-		problem(rw, http.StatusServiceUnavailable, detail)
-	case err != nil:
-		w.failed(rw, r, err)
-	default:
-		w.answer(rw, found)
+		return stopping
 	}
+	return err
 }

@@ -13,11 +13,18 @@ type access int
 const (
 	known        access = iota // whoever shows an operator's token
 	applications               // also an application's, which gets what is its own
+	managers                   // as known, by a browser
+	visitors                   // as applications, by a browser
 	neighbours                 // whoever is on this machine, and operators
 	household                  // these, and applications
 	anybody
 	everybody // also on the public listener
 )
+
+// page reports whether what is for them is a page, which a browser asks for: it
+// shows the token in a cookie, and gets to the login without one. The API takes
+// no cookies, so that no other site can have a browser ask it anything.
+func (a access) page() bool { return a == managers || a == visitors || a == household }
 
 // A route is one thing that can be asked for. Every route of the server is in
 // the list that routes gives, and says there whom it is for.
@@ -38,6 +45,16 @@ func (w *Web) routes() []route {
 		{http.MethodPost, "/u/{link}", everybody, w.unsubscribe},
 		{http.MethodGet, "/.well-known/mta-sts.txt", everybody, w.stsPolicy},
 		{http.MethodGet, "/.well-known/acme-challenge/{token}", everybody, w.challenge},
+		{http.MethodGet, "/login", anybody, w.askLogin},
+		{http.MethodPost, "/login", anybody, w.login},
+		{http.MethodPost, "/logout", anybody, w.logout},
+		{http.MethodGet, "/captured", visitors, w.listCaptured},
+		{http.MethodGet, "/captured.mbox", visitors, w.exportCaptured},
+		{http.MethodPost, "/captured", managers, w.releasePage},
+		{http.MethodGet, "/captured/{id}", visitors, w.showCaptured},
+		{http.MethodGet, "/captured/{id}/html", visitors, w.showHTML},
+		{http.MethodGet, "/captured/{id}/source", visitors, w.showSource},
+		{http.MethodGet, "/captured/{id}/parts/{part}", visitors, w.downloadPart},
 		{http.MethodGet, "/api/v1/status", known, w.status},
 		{http.MethodGet, "/api/v1/queue", applications, w.listQueue},
 		{http.MethodGet, "/api/v1/queue/pauses", known, w.listPauses},

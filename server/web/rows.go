@@ -120,20 +120,29 @@ func (w *Web) list(rw http.ResponseWriter, r *http.Request, states []store.State
 	w.answer(rw, out)
 }
 
-// listing reads which recipients a request asks for: what to ask the store, and
-// which states of those are wanted, as we word them. It reports false where it
+// listing reads which recipients a request asks for. It reports false where it
 // has answered.
 func (w *Web) listing(rw http.ResponseWriter, r *http.Request, states []store.State) (q store.Query, wanted []store.State, ok bool) {
 	values, err := parameters(r, "message", "recipient", "domain", "provider", "sender", "application", "campaign", "state", "older", "after", "limit")
-	if err == nil {
-		q, err = w.query(values)
+	if err != nil {
+		err = bad(err)
+	} else {
+		q, wanted, err = w.filters(r, values, states)
 	}
 	if err != nil {
-		problem(rw, http.StatusBadRequest, err.Error())
-		return q, nil, false
+		w.failed(rw, r, err)
 	}
-	if q.Application, ok = within(rw, r, q.Application); !ok {
-		return q, nil, false
+	return q, wanted, err == nil
+}
+
+// filters reads which recipients are asked for: what to ask the store, and
+// which states of those are wanted, as we word them. The error is a refusal.
+func (w *Web) filters(r *http.Request, values url.Values, states []store.State) (q store.Query, wanted []store.State, err error) {
+	if q, err = w.query(values); err != nil {
+		return q, nil, bad(err)
+	}
+	if q.Application, err = callerOf(r).within(q.Application); err != nil {
+		return q, nil, err
 	}
 	if len(q.States) == 0 {
 		q.States = states
@@ -145,7 +154,7 @@ func (w *Web) listing(rw http.ResponseWriter, r *http.Request, states []store.St
 	if slices.Contains(wanted, store.Paused) != slices.Contains(wanted, store.Waiting) {
 		q.States = append([]store.State{store.Paused, store.Waiting}, wanted...) // the store knows of no pause
 	}
-	return q, wanted, true
+	return q, wanted, nil
 }
 
 // meant reports whether a row is in one of some states, as we word them; none:
@@ -272,24 +281,29 @@ func (w *Web) showDelivery(rw http.ResponseWriter, r *http.Request) {
 // delivery finds the recipient that a path names by its own number. It reports
 // false where it has answered.
 func (w *Web) delivery(rw http.ResponseWriter, r *http.Request) (row store.Row, ok bool) {
-	var id event.DeliveryID
 	_, err := parameters(r)
-	if err == nil {
-		err = id.UnmarshalText([]byte(r.PathValue("id")))
+	if err != nil {
+		err = bad(err)
+	} else {
+		row, err = w.row(r)
 	}
 	if err != nil {
-		problem(rw, http.StatusBadRequest, err.Error())
-		return row, false
+		w.failed(rw, r, err)
+	}
+	return row, err == nil
+}
+
+// row finds the recipient that a path names, if the caller may see it.
+func (w *Web) row(r *http.Request) (row store.Row, err error) {
+	var id event.DeliveryID
+	if err := id.UnmarshalText([]byte(r.PathValue("id"))); err != nil {
+		return row, bad(err)
 	}
 	row.Message, row.Recipient, err = w.Store.Recipient(r.Context(), id)
 	if err == nil && !callerOf(r).owns(row.Message.Application) {
 		err = store.ErrNotFound
 	}
-	if err != nil {
-		w.failed(rw, r, err)
-		return row, false
-	}
-	return row, true
+	return row, err
 }
 
 // showRecipient shows all that is known of a person, which may be nothing.

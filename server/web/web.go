@@ -157,17 +157,28 @@ func (w *Web) classify(rw http.ResponseWriter, r *http.Request) {
 
 // failed answers an error of the store or of the queue.
 func (w *Web) failed(rw http.ResponseWriter, r *http.Request, err error) {
+	announce(rw, err)
 	status, detail := w.explain(r, err)
-	var u unfinished
-	if errors.As(err, &u) {
-		detail += u.words()
-	}
 	problem(rw, status, detail)
 }
 
 // explain gives the status of an error and a sentence for people.
 func (w *Web) explain(r *http.Request, err error) (status int, detail string) {
+	status, detail = w.cause(r, err)
+	var u unfinished
+	if errors.As(err, &u) {
+		detail += u.words()
+	}
+	return status, detail
+}
+
+func (w *Web) cause(r *http.Request, err error) (status int, detail string) {
+	var refused refusal
 	switch {
+	case errors.As(err, &refused):
+		return refused.status, refused.detail
+	case errors.Is(err, errNotKept):
+		return http.StatusGone, err.Error()
 	case errors.Is(err, store.ErrNotFound):
 		return http.StatusNotFound, "nothing is known of this"
 	case errors.Is(err, queue.ErrBusy):
