@@ -295,6 +295,44 @@ func (r Record) Answer(application, domain string) (after Record, answered bool)
 	return r.with(s), true
 }
 
+// Anonymous gives what has to be known so that the holds that run go on, and
+// nothing else: no evidence, no words of operators, and no address.
+func (r Record) Anonymous(now time.Time) Record {
+	var out Record
+	for _, s := range r.Scopes {
+		kept := Scope{Application: s.Application}
+		for _, h := range s.Holds {
+			if !h.runs(now) {
+				continue
+			}
+			h.Marks = nil
+			if h.Rule == "operator" {
+				h.By, h.Reason = h.Rule, ""
+			}
+			kept.Holds = append(kept.Holds, h)
+		}
+		if len(kept.Holds) > 0 {
+			out = out.with(kept)
+		}
+	}
+	return out
+}
+
+// Join gives a record with the holds of another one as well.
+func (r Record) Join(other Record) Record {
+	for _, s := range other.Scopes {
+		joined := r.scope(s.Application).clone()
+		for _, h := range s.Holds {
+			same := func(k Hold) bool { return k.Rule == h.Rule && k.Domain == h.Domain && k.Since.Equal(h.Since) }
+			if !slices.ContainsFunc(joined.Holds, same) {
+				joined.Holds = append(joined.Holds, h)
+			}
+		}
+		r = r.with(joined)
+	}
+	return r
+}
+
 // scope gives the Scope of an application, empty where there is none yet.
 func (r Record) scope(application string) Scope {
 	if i, ok := r.find(application); ok {

@@ -2,6 +2,7 @@ package hold_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -268,5 +269,34 @@ func TestAThresholdForgetsNoHardEvidenceOfItsType(t *testing.T) {
 	}
 	if _, effect := rules.Apply(r, reported(said(10, at(40), "hard", "user_unknown", "Quota"), false)); effect != hold.Held {
 		t.Errorf("the second hard report does %q, want held", effect)
+	}
+}
+
+func TestAnAnonymousRecordHoldsAndSaysNothingElse(t *testing.T) {
+	r, _ := rules.Apply(hold.Record{Address: "ann@example.net"}, said(1, day, "hard", "user_unknown", "Invalid"))
+	r, _ = r.Add("shop", hold.Hold{Since: day, By: "Olga", Reason: "Ann has called"})
+	r, _ = r.Add("club", hold.Hold{Since: day, Until: day.AddDate(0, 0, 1), By: "Olga", Reason: "for a day"})
+	now := day.AddDate(0, 0, 2)
+	got := r.Anonymous(now)
+	for application, want := range map[string]bool{"crm": true, "shop": true, "club": false} {
+		if _, held := got.State(application, "example.org", true, now); held != want {
+			t.Errorf("%s: held %v, want %v", application, held, want)
+		}
+	}
+	if text := fmt.Sprintf("%+v", got); strings.Contains(text, "ann") || strings.Contains(text, "Ann") || strings.Contains(text, "Olga") || strings.Contains(text, "Diagnostic") || strings.Contains(text, "club") {
+		t.Errorf("it still says %s", text)
+	}
+	if again := got.Join(got); len(again.Scopes) != len(got.Scopes) || len(again.Scopes[0].Holds) != len(got.Scopes[0].Holds) {
+		t.Errorf("joined with itself it is %+v", again)
+	}
+	joined := hold.Record{Address: "ann@example.net"}.Join(got)
+	if joined.Address != "ann@example.net" {
+		t.Errorf("joined: %+v", joined)
+	}
+	if _, released := joined.Release("", now); !released {
+		t.Error("it cannot be released")
+	}
+	if empty := (hold.Record{}).Anonymous(now); len(empty.Scopes) != 0 {
+		t.Errorf("of nothing: %+v", empty)
 	}
 }

@@ -199,20 +199,25 @@ func final(err error) bool {
 	return false
 }
 
-// apply makes one change durable and counts what it did. On a full disk it
-// returns store.ErrFull at once: whoever waits for the answer can come back.
-func (q *Queue) apply(ctx context.Context, change store.Change) error {
-	var told []event.Event
-	decide := change.Decide
-	change.Decide = func(c *store.Case) error {
-		err := decide(c)
-		told = c.Events
-		return err
+// apply makes changes durable, all or none, and counts what they did. On a full
+// disk it returns store.ErrFull at once: whoever waits for the answer can come
+// back.
+func (q *Queue) apply(ctx context.Context, changes ...store.Change) error {
+	told := make([][]event.Event, len(changes))
+	for i := range changes {
+		decide := changes[i].Decide
+		changes[i].Decide = func(c *store.Case) error {
+			err := decide(c)
+			told[i] = c.Events
+			return err
+		}
 	}
-	err := q.store.Apply(context.WithoutCancel(ctx), change)
-	if err == nil {
-		q.metrics.count(told)
-		q.watch(ctx, told)
+	err := q.store.Apply(context.WithoutCancel(ctx), changes...)
+	for _, events := range told {
+		if err == nil {
+			q.metrics.count(events)
+			q.watch(ctx, events)
+		}
 	}
 	return err
 }

@@ -173,7 +173,7 @@ func ownMail(m store.Message) bool { return m.Application == "" }
 
 // Held gives the hold that stops mail to an address, if there is one.
 func (q *Queue) Held(ctx context.Context, address, application, domain string, bulk bool) (hold.Hold, bool, error) {
-	r, err := q.store.Hold(ctx, hold.Canonical(address))
+	r, err := q.Record(ctx, address)
 	if err != nil {
 		return hold.Hold{}, false, fmt.Errorf("reading the hold on an address: %w", err)
 	}

@@ -197,16 +197,32 @@ func (q *Queue) AddHold(ctx context.Context, address, application string, h hold
 // all, and reports whether there was one. It is durable when it returns nil.
 func (q *Queue) Release(ctx context.Context, address, application string) (released bool, err error) {
 	canonical := hold.Canonical(address)
-	err = q.apply(ctx, store.Change{Address: canonical, Decide: func(c *store.Case) error {
+	alias, err := q.alias(ctx, canonical)
+	if err != nil {
+		return false, err
+	}
+	erased := false
+	var changes []store.Change
+	if alias != "" {
+		changes = append(changes, store.Change{Address: alias, Decide: func(c *store.Case) error {
+			c.Hold, erased = c.Hold.Release(application, q.now())
+			c.Hold = c.Hold.Anonymous(q.now())
+			c.Hold.Address = alias
+			return nil
+		}})
+	}
+	changes = append(changes, store.Change{Address: canonical, Decide: func(c *store.Case) error {
 		now := q.now()
 		c.Hold, released = c.Hold.Release(application, now)
 		c.Hold.Address = canonical
-		if released {
+		released = released || erased
+		if released && !isAlias(canonical) { // of which no sink knows who it is
 			c.Events = append(c.Events, event.Event{Type: event.Released, Time: now.UTC(), Recipient: address,
 				Application: application, Hold: &event.HoldState{State: "free"}})
 		}
 		return nil
 	}})
+	err = q.apply(ctx, changes...)
 	return released, err
 }
 

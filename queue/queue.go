@@ -48,6 +48,7 @@ type Queue struct {
 	options atomic.Pointer[Options]
 	reach   reach
 	reading sync.Mutex // held while the whole log is read for somebody
+	aliases aliases
 	places  places
 	tallies tallies
 	breaker breaker
@@ -177,7 +178,7 @@ func (q *Queue) Run(ctx context.Context) error {
 
 // remember reads what was noted before the start.
 func (q *Queue) remember(ctx context.Context) error {
-	return errors.Join(q.recallSources(ctx), q.recall(ctx), q.recallPlaces(ctx), q.recallAwake(ctx), q.recallTallies(ctx), q.startPauses(ctx))
+	return errors.Join(q.recallSources(ctx), q.recall(ctx), q.recallPlaces(ctx), q.recallAwake(ctx), q.recallTallies(ctx), q.loadAliases(ctx, false), q.startPauses(ctx))
 }
 
 func (q *Queue) learn(works []store.Work) {

@@ -296,9 +296,15 @@ type What struct {
 	IndexBefore    time.Time // ended deliveries, their messages and history
 	ReportsBefore  time.Time // kept reports and replies
 	CapturedBefore time.Time // captured mail
-	Address        string    // everything about one canonical address but its hold
+	Address        string    // deliveries to one canonical address, and facts About it with what was kept of reports and replies; not its hold
 	Sinks          []string  // with EventsBefore: the sinks that still count
 	Shows          []string  // of these, the ones that show bodies: only they keep bodies owed. Nil: all of them
+}
+
+// About reports whether a fact is about a person: it is its recipient, or for
+// mail of no delivery, the one who wrote it.
+func About(e event.Event, canonical string) bool {
+	return hold.Canonical(e.Recipient) == canonical || e.Delivery == 0 && e.From != "" && hold.Canonical(e.From) == canonical
 }
 
 // Notes keep small values durably, apart by space and name: what is paused, how

@@ -103,6 +103,7 @@ func newRoot() *cobra.Command {
 		newQueue(), newCapture(),
 		newPlan(),
 		newHold(),
+		newErase(),
 		newTrace(),
 		newEvents(),
 		newReports(),

@@ -156,7 +156,7 @@ func (w *Web) listHolds(rw http.ResponseWriter, r *http.Request) {
 
 // hold gives what is known of an address, as far as the caller may see it.
 func (w *Web) hold(r *http.Request, canonical string) (hold.Record, error) {
-	record, err := w.Store.Hold(r.Context(), canonical)
+	record, err := w.Queue.Record(r.Context(), canonical)
 	return callerOf(r).part(record), err
 }
 
@@ -195,7 +195,7 @@ func (w *Web) mayRelease(rw http.ResponseWriter, r *http.Request) bool {
 	if callerOf(r).operator {
 		return true
 	}
-	record, err := w.Store.Hold(r.Context(), hold.Canonical(r.PathValue("address")))
+	record, err := w.Queue.Record(r.Context(), r.PathValue("address"))
 	if err != nil {
 		w.failed(rw, r, err)
 		return false
@@ -239,9 +239,8 @@ const maxWords = 1000
 
 // check says what is wrong with a request.
 func (a AddHold) check(w *Web) error {
-	_, _, isAddress := message.SplitAddress(a.Address)
 	switch {
-	case !isAddress || len(a.Address) > 320 || !utf8.ValidString(a.Address):
+	case !isAddress(a.Address):
 		return fmt.Errorf("address: want something like ann@example.net, got %q", a.Address)
 	case len(a.Reason) > maxWords || len(a.By) > maxWords:
 		return fmt.Errorf("reason, by: want at most %d octets", maxWords)
@@ -249,6 +248,13 @@ func (a AddHold) check(w *Web) error {
 		return errors.New("until: want a time that is still to come, or null")
 	}
 	return w.checkApplication(a.Application)
+}
+
+// isAddress reports whether a text is an address of which something can be
+// known.
+func isAddress(s string) bool {
+	_, _, ok := message.SplitAddress(s)
+	return ok && len(s) <= 320 && utf8.ValidString(s)
 }
 
 // checkApplication says that nobody has the name: a hold for it would stop

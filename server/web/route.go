@@ -75,6 +75,7 @@ func (w *Web) routes() []route {
 		{http.MethodGet, "/api/v1/deliveries/{id}/content", applications, w.showContent},
 		{http.MethodGet, "/api/v1/deliveries/{id}", applications, w.showDelivery},
 		{http.MethodGet, "/api/v1/recipients/{address}", applications, w.showRecipient},
+		{http.MethodDelete, "/api/v1/recipients/{address}", known, w.erase},
 		{http.MethodGet, "/api/v1/holds", applications, w.listHolds},
 		{http.MethodPost, "/api/v1/holds", applications, w.addHold},
 		{http.MethodGet, "/api/v1/holds/{address}", applications, w.showHold},

@@ -72,7 +72,6 @@ type Store interface {
 	Find(ctx context.Context, q store.Query) (store.Page, error)
 	Recipient(ctx context.Context, id event.DeliveryID) (store.Message, store.Recipient, error)
 	OpenBody(ctx context.Context, ref message.Ref) (message.Body, error)
-	Hold(ctx context.Context, address string) (hold.Record, error)
 	Events(ctx context.Context, after event.ID, limit int) ([]event.Event, error)
 }
 
@@ -95,6 +94,9 @@ type Queue interface {
 	Unknown(ctx context.Context, since time.Time, rules bounce.Rules) (bounce.UnknownList, error)
 	AddHold(ctx context.Context, address, application string, h hold.Hold) error
 	Release(ctx context.Context, address, application string) (bool, error)
+	Record(ctx context.Context, address string) (hold.Record, error)
+	Erase(ctx context.Context, address, by string) (queue.Erasure, error)
+	WouldErase(ctx context.Context, address string) (queue.Erasure, error)
 }
 
 // A Reader understands mail.
@@ -182,7 +184,7 @@ func (w *Web) cause(r *http.Request, err error) (status int, detail string) {
 	case errors.Is(err, store.ErrNotFound):
 		return http.StatusNotFound, "nothing is known of this"
 	case errors.Is(err, queue.ErrBusy):
-		return http.StatusConflict, "the event log is being read for another replay or list of unknown replies, and one at a time is enough: try again when that is done"
+		return http.StatusConflict, "the event log is being read for a replay, a list of unknown replies or an erasure, and one at a time is enough: try again when that is done"
 	case errors.Is(err, queue.ErrNoFilter):
 		return http.StatusUnprocessableEntity, "say which mail is meant by message, domain, provider, sender, application, campaign, older or before; all mail needs all"
 	case errors.Is(err, store.ErrFull):

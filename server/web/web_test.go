@@ -28,7 +28,13 @@ func (f failing) Find(context.Context, store.Query) (store.Page, error)       { 
 func (f failing) Recipient(context.Context, event.DeliveryID) (store.Message, store.Recipient, error) {
 	return store.Message{}, store.Recipient{}, f.err
 }
-func (f failing) Hold(context.Context, string) (hold.Record, error) { return hold.Record{}, f.err }
+func (f failing) Record(context.Context, string) (hold.Record, error) { return hold.Record{}, f.err }
+func (f failing) Erase(context.Context, string, string) (queue.Erasure, error) {
+	return queue.Erasure{}, f.err
+}
+func (f failing) WouldErase(context.Context, string) (queue.Erasure, error) {
+	return queue.Erasure{}, f.err
+}
 func (f failing) Events(context.Context, event.ID, int) ([]event.Event, error) {
 	return nil, f.err
 }

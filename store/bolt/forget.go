@@ -305,7 +305,7 @@ func (s *Store) forgetEventsOf(ctx context.Context, address string, n int) (int,
 	var keys, reports []string
 	err := s.scan(bucketEvent, span{first: key64(from)}, func(_ *view, key string, row []byte) (bool, error) {
 		e, err := decodeEvent(id64[event.ID](key), row)
-		if err == nil && hold.Canonical(e.Recipient) == address {
+		if err == nil && store.About(e, address) {
 			keys = append(keys, key)
 			if !e.Raw.IsZero() {
 				reports = append(reports, key64(e.Raw.Body))

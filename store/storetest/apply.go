@@ -100,6 +100,26 @@ var applyTests = []named{
 		h.must(err)
 		h.same("hold", got, hold.Record{})
 	}},
+	{"a hold moves from one address to another in one transaction", func(h *harness) {
+		record := h.holdOf("ann@example.net")
+		put := func(address string, decide func(*store.Case) error) store.Change {
+			return store.Change{Address: address, Decide: decide}
+		}
+		h.apply(put("ann@example.net", func(c *store.Case) error { c.Hold = record; return nil }))
+		var moved hold.Record
+		take := put("ann@example.net", func(c *store.Case) error { moved, c.Hold.Scopes = c.Hold, nil; return nil })
+		h.wants(h.s.Apply(h.ctx, take, put("hash@erased.invalid", func(*store.Case) error { return errDecide })), errDecide)
+		h.apply(take, put("hash@erased.invalid", func(c *store.Case) error { c.Hold.Scopes = moved.Scopes; return nil }))
+		for range 2 {
+			left, err := h.s.Hold(h.ctx, "ann@example.net")
+			h.must(err)
+			h.same("left", left, hold.Record{})
+			got, err := h.s.Hold(h.ctx, "hash@erased.invalid")
+			h.must(err)
+			h.same("moved", got, hold.Record{Address: "hash@erased.invalid", Scopes: record.Scopes})
+			h.restart(true)
+		}
+	}},
 	{"a delivery that is not there is not found", func(h *harness) {
 		h.wants(h.s.Apply(h.ctx, h.move(h.s.Deliveries(1), store.Cancelled)), store.ErrNotFound)
 		_, _, err := h.s.Recipient(h.ctx, h.s.Deliveries(1))

@@ -339,16 +339,25 @@ var forgetTests = []named{
 		raw := h.draft(content(1, 200))
 		h.apply(h.keep(m.recipients[2].ID, raw))
 		ref := h.last().Raw
+		reply := h.draft(content(2, 200))
+		h.apply(store.Change{Raw: reply, Decide: func(c *store.Case) error {
+			c.Events = append(c.Events, event.Event{Type: event.Filed, Recipient: "office@example.org", From: "bob@example.net"},
+				event.Event{Type: event.Filed, Recipient: "office@example.org", From: "Ann@example.net", Raw: c.Raw})
+			return nil
+		}})
+		filed := h.last().Raw
+		h.same("kept of it", filed.Size, int64(200))
 		h.forget(store.What{Address: "ANN@example.net"}, -1)
 		for range 2 {
 			h.same("left", h.addresses(store.Query{}), []string{"bob@example.net"})
 			h.same("history", h.addresses(store.Query{Address: "ann@example.net"}), []string(nil))
 			for _, e := range h.events(0) {
-				if hold.Canonical(e.Recipient) == "ann@example.net" {
+				if store.About(e, "ann@example.net") {
 					h.Errorf("left is %+v", e)
 				}
 			}
 			h.unowed(ref)
+			h.unowed(filed)
 			_, _, err := h.s.Recipient(h.ctx, alone.recipients[0].ID)
 			h.wants(err, store.ErrNotFound)
 			got, err := h.s.Hold(h.ctx, "ann@example.net")
