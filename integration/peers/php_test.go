@@ -67,45 +67,39 @@ func connections(st *harness.Stage) int {
 	return len(from)
 }
 
+// mailingSize is how many recipients a mailing has.
+const mailingSize = 1000
+
 func TestPEARMailSendsAMailingAsCiviCRMDoes(t *testing.T) {
 	begin(t)
+	shop := func(more map[string]any) map[string]any {
+		more["username"], more["password"] = "newsletter", shopPassword
+		return more
+	}
 	tests := []struct {
-		name string
-		job  map[string]any
-		with string // in the Received field
+		name        string
+		job         map[string]any
+		with        string // in the Received field
+		connections int
 	}{
-		{"on loopback, known by its network", map[string]any{"from": "news@example.org"}, "with ESMTP;"},
-		{"with AUTH and STARTTLS, whose certificate PHP trusts",
-			map[string]any{"from": "news@example.org", "username": "newsletter", "password": shopPassword}, "with ESMTPSA;"},
-		{"with AUTH and implicit TLS",
-			map[string]any{"from": "news@example.org", "username": "newsletter", "password": shopPassword, "implicit": true}, "with ESMTPSA;"},
+		{"on loopback, known by its network", map[string]any{}, "with ESMTP;", 1},
+		{"on loopback, with RSET after each message", map[string]any{"rset": true}, "with ESMTP;", 1},
+		{"on loopback, over a new connection now and then", map[string]any{"reconnect": 300}, "with ESMTP;", 4},
+		{"on loopback, with AUTH and without TLS", shop(map[string]any{"bare": true}), "with ESMTPA;", 1},
+		{"with AUTH and STARTTLS, whose certificate PHP trusts", shop(map[string]any{"rset": true}), "with ESMTPSA;", 1},
+		{"with AUTH and STARTTLS, twice", shop(map[string]any{"reconnect": 500}), "with ESMTPSA;", 2},
+		{"with AUTH and implicit TLS", shop(map[string]any{"implicit": true}), "with ESMTPSA;", 1},
+		{"with AUTH and implicit TLS, with RSET, twice", shop(map[string]any{"implicit": true, "rset": true, "reconnect": 500}), "with ESMTPSA;", 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBlock()
-			files := certificates(t, b.at(server, 0))
-			files["password"] = shopPassword
-			st := harness.NewStage(t, harness.Settings{
-				World:  toynet.World{Block: b.Prefix, Domains: map[string]toynet.Domain{"accepts.test": {}}},
-				Listen: `submissions = ["{{.At 2465}}"]`,
-				Tables: `
-[[application]]
-name = "newsletter"
-kind = "civicrm"
-domains = ["example.org"]
-password_file = "password"
-verp_prefix = "news+"
-
-[tls]
-cert_file = "cert.pem"
-key_file = "key.pem"
-`, Files: files})
+			st := newsletters(t, tt.job["bare"] == nil)
 			host, port, _ := strings.Cut(st.Submission, ":")
 			if tt.job["implicit"] != nil {
 				host, port = "ssl://"+host, "2465"
 			}
-			to := people(200)
-			tt.job["host"], tt.job["port"], tt.job["to"] = host, port, to
+			to := people(mailingSize)
+			tt.job["host"], tt.job["port"], tt.job["to"], tt.job["from"] = host, port, to, "news@example.org"
 			results := mailing(t, st, tt.job)
 			if len(results) != len(to) {
 				t.Fatalf("%d results, want %d", len(results), len(to))
@@ -116,22 +110,79 @@ key_file = "key.pem"
 				}
 			}
 			awaitDelivered(t, st, "accepts.test", len(to))
-			for i, a := range to {
-				r := arrived(t, st, a)
-				head, _, _ := strings.Cut(string(r.Message), "\r\n\r\n")
-				verp := fmt.Sprintf("civi+b.7.%d.", i+1)
-				if !strings.Contains(head, tt.with) || strings.Contains(head, "Return-Path:") || !strings.Contains(head, "X-CiviMail-Bounce: "+verp) ||
-					!strings.Contains(head, "\r\nMessage-ID: <") || !strings.HasPrefix(r.From, "return+") {
-					t.Fatalf("from <%s>\n%s\nwant %q, our return address, CiviCRM's own in X-CiviMail-Bounce only, and a Message-ID", r.From, head, tt.with)
-				}
-				if e := heard(t, st, a, "delivered"); !strings.HasPrefix(e.Sender, verp) || e.Campaign != "civicrm:job:7" {
-					t.Fatalf("event %+v, want the sender %s… and the campaign civicrm:job:7", e, verp)
-				}
-			}
-			if got := connections(st); got != 1 {
-				t.Errorf("%d connections, want one for the whole mailing", got)
+			wantMailing(t, st, to, tt.with)
+			if got := connections(st); got != tt.connections {
+				t.Errorf("%d connections for the whole mailing, want %d", got, tt.connections)
 			}
 		})
+	}
+}
+
+// newsletters starts a server that applications reach in every way, or with
+// tls false in every way but that.
+func newsletters(t *testing.T, tls bool) *harness.Stage {
+	t.Helper()
+	b := newBlock()
+	set := harness.Settings{
+		World: toynet.World{Block: b.Prefix, Domains: map[string]toynet.Domain{"accepts.test": {}}},
+		Tables: `
+[[application]]
+name = "newsletter"
+kind = "civicrm"
+domains = ["example.org"]
+password_file = "password"
+verp_prefix = "news+"
+`, Files: map[string]string{}}
+	if tls {
+		set.Listen = `submissions = ["{{.At 2465}}"]`
+		set.Tables += "[tls]\ncert_file = \"cert.pem\"\nkey_file = \"key.pem\"\n"
+		set.Files = certificates(t, b.at(server, 0))
+	}
+	set.Files["password"] = shopPassword
+	return harness.NewStage(t, set)
+}
+
+// wantMailing checks that a mailing has arrived once at each of its recipients,
+// from a return address of its own that is told with it.
+func wantMailing(t *testing.T, st *harness.Stage, to []string, with string) {
+	t.Helper()
+	receipts, from := map[string][]toynet.Receipt{}, map[string]string{}
+	for _, r := range st.Net.Receipts.All() {
+		if !r.Accepted() {
+			continue
+		}
+		receipts[r.To] = append(receipts[r.To], r)
+		if other := from[r.From]; other != "" && other != r.To || !strings.HasPrefix(r.From, "return+") || !strings.HasSuffix(r.From, "@bounce.example.org") {
+			t.Fatalf("from <%s> mail comes to %s and to %q, want a return address of its own", r.From, r.To, other)
+		}
+		from[r.From] = r.To
+	}
+	delivered := map[string]map[string]toynet.Event{}
+	for _, c := range st.Net.Hook.Calls.All() {
+		if e := c.Event; c.Taken() && e.Type == "delivered" {
+			if delivered[e.Recipient] == nil {
+				delivered[e.Recipient] = map[string]toynet.Event{}
+			}
+			delivered[e.Recipient][e.ID] = e
+		}
+	}
+	if len(receipts) != len(to) || len(delivered) != len(to) {
+		t.Errorf("%d have their mail, %d were told as delivered, want %d", len(receipts), len(delivered), len(to))
+	}
+	for i, a := range to {
+		if len(receipts[a]) != 1 || len(delivered[a]) != 1 {
+			t.Fatalf("%s got %d messages and %d facts, want one each", a, len(receipts[a]), len(delivered[a]))
+		}
+		verp, r := fmt.Sprintf("civi+b.7.%d.", i+1), receipts[a][0]
+		head, _, _ := strings.Cut(string(r.Message), "\r\n\r\n")
+		if !strings.Contains(head, with) || strings.Contains(head, "Return-Path:") || !strings.Contains(head, "X-CiviMail-Bounce: "+verp) || !strings.Contains(head, "\r\nMessage-ID: <") {
+			t.Fatalf("from <%s>\n%s\nwant %q, CiviCRM's own return address in X-CiviMail-Bounce only, and a Message-ID", r.From, head, with)
+		}
+		for _, e := range delivered[a] {
+			if e.ReturnPath != r.From || !strings.HasPrefix(e.Sender, verp) || e.Campaign != "civicrm:job:7" {
+				t.Fatalf("event %+v, want the sender %s…, the return address %s and the campaign civicrm:job:7", e, verp, r.From)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 <?php
 // Sends a mailing as CiviCRM does: PEAR's Mail over one persistent connection,
-// one recipient in each transaction, the return address in a header. The job
+// one recipient in each transaction, the return address in a header; with "rset"
+// it says RSET after each, with "reconnect" it hangs up after so many. The job
 // is JSON on stdin; for each recipient there is a line of JSON on stdout.
 require 'Mail.php';
 require 'Mail/mime.php';
@@ -21,6 +22,10 @@ if ($params['auth']) {
 $mailer = Mail::factory('smtp', $params);
 
 foreach ($job['to'] as $i => $to) {
+    // CiviCRM hangs up after an error, and where a job has run for long.
+    if ($i > 0 && isset($job['reconnect']) && $i % $job['reconnect'] == 0) {
+        $mailer->disconnect();
+    }
     $hash = substr(sha1("$i"), 0, 16);
     $queue = $i + 1;
     $verp = $job['senders'][$i] ?? "{$job['prefix']}b.7.$queue.$hash@{$job['domain']}";
@@ -43,6 +48,10 @@ foreach ($job['to'] as $i => $to) {
     ]);
     $result = $mailer->send([$to], $headers, $body);
     $reply = is_object($mailer->_smtp) ? $mailer->_smtp->getResponse() : [0, ''];
+    $queued = (string) ($mailer->queued_as ?? '');
+    if (isset($job['rset']) && is_object($mailer->_smtp) && PEAR::isError($mailer->_smtp->rset())) {
+        exit("RSET was refused\n");
+    }
     $error = '';
     if (is_a($result, 'PEAR_Error')) {
         $said = $result->getMessage();
@@ -51,5 +60,5 @@ foreach ($job['to'] as $i => $to) {
         // there CiviCRM looks for it.
         $reply[0] = preg_match('/code: (\d+)/', $said, $m) ? (int) $m[1] : 0;
     }
-    echo json_encode(['to' => $to, 'error' => trim($error), 'code' => (int) $reply[0], 'queue' => (string) ($mailer->queued_as ?? '')]), "\n";
+    echo json_encode(['to' => $to, 'error' => trim($error), 'code' => (int) $reply[0], 'queue' => $queued]), "\n";
 }
