@@ -12,8 +12,8 @@ import (
 	"homing/internal/toynet"
 )
 
-// mailmanConfig is Mailman's, with what docs/APPLICATIONS.md says in [mta]. Runners
-// that this needs not are left out: each is a process.
+// mailmanConfig is Mailman's but for [mta]. Runners that these tests need not
+// are left out: each is a process.
 const mailmanConfig = `[mailman]
 site_owner: it@example.org
 layout: here
@@ -23,32 +23,22 @@ bin_dir: /usr/lib/mailman3/bin
 [database]
 class: mailman.database.sqlite.SQLiteDatabase
 url: sqlite:///%[1]s/mailman.db
-[mta]
-incoming: mailman.mta.null.NullMTA
-smtp_host: %[2]s
-smtp_port: %[3]s
-smtp_secure_mode: smtp
-lmtp_host: %[4]s
-lmtp_port: %[5]s
-verp_delivery_interval: 1
 `
 
-// A mailman is GNU Mailman 3 with one list, news@example.org.
+// A mailman is GNU Mailman 3 with one list, news.
 type mailman struct {
 	t      *testing.T
 	config string
 	dir    string
 }
 
-// newMailman starts Mailman, which hands its mail in at smtp and takes mail at
-// lmtp.
-func newMailman(t *testing.T, smtp, lmtp string, members ...string) *mailman {
+// newMailman starts Mailman with a list in a domain and what the document says
+// in [mta], by which it takes mail at lmtp.
+func newMailman(t *testing.T, domain, mta, lmtp string, members ...string) *mailman {
 	t.Helper()
 	m := &mailman{t, "", t.TempDir()}
 	m.config = filepath.Join(m.dir, "mailman.cfg")
-	out, outPort, _ := strings.Cut(smtp, ":")
-	in, inPort, _ := strings.Cut(lmtp, ":")
-	text := fmt.Sprintf(mailmanConfig, m.dir, out, outPort, in, inPort)
+	text := fmt.Sprintf(mailmanConfig, m.dir) + mta
 	for _, runner := range []string{"archive", "command", "digest", "nntp", "rest", "retry", "task", "virgin"} {
 		text += "[runner." + runner + "]\nstart: no\n"
 	}
@@ -56,8 +46,8 @@ func newMailman(t *testing.T, smtp, lmtp string, members ...string) *mailman {
 	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m.run("", "create", "news@example.org")
-	m.run(strings.Join(members, "\n")+"\n", "addmembers", "-", "news@example.org")
+	m.run("", "create", "news@"+domain)
+	m.run(strings.Join(members, "\n")+"\n", "addmembers", "-", "news@"+domain)
 	t.Cleanup(m.showLogs)
 	d := launch(t, "/usr/lib/mailman3/bin/master", "-C", m.config)
 	d.awaitOpen(lmtp)
@@ -97,6 +87,19 @@ func (m *mailman) bounced() string {
 	return strings.TrimSpace(got.stdout)
 }
 
+// awaitBounced waits until Mailman has recorded bounces of some addresses, and of
+// no others.
+func (m *mailman) awaitBounced(want string) {
+	m.t.Helper()
+	deadline := time.Now().Add(peerWithin)
+	for m.bounced() != want && time.Now().Before(deadline) {
+		<-time.After(200 * time.Millisecond)
+	}
+	if got := m.bounced(); got != want {
+		m.t.Errorf("Mailman has recorded bounces of %q, want %q", got, want)
+	}
+}
+
 // TestMailmanHearsOfItsBounces whether the other side refuses at once or reports
 // later, where Homing is the MX of its lists, and of none that is our own fault.
 func TestMailmanHearsOfItsBounces(t *testing.T) {
@@ -120,7 +123,7 @@ name = "mailman"
 type = "lmtp"
 address = "` + lmtp + `"
 `})
-	m := newMailman(t, st.Submission, lmtp, "bob@accepts.test", "ann@unknown.test", "ann@blocks.test", "ann@later.test")
+	m := newMailman(t, "example.org", mtaOf(t, st.Submission, lmtp), lmtp, "bob@accepts.test", "ann@unknown.test", "ann@blocks.test", "ann@later.test")
 	post := "From: Bob <bob@accepts.test>\nTo: news@example.org\nSubject: News\nMessage-ID: <1@accepts.test>\n\nHello\n"
 	m.run(post, "inject", "-f", "-", "news@example.org")
 	r := arrived(t, st, "bob@accepts.test")
@@ -130,12 +133,5 @@ address = "` + lmtp + `"
 	if e := heard(t, st, "ann@unknown.test", "bounced"); e.Sender != "news-bounces+ann=unknown.test@example.org" || e.Campaign != "mailman:list:news" {
 		t.Errorf("event %+v, want Mailman's own return address and its list", e)
 	}
-	const want = "ann@later.test ann@unknown.test"
-	deadline := time.Now().Add(peerWithin)
-	for m.bounced() != want && time.Now().Before(deadline) {
-		<-time.After(200 * time.Millisecond)
-	}
-	if got := m.bounced(); got != want {
-		t.Errorf("Mailman has recorded bounces of %q, want %q", got, want)
-	}
+	m.awaitBounced("ann@later.test ann@unknown.test")
 }

@@ -71,8 +71,8 @@ func unpacked() string {
 }
 
 const (
-	peerWithin = time.Minute      // for a peer that does one thing
-	openWithin = 20 * time.Second // for a server to listen
+	peerWithin = time.Minute // for a peer that does one thing
+	openWithin = time.Minute // for a server to listen
 )
 
 // A said is what a program printed, and how it ended.
