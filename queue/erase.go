@@ -55,7 +55,7 @@ func (q *Queue) Erase(ctx context.Context, address, by string) (Erasure, error) 
 		out.Alias, err = q.moveHold(ctx, canonical)
 	}
 	if err == nil {
-		_, err = q.Cancel(ctx, Order{Filter: Filter{Recipient: canonical}, By: by, Why: "the person is erased"})
+		err = q.cancelAll(ctx, canonical)
 	}
 	var facts map[event.ID]bool
 	if err == nil {
@@ -65,7 +65,7 @@ func (q *Queue) Erase(ctx context.Context, address, by string) (Erasure, error) 
 		out.Events = len(facts)
 		out.Untold, err = q.awaitSinks(ctx, facts)
 	}
-	for n := retainRows; err == nil && n == retainRows; {
+	for n := 1; err == nil && n > 0; {
 		n, err = q.store.Forget(ctx, store.What{Address: canonical}, retainRows)
 	}
 	if err != nil {
@@ -124,6 +124,17 @@ func (q *Queue) erasable(ctx context.Context, canonical string) (Erasure, error)
 			return out, nil
 		}
 	}
+}
+
+// cancelAll ends what waits for a person, and has the log not name who it is.
+func (q *Queue) cancelAll(ctx context.Context, canonical string) error {
+	t, err := q.task("cancel", Order{Filter: Filter{Recipient: canonical}})
+	if err != nil {
+		return err
+	}
+	t.quiet = true
+	_, err = t.cancel(ctx)
+	return err
 }
 
 // factsAbout finds the facts about a person: those whose recipient it is, and

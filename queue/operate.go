@@ -74,6 +74,11 @@ func (q *Queue) Cancel(ctx context.Context, o Order) (Tally, error) {
 	if err != nil {
 		return Tally{}, err
 	}
+	return t.cancel(ctx)
+}
+
+func (t *task) cancel(ctx context.Context) (Tally, error) {
+	q, o := t.Queue, t.Order
 	if !o.DryRun {
 		q.cancelled.Store(true)
 	}
@@ -102,6 +107,7 @@ type task struct {
 	states []store.State                             // what it is done to
 	wants  func(store.Message, store.Recipient) bool // nil: to all of them
 	idle   bool                                      // but not to those that are being sent
+	quiet  bool                                      // nothing is noted in the log
 	decide func(*store.Case) error                   // what is done
 	tally  Tally
 	done   int // recipients changed
@@ -149,7 +155,7 @@ func (t *task) do(ctx context.Context) (Tally, error) {
 func (t *task) report(err error) {
 	log := t.log.With("operation", t.name, "what", t.String(), "by", t.By, "why", t.Why, "recipients", t.done, "took", t.now().Sub(t.began))
 	switch {
-	case t.DryRun:
+	case t.DryRun, t.quiet:
 	case err != nil:
 		log.Warn("the queue was changed in part", "err", err)
 	case t.done > 0:

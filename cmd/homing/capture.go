@@ -147,9 +147,6 @@ func octets(c *cobra.Command) (io.Writer, error) {
 	return out, nil
 }
 
-// shownFields are those of the header that tell people about a message.
-var shownFields = []string{"Date", "From", "Reply-To", "To", "Cc", "Subject", "List-Unsubscribe"}
-
 // tellMessage shows a message to people.
 func tellMessage(w io.Writer, content io.Reader) error {
 	mail, err := message.Walker{}.Walk(content)
@@ -157,7 +154,7 @@ func tellMessage(w io.Writer, content io.Reader) error {
 		return fmt.Errorf("reading the message: %w", err)
 	}
 	var b strings.Builder
-	for _, name := range shownFields {
+	for _, name := range web.ShownFields {
 		if text := mail.Fields.Text(name); text != "" {
 			fmt.Fprintf(&b, "%s: %s\n", name, terminal.Line(text))
 		}

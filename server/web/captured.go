@@ -110,9 +110,9 @@ type releasePage struct {
 	Same     template.URL
 }
 
-// releasePage sends captured mail: one copy at once, what a filter means after
+// releaseByForm sends captured mail: one copy at once, what a filter means after
 // a page that counts it. What is captured after that page was made is not meant.
-func (w *Web) releasePage(rw http.ResponseWriter, r *http.Request) {
+func (w *Web) releaseByForm(rw http.ResponseWriter, r *http.Request) {
 	err := foreign(r)
 	if err == nil {
 		err = form(rw, r)

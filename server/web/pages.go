@@ -33,8 +33,8 @@ func octets(n int64) string {
 // forms to it, and nothing else. There is no script.
 const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// A whole is what a page is made of.
-type whole struct {
+// A sheet is what a page is made of.
+type sheet struct {
 	Caller   string // in the words of the log; "" before the login
 	Operator bool
 	Page     any
@@ -44,7 +44,7 @@ type whole struct {
 func (w *Web) page(rw http.ResponseWriter, r *http.Request, status int, name string, v any) {
 	c := callerOf(r)
 	var body bytes.Buffer
-	if err := pages.ExecuteTemplate(&body, name, whole{Caller: c.name, Operator: c.operator, Page: v}); err != nil {
+	if err := pages.ExecuteTemplate(&body, name, sheet{Caller: c.name, Operator: c.operator, Page: v}); err != nil {
 		w.failed(rw, r, err)
 		return
 	}

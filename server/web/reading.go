@@ -40,8 +40,8 @@ type partLine struct {
 	Size       int64 // as it is sent
 }
 
-// shownFields are those of the header that tell people about a message.
-var shownFields = []string{"Date", "From", "Reply-To", "To", "Cc", "Subject", "List-Unsubscribe"}
+// ShownFields are those of the header that tell people about a message.
+var ShownFields = []string{"Date", "From", "Reply-To", "To", "Cc", "Subject", "List-Unsubscribe"}
 
 // read walks the message of a recipient who has no outcome yet. errNotKept.
 func (w *Web) read(ctx context.Context, x store.Recipient, walker message.Walker) (message.Mail, error) {
@@ -72,7 +72,7 @@ func (w *Web) showCaptured(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := mailPage{Recipient: w.recipient(row), Captured: row.Recipient.State == store.Captured, Cut: mail.Limited}
-	for _, name := range shownFields {
+	for _, name := range ShownFields {
 		if text := mail.Fields.Text(name); text != "" {
 			out.Fields = append(out.Fields, mailField{name, text})
 		}

@@ -50,7 +50,7 @@ func (w *Web) routes() []route {
 		{http.MethodPost, "/logout", anybody, w.logout},
 		{http.MethodGet, "/captured", visitors, w.listCaptured},
 		{http.MethodGet, "/captured.mbox", visitors, w.exportCaptured},
-		{http.MethodPost, "/captured", managers, w.releasePage},
+		{http.MethodPost, "/captured", managers, w.releaseByForm},
 		{http.MethodGet, "/captured/{id}", visitors, w.showCaptured},
 		{http.MethodGet, "/captured/{id}/html", visitors, w.showHTML},
 		{http.MethodGet, "/captured/{id}/source", visitors, w.showSource},
