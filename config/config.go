@@ -114,20 +114,21 @@ func (d DKIM) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "(dkim key %s)", d.Se
 
 // An Application may send.
 type Application struct {
-	Name         string         `toml:"name"`
-	Kind         Kind           `toml:"kind"`
-	Domains      []string       `toml:"domains"` // names of Domains; never empty
-	PasswordHash Secret         `toml:"password_hash"`
-	PasswordFile string         `toml:"password_file,file"`
-	Password     password.Hash  `toml:"-"` // of either; zero: none
-	Networks     []netip.Prefix `toml:"networks"`
-	Users        []string       `toml:"users"`
-	VERPPrefix   string         `toml:"verp_prefix"`
-	Sinks        []string       `toml:"sinks"` // names of Sinks; empty: those of the domain
-	Mode         Mode           `toml:"mode"`
-	Held         HeldMode       `toml:"held"`
-	DailyLimit   int            `toml:"daily_limit"` // recipients; 0: no limit
-	AllowRate    Rate           `toml:"allow_rate"`  // zero: no limit
+	Name          string         `toml:"name"`
+	Kind          Kind           `toml:"kind"`
+	Domains       []string       `toml:"domains"` // names of Domains; never empty
+	PasswordHash  Secret         `toml:"password_hash"`
+	PasswordFile  string         `toml:"password_file,file"`
+	Password      password.Hash  `toml:"-"` // of either; zero: none
+	Networks      []netip.Prefix `toml:"networks"`
+	Users         []string       `toml:"users"`
+	VERPPrefix    string         `toml:"verp_prefix"`
+	VERPSeparator string         `toml:"verp_separator"` // CiviCRM's; "" for other kinds
+	Sinks         []string       `toml:"sinks"`          // names of Sinks; empty: those of the domain
+	Mode          Mode           `toml:"mode"`
+	Held          HeldMode       `toml:"held"`
+	DailyLimit    int            `toml:"daily_limit"` // recipients; 0: no limit
+	AllowRate     Rate           `toml:"allow_rate"`  // zero: no limit
 }
 
 // A Route says what is done with inbound mail that carries no tag of ours.

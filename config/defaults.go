@@ -95,6 +95,9 @@ func (c *Config) fill() {
 		or(&a.Kind, Generic)
 		or(&a.Mode, Deliver)
 		or(&a.Held, Suppress)
+		if a.Kind == CiviCRM {
+			or(&a.VERPSeparator, ".")
+		}
 	}
 	for s := range c.smarthosts() {
 		or(&s.TLS, TLSRequire)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -102,6 +103,7 @@ func (c *checker) applications() {
 		c.reachable(a, path)
 		c.sinksNamed(a.Sinks, path+".sinks")
 		c.prefix(a, path+".verp_prefix")
+		c.separator(a, path+".verp_separator")
 	}
 	c.apart()
 }
@@ -165,6 +167,19 @@ func quoted(name, otherwise string) string {
 func (c *checker) prefix(a *Application, path string) {
 	if a.VERPPrefix != "" && (!localPart.MatchString(a.VERPPrefix) || len(a.VERPPrefix) > 32) {
 		c.errorf(path, `%q cannot begin a mail address; write at most 32 letters and digits and a separator, like "civi+"`, a.VERPPrefix)
+	}
+}
+
+// verpSeparator is what CiviCRM may put between the parts of its addresses: no
+// letter and no digit, which the parts are made of.
+var verpSeparator = regexp.MustCompile("^[.!#$%&'*+/=?^_`{|}~-]{1,4}$")
+
+func (c *checker) separator(a *Application, path string) {
+	switch {
+	case a.Kind != CiviCRM && c.has(path):
+		c.errorf(path, `counts for kind = "civicrm" only; remove it`)
+	case a.Kind == CiviCRM && (!verpSeparator.MatchString(a.VERPSeparator) || strings.Contains(a.VERPSeparator, "..")):
+		c.errorf(path, `%q cannot stand between the parts of an address; write what CiviCRM has as VERP Separator (Administer, CiviMail, Mailer Settings), like "." or "-"`, a.VERPSeparator)
 	}
 }
 

@@ -62,9 +62,9 @@ func everyOutcome(name string, from int) (to []string) {
 }
 
 // site opens a stand-in for CiviCRM that sends from an address of its own.
-func (st *stage) site(prefix, client string) *civicrmtest.Site {
+func (st *stage) site(prefix, separator, client string) *civicrmtest.Site {
 	st.t.Helper()
-	s := &civicrmtest.Site{APIKey: civiKey, SiteKey: civiSiteKey, Prefix: prefix, Domain: "bounce.example.org",
+	s := &civicrmtest.Site{APIKey: civiKey, SiteKey: civiSiteKey, Prefix: prefix, Separator: separator, Domain: "bounce.example.org",
 		From: `"News" <news@example.org>`, Submission: st.Submission, Client: netip.MustParseAddr(client), ForwardReplies: true}
 	if err := s.Open(within(st.t, 10*time.Minute)); err != nil {
 		st.t.Fatal(err)
@@ -162,13 +162,14 @@ func (st *stage) behind(s *civicrmtest.Site, job uint64, address string) {
 }
 
 // twoSites is a stage with two sites of CiviCRM behind one server. Their
-// databases have the same job and queue ids, and the same hashes.
+// databases have the same job and queue ids, and the same hashes. They write
+// their return addresses with different separators.
 func twoSites(t *testing.T) (st *stage, one, two *civicrmtest.Site, s settings) {
 	t.Helper()
 	s = settings{World: toynet.Everyday(50 * time.Millisecond), Delivery: `retry = ["300ms"]`, Networks: `networks = ["127.0.0.1/32"]`,
 		Files: map[string]string{"civi-key": civiKey + "\n", "civi-site-key": civiSiteKey}}
 	st = newStage(t, s)
-	one, two = st.site("civi+", "127.0.0.1"), st.site("club+", "127.0.0.2")
+	one, two = st.site("civi+", ".", "127.0.0.1"), st.site("club+", "-", "127.0.0.2")
 	s.App = `sinks = ["one", "hooks"]`
 	s.Tables = fmt.Sprintf(`
 [[application]]
@@ -177,6 +178,7 @@ kind = "civicrm"
 domains = ["example.org"]
 networks = ["127.0.0.2/32"]
 verp_prefix = "club+"
+verp_separator = "-"
 sinks = ["two", "hooks"]
 [[sink]]
 name = "one"
@@ -349,7 +351,7 @@ func TestAnUnmodifiedCiviCRMReadsAMaildir(t *testing.T) {
 	t.Parallel()
 	st := newStage(t, settings{World: toynet.Everyday(50 * time.Millisecond), Delivery: `retry = ["300ms"]`, App: `sinks = ["drop", "hooks"]`,
 		Tables: "[[sink]]\nname = \"drop\"\ntype = \"maildir\"\npath = \"maildir\"\n"})
-	s := st.site("civi+", "127.0.0.1")
+	s := st.site("civi+", ".", "127.0.0.1")
 	s.Down() // its API is nobody's business here
 	dir := filepath.Join(st.Dir, "maildir")
 	half := len(civiOutcomes) / 2

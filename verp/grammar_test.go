@@ -91,6 +91,21 @@ func TestApplicationsOwnAddressesAreRecognised(t *testing.T) {
 	}
 }
 
+func TestNoAddressOfCiviCRMIsWrittenWithTwoSeparators(t *testing.T) {
+	separators := []string{".", "-", "_", "--", "-_", "-_-", "+", "="}
+	for _, action := range "bruoecs" {
+		for _, written := range separators {
+			local := fmt.Sprint(string(action), written, 12, written, 345, written, "0123456789abcdef")
+			for _, read := range separators {
+				_, ok := verp.Grammar{Kind: verp.CiviCRM, Separator: read}.Parse(local)
+				if ok != (read == written) {
+					t.Errorf("Parse(%q) with the separator %q = %v", local, read, ok)
+				}
+			}
+		}
+	}
+}
+
 func TestCampaignComesFromTheAddress(t *testing.T) {
 	tests := []struct {
 		name string

@@ -105,10 +105,10 @@ var actions = map[verp.Action]civicrm.Action{verp.ActionConfirm: civicrm.ActionC
 // ownOf reads addresses of CiviCRM. The application is looked up by its name,
 // so that the address of one site says nothing to the sink of another.
 func ownOf(tellers []config.Application) func(application, address string) (civicrm.Address, bool) {
-	grammars := map[string]verp.Grammar{}
+	grammars := map[string]*verp.Grammar{}
 	for _, a := range tellers {
 		if a.Kind == config.CiviCRM {
-			grammars[a.Name] = verp.Grammar{Kind: verp.CiviCRM, Prefix: a.VERPPrefix}
+			grammars[a.Name] = grammarOf(a)
 		}
 	}
 	return func(application, address string) (civicrm.Address, bool) {

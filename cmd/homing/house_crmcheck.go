@@ -259,8 +259,10 @@ func (s *crmScreen) mailer() bool {
 	if n := s.found.Throttle; n != 0 {
 		wrong(dnscheck.Warn, "0", fmt.Sprintf("Mailer Throttle Time is %d, so CiviCRM waits after each mail", n), "Mailer Throttle Time: enter 0. Homing does the pacing.")
 	}
-	if v := s.found.Separator; v != "." {
-		wrong(dnscheck.Fail, ".", fmt.Sprintf("VERP Separator is %q: Homing does not know such addresses as CiviCRM's, and tells of no bounce", v), "VERP Separator: enter a dot.")
+	if v := s.found.Separator; !slices.ContainsFunc(s.apps, func(a config.Application) bool { return a.VERPSeparator == v }) {
+		wanted := s.apps[0].VERPSeparator
+		wrong(dnscheck.Fail, wanted, fmt.Sprintf("VERP Separator is %q: Homing does not know such addresses as CiviCRM's, and tells of no bounce", v),
+			fmt.Sprintf("VERP Separator: enter %s; or write verp_separator = %q into [[application]] %s of homing.toml and run `systemctl reload homing`.", wanted, v, s.apps[0].Name))
 	}
 	return good
 }

@@ -84,7 +84,7 @@ func TestEachScreenOfCiviCRMThatIsWrongIsNamed(t *testing.T) {
 		{"a return path", func(s *civicrmtest.Setup) { s.Account.ReturnPath = "bounces@example.org" }, crmAccount, dnscheck.Fail, []string{"Return-Path", "leave it empty"}},
 		{"a batch limit", func(s *civicrmtest.Setup) { s.Settings["mailerBatchLimit"] = "250" }, crmMailer, dnscheck.Warn, []string{"250", "Mailer Settings", "enter 0"}},
 		{"a throttle time", func(s *civicrmtest.Setup) { s.Settings["mailThrottleTime"] = 100000 }, crmMailer, dnscheck.Warn, []string{"Throttle", "enter 0"}},
-		{"another separator", func(s *civicrmtest.Setup) { s.Settings["verpSeparator"] = "-" }, crmMailer, dnscheck.Fail, []string{"VERP Separator", "enter a dot"}},
+		{"another separator", func(s *civicrmtest.Setup) { s.Settings["verpSeparator"] = "-" }, crmMailer, dnscheck.Fail, []string{`VERP Separator is "-"`, "enter .;", `verp_separator = "-"`}},
 		{"no mailings", func(s *civicrmtest.Setup) { s.Jobs["process_mailing"] = false }, crmJobs, dnscheck.Fail, []string{"Send Scheduled Mailings", "Scheduled Jobs"}},
 		{"bounces by both roads", func(s *civicrmtest.Setup) { s.Jobs["fetch_bounces"] = true }, crmJobs, dnscheck.Warn, []string{`disable "Fetch Bounces"`}},
 		{"activities of bounces", func(s *civicrmtest.Setup) { s.Jobs["fetch_activities"] = true }, crmJobs, dnscheck.Warn, []string{`disable "Process Inbound Emails"`}},

@@ -115,10 +115,18 @@ func applicationOf(c config.Application, domains map[string]*server.Domain) (*se
 		}
 		a.UIDs = append(a.UIDs, uid)
 	}
-	if kind, ok := grammars[c.Kind]; ok {
-		a.Grammar = &verp.Grammar{Kind: kind, Prefix: c.VERPPrefix}
-	}
+	a.Grammar = grammarOf(c)
 	return a, nil
+}
+
+// grammarOf is how an application writes its own return addresses; nil: in no
+// way that is known.
+func grammarOf(c config.Application) *verp.Grammar {
+	kind, ok := grammars[c.Kind]
+	if !ok {
+		return nil
+	}
+	return &verp.Grammar{Kind: kind, Prefix: c.VERPPrefix, Separator: c.VERPSeparator}
 }
 
 // uidOf finds a local user by name or number.

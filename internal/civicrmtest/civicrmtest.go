@@ -23,6 +23,7 @@ import (
 type Site struct {
 	APIKey, SiteKey string     // SiteKey empty: none is asked for
 	Prefix, Domain  string     // of the default mail account: "civi+", "bounce.example.org"
+	Separator       string     // "VERP Separator"; "": "."
 	From            string     // of mailings: `"Example News" <news@example.org>`
 	Submission      string     // where it hands its mail over, "127.0.0.1:587"
 	Client          netip.Addr // whom its mail comes from; zero: the system's choice
@@ -124,7 +125,7 @@ type Unsubscribe struct {
 // Open opens the site on a loopback address and port of its own. It serves
 // until ctx ends.
 func (s *Site) Open(ctx context.Context) error {
-	s.mailer = &toynet.CiviCRM{Address: s.Submission, From: s.From, Prefix: s.Prefix, Domain: s.Domain, Dial: s.dial}
+	s.mailer = &toynet.CiviCRM{Address: s.Submission, From: s.From, Prefix: s.Prefix, Domain: s.Domain, Separator: s.Separator, Dial: s.dial}
 	s.healed = make(chan struct{})
 	s.db = tables{last: map[string]uint64{}, members: map[string]string{}, optedOut: map[uint64]bool{}, setup: s.fresh()}
 	s.address = "127.0.0.1:0"

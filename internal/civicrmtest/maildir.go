@@ -2,6 +2,7 @@ package civicrmtest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"mime"
@@ -77,7 +78,8 @@ func (s *Site) process(octets []byte) bool {
 // match looks for an address of the site, in CiviCRM's order: the recipients,
 // then two fields in the text of the body, then the topmost Delivered-To.
 func (s *Site) match(h mail.Header, body []byte) (action, job, queue, hash string) {
-	address := regexp.QuoteMeta(s.Prefix) + `([bceoru])\.(\d+)\.(\d+)\.([0-9a-z]{16})@` + regexp.QuoteMeta(s.Domain)
+	sep := regexp.QuoteMeta(cmp.Or(s.Separator, "."))
+	address := regexp.QuoteMeta(s.Prefix) + `([bceoru])` + sep + `(\d+)` + sep + `(\d+)` + sep + `([0-9a-z]{16})@` + regexp.QuoteMeta(s.Domain)
 	var found []string
 	to, _ := h.AddressList("To")
 	for _, a := range to {

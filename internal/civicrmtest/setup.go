@@ -1,6 +1,7 @@
 package civicrmtest
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ func (s *Site) fresh() Setup {
 	return Setup{
 		Outbound: Outbound{Server: host, Port: port},
 		Account:  Account{Domain: s.Domain, LocalPart: s.Prefix, Protocol: "Maildir"},
-		Settings: map[string]any{"mailerBatchLimit": 0, "mailThrottleTime": 0, "verpSeparator": ".", "civimail_multiple_bulk_emails": 0},
+		Settings: map[string]any{"mailerBatchLimit": 0, "mailThrottleTime": 0, "verpSeparator": cmp.Or(s.Separator, "."), "civimail_multiple_bulk_emails": 0},
 		Jobs:     map[string]bool{"process_mailing": true, "fetch_bounces": false, "fetch_activities": false},
 		From:     []string{s.From},
 		Office:   s.From[strings.LastIndexByte(s.From, '<')+1 : len(s.From)-1],

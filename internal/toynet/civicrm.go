@@ -2,6 +2,7 @@ package toynet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -27,6 +28,9 @@ type CiviCRM struct {
 	From    string // the From field: `"Example News" <news@example.org>`
 	Prefix  string // of its addresses: "civi+"
 	Domain  string // of its addresses: "bounce.example.org"
+	// Separator stands between the parts of its addresses, as its setting
+	// verpSeparator says; "": "."
+	Separator string
 
 	// User and Password are used when User is set. As Net_SMTP does, TLS is
 	// begun only then, and only when it is offered; TLS nil trusts the
@@ -226,7 +230,8 @@ func (c *CiviCRM) auth(d *dialogue) error {
 // VERP is CiviCRM's own address for an action ("b", "u", "o", "r") of a queue
 // entry.
 func (c *CiviCRM) VERP(action string, job, queue int) string {
-	return fmt.Sprintf("%s%s.%d.%d.%s@%s", c.Prefix, action, job, queue, Hash(job, queue), c.Domain)
+	sep := cmp.Or(c.Separator, ".")
+	return fmt.Sprintf("%s%s%s%d%s%d%s%s@%s", c.Prefix, action, sep, job, sep, queue, sep, Hash(job, queue), c.Domain)
 }
 
 // Hash is the secret of a queue entry: 16 characters of [0-9a-z]. Here it
