@@ -204,16 +204,64 @@ func (c *checker) apart() {
 			users[u] = a.Name
 		}
 		for _, b := range c.c.Applications[:i] {
-			if a.confusable(b) {
-				c.errorf(path+".verp_prefix", "%q has the same kind, domain and prefix, so what comes back could go to either; give each its own, like \"%s+\"", b.Name, a.Name)
+			if at := c.confusable(a, b); at != "" {
+				c.errorf(path+".verp_prefix", "%s", mixed(a, b, at))
 			}
 		}
 	}
 }
 
-// confusable reports whether the own return addresses of two applications look
-// alike. A clone that never sends makes none.
-func (a Application) confusable(b Application) bool {
-	return a.Kind == CiviCRM && b.Kind == CiviCRM && a.VERPPrefix == b.VERPPrefix && a.Mode == Deliver && b.Mode == Deliver &&
-		slices.ContainsFunc(a.Domains, func(d string) bool { return slices.Contains(b.Domains, d) })
+// mixed says what to change where two applications cannot be told apart by
+// the return addresses that they write.
+func mixed(a, b Application, domain string) string {
+	const why = "%q is of kind %s as well, and what comes back for both comes to %s and could go to either"
+	said := fmt.Sprintf(why, b.Name, b.Kind, domain)
+	switch {
+	case a.Kind == CiviCRM && a.VERPPrefix == b.VERPPrefix:
+		return fmt.Sprintf("%s; give each a prefix of its own, like \"%s+\"", said, a.Name)
+	case a.Kind == CiviCRM:
+		return fmt.Sprintf("%s, because letter case tells no two prefixes apart (%q and %q); give each a prefix of its own, like \"%s+\"", said, b.VERPPrefix, a.VERPPrefix, a.Name)
+	}
+	return fmt.Sprintf("%s; give one of them a [[domain]] of its own with another return_path, or each a verp_prefix with which all its addresses begin and no address of the other does", said)
+}
+
+// confusable gives the domain in which own return addresses of two
+// applications look alike; "": there is none. A clone that never sends makes
+// no such addresses.
+func (c *checker) confusable(a, b Application) string {
+	if a.Kind != b.Kind || a.Mode != Deliver || b.Mode != Deliver || !a.alike(b) {
+		return ""
+	}
+	theirs := c.homes(b)
+	for _, d := range c.homes(a) {
+		if slices.Contains(theirs, d) {
+			return d
+		}
+	}
+	return ""
+}
+
+// alike reports whether an own address of one application may be one of the
+// other, by their prefixes. Of CiviCRM's grammar two prefixes are the same or
+// share no address; the others have a free text behind it.
+func (a Application) alike(b Application) bool {
+	one, other := strings.ToLower(a.VERPPrefix), strings.ToLower(b.VERPPrefix)
+	switch a.Kind {
+	case CiviCRM:
+		return one == other && a.VERPSeparator == b.VERPSeparator
+	case Mautic, Mailman:
+		return strings.HasPrefix(one, other) || strings.HasPrefix(other, one)
+	}
+	return false
+}
+
+// homes are the domains in which own addresses of an application are read:
+// those of return addresses first.
+func (c *checker) homes(a Application) (all []string) {
+	for _, d := range c.c.Domains {
+		if _, returns, ok := strings.Cut(d.ReturnPath, "@"); ok && slices.Contains(a.Domains, d.Name) {
+			all = append(all, returns)
+		}
+	}
+	return append(all, a.Domains...)
 }

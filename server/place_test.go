@@ -163,3 +163,15 @@ func TestALargeReportReachesATagAndThePostmaster(t *testing.T) {
 		t.Errorf("told %q", got)
 	}
 }
+
+func TestWhatComesBackIsForTheSiteAndNotForItsClone(t *testing.T) {
+	w := open(t, func(p *server.Policy) {
+		clone := *p.Applications[0]
+		clone.Name, clone.Mode = "clone", server.Capture
+		p.Applications = append([]*server.Application{&clone}, p.Applications...)
+	})
+	w.report("civi+u.1.2.0123456789abcdef@bounce.example.org", letter("From: ann@example.net", "Subject: enough"))
+	if all := w.events(); len(all) != 1 || all[0].Application != "crm" {
+		t.Errorf("told %+v, want one fact, of crm", all)
+	}
+}

@@ -236,18 +236,30 @@ func (p *Policy) locate(address string) (destination, error) {
 	return to, nil
 }
 
-func (p *Policy) ownAddress(local, domain string) *ownAddress {
+// ownAddress finds whose own address this is. A clone of a site that never
+// sends comes after the site: what comes back is for whoever has sent.
+func (p *Policy) ownAddress(local, domain string) (found *ownAddress) {
 	for _, a := range p.Applications {
-		if a.Grammar == nil {
+		own := a.ownAddress(local, domain)
+		if own != nil && a.Mode == Deliver {
+			return own
+		}
+		found = cmp.Or(found, own)
+	}
+	return found
+}
+
+// ownAddress reads an address of the application's own grammar; nil: it is none.
+func (a *Application) ownAddress(local, domain string) *ownAddress {
+	if a.Grammar == nil {
+		return nil
+	}
+	for _, d := range a.Domains {
+		if d.Path.Domain != domain && d.Name != domain {
 			continue
 		}
-		for _, d := range a.Domains {
-			if d.Path.Domain != domain && d.Name != domain {
-				continue
-			}
-			if own, ok := a.Grammar.Parse(local); ok {
-				return &ownAddress{a, d, own}
-			}
+		if own, ok := a.Grammar.Parse(local); ok {
+			return &ownAddress{a, d, own}
 		}
 	}
 	return nil

@@ -105,7 +105,7 @@ func (n *newcomer) complete(cfg *config.Config) {
 		return
 	}
 	n.VERPPrefix = "civi+"
-	if slices.ContainsFunc(cfg.Applications, func(a config.Application) bool { return a.VERPPrefix == n.VERPPrefix }) {
+	if slices.ContainsFunc(cfg.Applications, func(a config.Application) bool { return strings.EqualFold(a.VERPPrefix, n.VERPPrefix) }) {
 		n.VERPPrefix = strings.ToLower(n.Name) + "+"
 	}
 }
