@@ -33,6 +33,7 @@ func (c *checker) all() {
 	c.sinks()
 	c.routes()
 	c.sources()
+	c.answers()
 	c.hold()
 	c.delivery()
 	c.verpKeys()

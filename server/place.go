@@ -1,10 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"homing/bounce"
 	"homing/event"
@@ -185,25 +187,33 @@ var ownEvents = map[verp.Action]event.Type{
 	verp.ActionResubscribe: event.Resubscribed,
 	verp.ActionConfirm:     event.Confirmed,
 	verp.ActionSubscribe:   event.Subscribed,
+	verp.ActionWrite:       event.Replied,
 }
 
 // ownFact is the fact that mail to an address of an application's own grammar
 // is. A machine that writes there asks for nothing, whatever the address says:
-// that is told where it is an answer, and else only counted.
+// that is told where it is an answer, and else only counted, unless the
+// application reads such mail itself. Then it is passed on, and told to nobody
+// else: what it means is for the application to say.
 func (in *Inbound) ownFact(l *letter, d destination) event.Event {
-	what := ownEvents[d.own.Action]
-	switch k := l.report.Kind; {
-	case k == bounce.AutoReply || k == bounce.Challenge:
-		what = event.AutoReplied
+	e := event.Event{
+		Type: ownEvents[d.own.Action], Recipient: l.from, Sender: d.address, Domain: d.own.domain.Name,
+		Application: d.own.application.Name, Campaign: d.own.Campaign(),
+	}
+	k := l.report.Kind
+	read := len(d.own.relays) > 0 && (d.own.Command() || isReport(k))
+	if read {
+		e.To = d.own.relays
+	}
+	switch {
+	case k == bounce.AutoReply, k == bounce.Challenge, isReport(k) && read:
+		e.Type = event.AutoReplied
 	case isReport(k):
 		in.metrics.forgotten.Inc()
 		in.log.Info("report for an address that was not sent with", "rcpt", d.address, "kind", k)
 		return event.Event{}
 	}
-	return event.Event{
-		Type: what, Recipient: l.from, Sender: d.address, Domain: d.own.domain.Name,
-		Application: d.own.application.Name, Campaign: d.own.Campaign(),
-	}
+	return e
 }
 
 // routeEvents says which fact mail for a route is.
@@ -231,7 +241,43 @@ func routeFact(l *letter, d destination) event.Event {
 	if len(l.report.Recipients) > 0 {
 		e.Outcome = saidOf(l.report.Recipients[0])
 	}
+	e.Metadata = senderSays(l.report)
 	return e
+}
+
+// marks are the fields by which applications know their mail again, and what
+// they are called in Metadata. phpList's first means nothing without its second.
+var marks = []struct{ field, name, beside string }{
+	{"X-Listmonk-Campaign", "listmonk_campaign", ""},
+	{"X-Listmonk-Subscriber", "listmonk_subscriber", ""},
+	{"X-MessageID", "phplist_message", "X-ListMember"},
+	{"X-ListMember", "phplist_member", ""},
+}
+
+// maxMark is the most octets of such a field that are told.
+const maxMark = 250
+
+// senderSays reads which mailing and whom a message was for that a report
+// returns, where the application wrote that into its header. Anybody could have
+// written it, so it is for information alone.
+func senderSays(r bounce.Report) event.Metadata {
+	returned := map[string]string{}
+	for _, f := range r.Returned {
+		name := strings.ToLower(f.Name)
+		returned[name] = cmp.Or(returned[name], clip(f.Body, maxMark))
+	}
+	texts := map[string]string{}
+	for _, m := range marks {
+		value := returned[strings.ToLower(m.field)]
+		if value != "" && (m.beside == "" || returned[strings.ToLower(m.beside)] != "") {
+			texts[m.name] = value
+		}
+	}
+	made, err := event.MetadataOf(texts)
+	if err != nil {
+		return "" // too much of it in JSON: control characters, which are no mark
+	}
+	return made
 }
 
 func saidOf(r bounce.Recipient) event.Outcome {

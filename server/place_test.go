@@ -170,7 +170,7 @@ func TestWhatComesBackIsForTheSiteAndNotForItsClone(t *testing.T) {
 		clone.Name, clone.Mode = "clone", server.Capture
 		p.Applications = append([]*server.Application{&clone}, p.Applications...)
 	})
-	w.report("civi+u.1.2.0123456789abcdef@bounce.example.org", letter("From: ann@example.net", "Subject: enough"))
+	w.comes("ann@example.net", "civi+u.1.2.0123456789abcdef@bounce.example.org", letter("From: ann@example.net", "Subject: enough"))
 	if all := w.events(); len(all) != 1 || all[0].Application != "crm" {
 		t.Errorf("told %+v, want one fact, of crm", all)
 	}

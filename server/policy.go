@@ -37,10 +37,11 @@ type Policy struct {
 	Applications []*Application
 	Domains      []*Domain
 	Routes       []Route
-	Postmaster   string // "": what comes for postmaster@ and abuse@ is kept and told to nobody
-	MaxOut       int64  // octets of a message of an application
-	MaxIn        int64  // octets of a message that comes in
-	Recipients   int    // of one transaction
+	Relays       []string // names of the sinks that pass mail on
+	Postmaster   string   // "": what comes for postmaster@ and abuse@ is kept and told to nobody
+	MaxOut       int64    // octets of a message of an application
+	MaxIn        int64    // octets of a message that comes in
+	Recipients   int      // of one transaction
 	Verp         *verp.Codec
 }
 
@@ -191,6 +192,7 @@ type destination struct {
 type ownAddress struct {
 	application *Application
 	domain      *Domain
+	relays      []string // of the application, where it reads mail to its own addresses itself
 	verp.Address
 }
 
@@ -241,12 +243,31 @@ func (p *Policy) locate(address string) (destination, error) {
 func (p *Policy) ownAddress(local, domain string) (found *ownAddress) {
 	for _, a := range p.Applications {
 		own := a.ownAddress(local, domain)
-		if own != nil && a.Mode == Deliver {
+		if own == nil {
+			continue
+		}
+		if own.Kind == verp.Mailman {
+			own.relays = p.relaysOf(a.Name, own.domain.Name)
+		}
+		if own.Command() && len(own.relays) == 0 {
+			continue // it could not be brought to whoever reads it
+		}
+		if a.Mode == Deliver {
 			return own
 		}
 		found = cmp.Or(found, own)
 	}
 	return found
+}
+
+// relaysOf names the sinks of an application that pass mail on.
+func (p *Policy) relaysOf(application, domain string) (names []string) {
+	for _, name := range p.sinksOf(application, domain) {
+		if slices.Contains(p.Relays, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // ownAddress reads an address of the application's own grammar; nil: it is none.
@@ -259,7 +280,7 @@ func (a *Application) ownAddress(local, domain string) *ownAddress {
 			continue
 		}
 		if own, ok := a.Grammar.Parse(local); ok {
-			return &ownAddress{a, d, own}
+			return &ownAddress{application: a, domain: d, Address: own}
 		}
 	}
 	return nil

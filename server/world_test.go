@@ -425,7 +425,8 @@ const bounced = "From: MAILER-DAEMON@mx.example.net\r\nSubject: Undelivered Mail
 	"Final-Recipient: rfc822; somebody.else@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 user unknown\r\n" +
 	"--b--\r\n."
 
-// report sends a message to an address of the MX and gives the last reply.
+// report sends a message to an address of the MX, under the null reverse-path,
+// and gives the last reply.
 func (w *world) report(to, message string) string {
 	w.Helper()
 	return w.comes("", to, message)

@@ -14,7 +14,7 @@ type Kind string
 const (
 	CiviCRM Kind = "civicrm" // PREFIX ACTION SEP JOB SEP QUEUE SEP HASH
 	Mautic  Kind = "mautic"  // MAILBOX+bounce_HASH, MAILBOX+unsubscribe_HASH
-	Mailman Kind = "mailman" // LIST-bounces+USER=DOMAIN
+	Mailman Kind = "mailman" // LIST-bounces+USER=DOMAIN, and LIST-WORD for Mailman itself
 	Postfix Kind = "postfix" // OWNER+USER=DOMAIN; ezmlm, listserv and plain scripts do the same
 )
 
@@ -30,6 +30,7 @@ const (
 	ActionResubscribe Action = "resubscribe"
 	ActionConfirm     Action = "confirm"
 	ActionSubscribe   Action = "subscribe"
+	ActionWrite       Action = "write" // Mailman: to its owners, to itself
 )
 
 // civiActions are CiviCRM's letters. Its m and a stand only in Message-IDs.
@@ -62,6 +63,10 @@ type Address struct {
 	// it: "ann@example.net".
 	Recipient string
 }
+
+// Command reports whether mail to an address is for the application itself,
+// which reads it, and not about mail that it has sent.
+func (a Address) Command() bool { return a.Kind == Mailman && a.Recipient == "" }
 
 // Campaign names the mailing that an address belongs to ("civicrm:job:7",
 // "mailman:list:news"), and is "" where the grammar does not tell.
@@ -165,15 +170,35 @@ func mautic(local string) (a Address, ok bool) {
 	return a, isAlphanumeric(hash)
 }
 
-// mailman reads LIST-bounces+USER=DOMAIN.
+// mailmanWords are the sub-addresses of a list that Mailman itself reads.
+var mailmanWords = map[string]Action{
+	"bounces": ActionWrite, "owner": ActionWrite, "request": ActionWrite, "confirm": ActionConfirm,
+	"join": ActionSubscribe, "subscribe": ActionSubscribe, "leave": ActionUnsubscribe, "unsubscribe": ActionUnsubscribe,
+}
+
+// mailman reads LIST-bounces+USER=DOMAIN and the addresses that are for Mailman
+// itself: LIST-owner and the like, LIST-confirm+TOKEN, and LIST-bounces+TOKEN,
+// by which it tries whether an address is alive.
 func mailman(local string) (a Address, ok bool) {
-	a, ok = postfix(local)
-	const suffix = "-bounces"
-	n := len(a.List) - len(suffix)
-	if !ok || n < 1 || !strings.EqualFold(a.List[n:], suffix) {
+	owner, rest, plus := strings.Cut(local, "+")
+	dash := strings.LastIndexByte(owner, '-')
+	if dash < 1 || strings.ContainsAny(local, "@ \t\r\n\x00") {
 		return Address{}, false
 	}
-	a.List = a.List[:n]
+	word := strings.ToLower(owner[dash+1:])
+	if a, ok = postfix(local); ok {
+		a.List = owner[:dash]
+		return a, word == "bounces"
+	}
+	a = Address{Action: mailmanWords[word], List: owner[:dash]}
+	switch {
+	case a.Action == "":
+		return Address{}, false
+	case word == "confirm":
+		return a, isAlphanumeric(rest)
+	case plus:
+		return a, word == "bounces" && isAlphanumeric(rest)
+	}
 	return a, true
 }
 

@@ -21,6 +21,9 @@ func TestApplicationsOwnAddressesAreRecognised(t *testing.T) {
 	person := func(kind verp.Kind, list, recipient string) verp.Address {
 		return verp.Address{Kind: kind, Action: verp.ActionBounce, List: list, Recipient: recipient}
 	}
+	forMailman := func(action verp.Action, list string) verp.Address {
+		return verp.Address{Kind: verp.Mailman, Action: action, List: list}
+	}
 	const hash = "789b7abdf5bfdc1a"
 	tests := []struct {
 		name    string
@@ -68,8 +71,21 @@ func TestApplicationsOwnAddressesAreRecognised(t *testing.T) {
 
 		{"Mailman bounce", mailman, "news-bounces+ann=example.net", person(verp.Mailman, "news", "ann@example.net")},
 		{"Mailman bounce of a tagged address", mailman, "news-bounces+ann+x=example.net", person(verp.Mailman, "news", "ann+x@example.net")},
-		{"Mailman's plain bounce address names nobody", mailman, "news-bounces", verp.Address{}},
-		{"Mailman confirmation is no bounce", mailman, "news-confirm+0123456789abcdef", verp.Address{}},
+		{"Mailman's plain bounce address names nobody", mailman, "news-bounces", forMailman(verp.ActionWrite, "news")},
+		{"Mailman's probe of an address names nobody", mailman, "news-bounces+0123456789abcdef", forMailman(verp.ActionWrite, "news")},
+		{"Mailman confirmation is no bounce", mailman, "news-confirm+0123456789abcdef", forMailman(verp.ActionConfirm, "news")},
+		{"Mailman confirmation without a token", mailman, "news-confirm", verp.Address{}},
+		{"Mailman owners", mailman, "news-owner", forMailman(verp.ActionWrite, "news")},
+		{"Mailman commands", mailman, "news-request", forMailman(verp.ActionWrite, "news")},
+		{"Mailman join", mailman, "news-join", forMailman(verp.ActionSubscribe, "news")},
+		{"Mailman subscribe, upper-cased by a relay", mailman, "NEWS-SUBSCRIBE", forMailman(verp.ActionSubscribe, "NEWS")},
+		{"Mailman leave", mailman, "news-leave", forMailman(verp.ActionUnsubscribe, "news")},
+		{"Mailman unsubscribe from a list with a dash", mailman, "news-of-the-club-unsubscribe", forMailman(verp.ActionUnsubscribe, "news-of-the-club")},
+		{"the list itself is no address of Mailman's own", mailman, "news", verp.Address{}},
+		{"a list with a dash neither", mailman, "news-letter", verp.Address{}},
+		{"Mailman word with what no list has behind it", mailman, "news-owner+x", verp.Address{}},
+		{"Mailman word without a list", mailman, "-owner", verp.Address{}},
+		{"Mailman word with a line end", mailman, "ne\r\nws-owner", verp.Address{}},
 		{"Mailman without a list", mailman, "-bounces+ann=example.net", verp.Address{}},
 
 		{"Postfix style", postfix, "owner-list+ann=example.net", person(verp.Postfix, "owner-list", "ann@example.net")},
@@ -154,10 +170,22 @@ func FuzzCiviCRM(f *testing.F) {
 }
 
 // FuzzPersonal promises that Mailman's and Postfix's addresses name one
-// recipient, and can be put together again.
+// recipient, and can be put together again, and that Mailman's others name a
+// list.
 func FuzzPersonal(f *testing.F) {
 	f.Add("news-bounces+ann=example.net")
+	f.Add("news-leave")
+	f.Add("news-confirm+0123456789abcdef")
 	f.Fuzz(func(t *testing.T, local string) {
+		if a, ok := (verp.Grammar{Kind: verp.Mailman}).Parse(local); ok {
+			word, found := strings.CutPrefix(local, a.List+"-")
+			if user, domain, whole := strings.Cut(a.Recipient, "@"); whole && !strings.EqualFold(word, "bounces+"+user+"="+domain) {
+				t.Errorf("Parse(%q) = %+v, which is not written like that", local, a)
+			}
+			if a.List == "" || !found || word == "" || a.Action == "" || a.Command() != (a.Recipient == "") {
+				t.Errorf("Parse(%q) = %+v", local, a)
+			}
+		}
 		a, ok := verp.Grammar{Kind: verp.Postfix}.Parse(local)
 		if !ok {
 			return

@@ -12,6 +12,8 @@ import (
 	"homing/event/notice"
 	"homing/event/relay"
 	"homing/event/webhook"
+	"homing/internal/message"
+	"homing/verp"
 )
 
 // useSinks has the sinks of a configuration told from now on.
@@ -61,7 +63,7 @@ func (h *house) sink(cfg *config.Config, c config.Sink) (event.Sink, error) {
 		hop := &delivery.Hop{Network: c.Address.Network, Address: c.Address.Address, LMTP: c.Type == config.SinkLMTP, Hostname: cfg.Hostname}
 		reports := dsn.New(dsn.Config{Name: c.Name, Hostname: cfg.Hostname, OpenBody: h.store.OpenBody})
 		return relay.New(relay.Config{Name: c.Name, Kind: string(c.Type), Hostname: cfg.Hostname, OpenBody: h.store.OpenBody, Deliver: hop.Deliver,
-			Report: reports.Report, Reads: h.server.Inbound.Reads}), nil
+			Report: reports.Report, Reads: h.server.Inbound.Reads, Final: commandsOf(cfg)}), nil
 	}
 	return nil, fmt.Errorf("type %q is not built yet", c.Type)
 }
@@ -75,6 +77,24 @@ func webhookOf(c config.Sink) (webhook.Config, error) {
 		return w, nil
 	}
 	return w, w.UseSecret(c.Secret.Reveal())
+}
+
+// commandsOf tells mail to the addresses that an application reads itself: which
+// lists there are only it knows.
+func commandsOf(cfg *config.Config) func(event.Event) bool {
+	grammars := map[string]*verp.Grammar{}
+	for _, a := range cfg.Applications {
+		grammars[a.Name] = grammarOf(a)
+	}
+	return func(e event.Event) bool {
+		g := grammars[e.Application]
+		local, _, ok := message.SplitAddress(e.Sender)
+		if g == nil || !ok {
+			return false
+		}
+		own, ok := g.Parse(local)
+		return ok && own.Command() && e.Delivery == 0
+	}
 }
 
 // report mails a report, which has its header block with it and is not signed.

@@ -43,6 +43,11 @@ func policyOf(cfg *config.Config, codec *verp.Codec) (*server.Policy, error) {
 		p.Applications = append(p.Applications, a)
 	}
 	p.Routes = routesOf(cfg)
+	for _, s := range cfg.Sinks {
+		if s.Type == config.SinkLMTP || s.Type == config.SinkSMTP {
+			p.Relays = append(p.Relays, s.Name)
+		}
+	}
 	return p, nil
 }
 

@@ -32,6 +32,9 @@ type Config struct {
 	// Reads says to which addresses no report can be mailed, because what
 	// comes there is read by ourselves. Nil: there are none.
 	Reads func(to string) bool
+	// Final says of which facts a refusal for good is the end: mail to
+	// addresses that anybody can make up. Nil: of none.
+	Final func(e event.Event) bool
 	Now   func() time.Time // nil: time.Now
 }
 
@@ -49,13 +52,16 @@ type Config struct {
 //
 // What the server refuses, for now or for good, fails alone and is tried for
 // three days: it was taken from somebody who cannot be told any more, and the
-// reason may be one that an operator puts right.
+// reason may be one that an operator puts right. Config.Final knows exceptions.
 type Sink struct{ c Config }
 
 // New makes a Sink.
 func New(c Config) *Sink {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Final == nil {
+		c.Final = func(event.Event) bool { return false }
 	}
 	return &Sink{c}
 }
@@ -98,7 +104,7 @@ func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 		if err != nil {
 			return fmt.Errorf("making a report: %w", err)
 		}
-		return s.deliver(ctx, made{bytes.NewReader(msg)}, "", e.Sender)
+		return s.deliver(ctx, e, made{bytes.NewReader(msg)}, "")
 	}
 	raw, err := s.c.OpenBody(ctx, e.Raw)
 	if err != nil {
@@ -109,18 +115,22 @@ func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 	if err != nil {
 		return fmt.Errorf("reading the mail to pass on: %w", err)
 	}
-	return s.deliver(ctx, &passed{Body: raw, head: s.received(e), skip: skip}, from, recipient(e))
+	return s.deliver(ctx, e, &passed{Body: raw, head: s.received(e), skip: skip}, from)
 }
 
 // deliver hands a mail over, and says what a failure means.
-func (s *Sink) deliver(ctx context.Context, body message.Body, from, to string) error {
-	err := s.c.Deliver(ctx, body, from, to)
+func (s *Sink) deliver(ctx context.Context, e event.Event, body message.Body, from string) error {
+	err := s.c.Deliver(ctx, body, from, recipient(e))
 	var said *reply.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &said) && said.Reply.Code != 421: // RFC 5321 section 3.8: the server is closing down
-		return fmt.Errorf("the next server refused it: %w", err)
+		err = fmt.Errorf("the next server refused it: %w", err)
+		if said.Reply.Permanent() && s.c.Final(e) {
+			return &event.Failure{Fault: event.Refused, Err: err}
+		}
+		return err
 	}
 	return &event.Failure{Fault: event.Down, Err: fmt.Errorf("passing mail on: %w", err)}
 }

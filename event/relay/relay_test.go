@@ -172,6 +172,35 @@ func TestWhatFailuresMean(t *testing.T) {
 	}
 }
 
+func TestWhatAnybodyCanMakeUpIsGivenUpWhenItIsRefusedForGood(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer error
+		final  bool
+		want   event.Fault
+	}{
+		{"for good, at an address that anybody can make up", reply.Errorf(550, reply.Enhanced{5, 1, 1}, "no such list"), true, event.Refused},
+		{"for now", reply.Errorf(451, reply.Enhanced{4, 3, 0}, "later"), true, event.Unclear},
+		{"for good, at another address", reply.Errorf(550, reply.Enhanced{5, 1, 1}, "nobody here"), false, event.Unclear},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := relay.New(relay.Config{Final: func(event.Event) bool { return tt.final },
+				OpenBody: func(context.Context, message.Ref) (message.Body, error) {
+					return stored{bytes.NewReader([]byte("Subject: leave\r\n\r\n")), new(int)}, nil
+				},
+				Deliver: func(context.Context, message.Body, string, string) error { return tt.answer }})
+			got := event.Unclear
+			var f *event.Failure
+			if err := s.Tell(t.Context(), reply1(event.Unsubscribed)); errors.As(err, &f) {
+				got = f.Fault
+			}
+			if got != tt.want {
+				t.Errorf("fault %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestAMailThatCannotBeOpenedFails(t *testing.T) {
 	gone := errors.New("gone")
 	s := relay.New(relay.Config{OpenBody: func(context.Context, message.Ref) (message.Body, error) { return nil, gone }})
