@@ -7,9 +7,47 @@ import (
 
 // answers checks where what people write back goes.
 func (c *checker) answers() {
-	for i, a := range c.c.Applications {
+	for i := range c.c.Applications {
+		a := &c.c.Applications[i]
 		if a.Kind == Mailman {
-			c.mailman(a, at("application", i, "sinks"))
+			c.mailman(*a, at("application", i, "sinks"))
+		}
+		c.repliesTo(a, at("application", i, "replies_to"))
+		if a.Replies == RepliesForward {
+			c.twice(*a, at("application", i, "replies"))
+		}
+	}
+}
+
+// repliesTo checks who gets replies to a mailing whose author is not known. That
+// is somebody whose mail does not come here.
+func (c *checker) repliesTo(a *Application, path string) {
+	if a.RepliesTo == "" || c.hasFailed(strings.TrimSuffix(path, "_to")) {
+		return
+	}
+	if a.Replies != RepliesForward {
+		c.errorf(path, `counts for replies = "forward" only; write that, or remove it`)
+		return
+	}
+	c.mailbox(&a.RepliesTo, path)
+	if _, domain, _ := strings.Cut(a.RepliesTo, "@"); !c.hasFailed(path) && c.readHere(a.RepliesTo, domain) {
+		c.errorf(path, "mail to %s comes here, where nobody reads it; write the address of a mailbox somewhere else", a.RepliesTo)
+	}
+}
+
+// readHere reports whether mail to an address is taken for what comes back, or
+// has a route.
+func (c *checker) readHere(address, domain string) bool {
+	return domain == c.c.Hostname ||
+		slices.ContainsFunc(c.c.Domains, func(d Domain) bool { return strings.HasSuffix(d.ReturnPath, "@"+domain) }) ||
+		slices.ContainsFunc(c.c.Routes, func(r Route) bool { return r.Address == strings.ToLower(address) || r.Address == "*@"+domain })
+}
+
+// twice warns where CiviCRM, which hears of replies, sends them on itself.
+func (c *checker) twice(a Application, path string) {
+	for _, s := range c.sinksOf(a) {
+		if s.Type == SinkCiviCRM && a.Kind == CiviCRM {
+			c.warnf(path, `CiviCRM hears of replies too (sink %s), and forwards those to mailings with "Forward Replies": their sender would get each twice; untick that in CiviCRM's mailings (Tracking), or leave replies out`, s.Name)
 		}
 	}
 }

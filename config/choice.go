@@ -71,6 +71,15 @@ const (
 	Reject   HeldMode = "reject"   // 550 at RCPT
 )
 
+// RepliesMode says what becomes of replies of people.
+type RepliesMode string
+
+// What becomes of replies.
+const (
+	RepliesTell    RepliesMode = "tell"
+	RepliesForward RepliesMode = "forward" // and go on to the person who sent the mailing
+)
+
 // A RouteUse says what mail for a route is.
 type RouteUse string
 
@@ -185,6 +194,7 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[Warmup]():          of(WarmupOff, WarmupAuto),
 	reflect.TypeFor[Kind]():            of(CiviCRM, Mautic, Listmonk, PHPList, Mailman, Generic),
 	reflect.TypeFor[HeldMode]():        of(Suppress, Reject),
+	reflect.TypeFor[RepliesMode]():     of(RepliesTell, RepliesForward),
 	reflect.TypeFor[RouteUse]():        of(AsActivity, AsReply, AsBounce, AsComplaint, AsReport, AsForward),
 	reflect.TypeFor[SourceType]():      of(SourceIMAP),
 	reflect.TypeFor[SinkType]():        of(SinkWebhook, SinkCiviCRM, SinkDSN, SinkMaildir, SinkLMTP, SinkSMTP),

@@ -125,6 +125,8 @@ type Application struct {
 	VERPPrefix    string         `toml:"verp_prefix"`
 	VERPSeparator string         `toml:"verp_separator"` // CiviCRM's; "" for other kinds
 	Sinks         []string       `toml:"sinks"`          // names of Sinks; empty: those of the domain
+	Replies       RepliesMode    `toml:"replies"`
+	RepliesTo     string         `toml:"replies_to"` // an address; "": none
 	Mode          Mode           `toml:"mode"`
 	Held          HeldMode       `toml:"held"`
 	DailyLimit    int            `toml:"daily_limit"` // recipients; 0: no limit

@@ -81,7 +81,7 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 		Applications: []config.Application{{
 			Name: "civicrm", Kind: config.Generic, Domains: []string{"example.org"},
 			Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
-			Mode:     config.Deliver, Held: config.Suppress,
+			Mode:     config.Deliver, Held: config.Suppress, Replies: config.RepliesTell,
 		}},
 		Sinks: []config.Sink{{Name: "dsn", Type: config.SinkDSN}},
 		Hold:  config.Hold{Thresholds: map[string]int{"Dns": 3, "Host": 3, "Loop": 3, "Quota": 3, "Relay": 3, "Syntax": 3}},

@@ -95,6 +95,7 @@ func (c *Config) fill() {
 		or(&a.Kind, Generic)
 		or(&a.Mode, Deliver)
 		or(&a.Held, Suppress)
+		or(&a.Replies, RepliesTell)
 		if a.Kind == CiviCRM {
 			or(&a.VERPSeparator, ".")
 		}

@@ -217,9 +217,21 @@ func (q *Queue) apply(ctx context.Context, changes ...store.Change) error {
 		if err == nil {
 			q.metrics.count(events)
 			q.watch(ctx, events)
+			q.complain(events)
 		}
 	}
 	return err
+}
+
+// complain says in the log what mail of our own did not get to whom: nobody
+// else is told.
+func (q *Queue) complain(told []event.Event) {
+	for _, e := range told {
+		if e.Application == "" && e.Message != 0 && (e.Type == event.Bounced || e.Type == event.Expired) {
+			q.log.Warn("mail of the server itself could not be delivered", "item", e.Delivery, "message", e.Message, "rcpt", e.Recipient,
+				"code", e.Code, "status", e.Status, "class", e.Class, "reason", e.Reason)
+		}
+	}
 }
 
 // consequence is the one place in which what a mail system said changes a

@@ -23,8 +23,9 @@ type Submission struct {
 	// some share one.
 	Own        func(id event.DeliveryID, address string) ([]byte, error)
 	Recipients []Recipient
-	Capture    bool // keep it and send nothing
-	Lane       Lane // whether it goes before others
+	Capture    bool   // keep it and send nothing
+	Lane       Lane   // whether it goes before others
+	Sending    string // whose way out it takes; "": Message.Domain, else the domain of its author
 	// ReturnPath mints the reverse-path of a delivery.
 	ReturnPath func(id event.DeliveryID, address string) string
 }
@@ -96,7 +97,7 @@ func (q *Queue) enter(s Submission, in Recipient, id event.DeliveryID, now time.
 	r := store.Recipient{
 		ID: id, Address: in.Address, ReturnPath: s.ReturnPath(id, in.Address), Head: in.Head,
 		Key: store.Key{Domain: domainOf(in.Address), Lane: s.Lane.number(m), Flow: store.FlowOf(m.Application, m.Campaign),
-			Sending: cmp.Or(m.Domain, domainOf(m.From))},
+			Sending: cmp.Or(s.Sending, m.Domain, domainOf(m.From))},
 		State: store.Waiting, Due: m.Begins(), Expires: m.Begins().Add(q.options.Load().Lifetime),
 		Notify: in.Notify, Original: in.Original,
 	}

@@ -202,26 +202,31 @@ func (m *outMessage) keeper() (to io.Writer, sum func() dkim.BodySum) {
 	return io.MultiWriter(m.body, hash), hash.Sum
 }
 
-// signed gives a header block under which the message is sent. Without a key
-// it goes unsigned.
+// signed gives a header block under which the message is sent.
 func (m *outMessage) signed(h *message.Header) ([]byte, error) {
+	return m.as.sign(h, m.hash, m.trace)
+}
+
+// sign gives a header block as it leaves, behind fields that are not signed.
+// Without a key it goes unsigned.
+func (d *Domain) sign(h *message.Header, body dkim.BodySum, before string) ([]byte, error) {
 	block := h.Block()
 	var signatures []byte
-	if m.as.Signer != nil {
+	if d.Signer != nil {
 		var err error
-		if signatures, err = m.as.Signer.Sign(block, m.hash); err != nil {
-			return nil, fmt.Errorf("signing a message of %s: %w", m.as.Name, err)
+		if signatures, err = d.Signer.Sign(block, body); err != nil {
+			return nil, fmt.Errorf("signing a message of %s: %w", d.Name, err)
 		}
 	}
-	head := make([]byte, 0, len(m.trace)+len(signatures)+len(block))
-	return append(append(append(head, m.trace...), signatures...), block...), nil
+	head := make([]byte, 0, len(before)+len(signatures)+len(block))
+	return append(append(append(head, before...), signatures...), block...), nil
 }
 
 // describe is what the queue keeps of the message beside its octets.
 func (m *outMessage) describe(tx outTransaction) store.Message {
 	h := m.header
 	about := store.Message{
-		Application: tx.application.Name, Domain: m.as.Name, Sender: tx.from, From: m.from,
+		Application: tx.application.Name, Domain: m.as.Name, Sender: tx.from, From: m.from, FromName: clip(m.authors[0].Name, maxPerson),
 		Campaign: cmp.Or(tx.campaign, campaign(tx, h)), HeaderID: clip(h.Get("Message-ID"), 250), Subject: clip(decoded(h.Get("Subject")), 200),
 		Bulk:     len(tx.recipients) > 1 || isList(h),
 		EightBit: m.eightBit, UTF8: m.utf8, SendAt: tx.sendAt, Metadata: tx.metadata,
@@ -269,6 +274,11 @@ func isList(h *message.Header) bool {
 			return true
 		}
 	}
+	return toMany(h)
+}
+
+// toMany reports whether a message calls itself one to many.
+func toMany(h *message.Header) bool {
 	precedence := strings.ToLower(h.Get("Precedence"))
 	return precedence == "bulk" || precedence == "list" || precedence == "junk"
 }

@@ -30,6 +30,7 @@ type Inbound struct {
 	each      bool          // LMTP: an answer for each recipient, and the peer is no MX
 	mirror    *mirror
 	postponed *postponed
+	authors   *authors
 }
 
 // A Reader understands mail. *bounce.Reader is one.
@@ -65,6 +66,7 @@ type inSession struct {
 	to    []destination
 
 	requireTLS bool // REQUIRETLS: what is sent on needs it as well
+	utf8       bool // SMTPUTF8: so does the header
 }
 
 func (s *inSession) Hello(_ context.Context, name string) error {
@@ -80,7 +82,7 @@ func (s *inSession) Mail(_ context.Context, from string, o smtpd.MailOptions) er
 	if err := s.store.Room(); err != nil {
 		return ofStore(err)
 	}
-	s.from, s.requireTLS = from, o.RequireTLS
+	s.from, s.requireTLS, s.utf8 = from, o.RequireTLS, o.UTF8
 	return nil
 }
 
@@ -109,7 +111,7 @@ func (s *inSession) Data(ctx context.Context, c *smtpd.Content) []error {
 		return []error{ofStore(err)}
 	}
 	defer func() { letter.raw.Discard() }() // the one that is its last
-	letter.from, letter.requireTLS = s.from, s.requireTLS
+	letter.from, letter.requireTLS, letter.utf8 = s.from, s.requireTLS, s.utf8
 	if len(s.to) == 1 && s.to[0].trial {
 		s.mirror.take(s.to[0].tag.Delivery, Heard{Kind: string(letter.report.Kind), From: s.from, To: s.to[0].address, At: s.now()})
 		return []error{nil}
@@ -152,7 +154,7 @@ func together(answers []error) error {
 	return answers[0]
 }
 
-func (s *inSession) Reset() { s.from, s.to, s.requireTLS = "", nil, false }
+func (s *inSession) Reset() { s.from, s.to, s.requireTLS, s.utf8 = "", nil, false, false }
 func (s *inSession) Close() {}
 
 // trace is what this hop adds.
@@ -184,7 +186,9 @@ type letter struct {
 	origin   *mailauth.Result // who it is from, once that was asked
 	attested bool             // raw says origin
 
-	requireTLS bool
+	requireTLS, utf8 bool
+
+	passed []string // who got it as a reply already
 }
 
 // keep stores mail as it comes in, and reads what it says.

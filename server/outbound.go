@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"homing/event"
+	"homing/internal/message"
 	"homing/internal/reply"
 	"homing/queue"
 	"homing/server/smtpd"
@@ -28,6 +29,7 @@ type Outbound struct {
 	core
 	quotas    *quotas
 	incidents *incidents
+	authors   *authors
 	keys      keys      // of what is being injected
 	readers   sync.Pool // of *bufio.Reader
 }
@@ -49,6 +51,7 @@ type Store interface {
 	Recipient(ctx context.Context, id event.DeliveryID) (store.Message, store.Recipient, error)
 	Find(ctx context.Context, q store.Query) (store.Page, error)
 	Receipt(ctx context.Context, key string) (event.MessageID, []byte, error)
+	store.Notes
 	Accepted(ctx context.Context, since time.Time) (map[string]int, error)
 }
 
@@ -391,7 +394,11 @@ func (o *Outbound) accept(ctx context.Context, tx outTransaction, c *smtpd.Conte
 			return 0, err
 		}
 	}
-	return o.queue.Submit(ctx, sub)
+	id, err := o.queue.Submit(ctx, sub)
+	if a := tx.application; err == nil && a.Forward && a.Grammar != nil && a.Grammar.Kind == verp.CiviCRM && sub.Message.Campaign != "" {
+		o.authors.note(ctx, a.Name, sub.Message.Campaign, message.Mailbox{Name: sub.Message.FromName, Address: m.from})
+	}
+	return id, err
 }
 
 // suppressBulk looks again at holds that stop only bulk mail of one domain:

@@ -46,9 +46,7 @@ func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []e
 			continue
 		}
 		first[key] = i
-		if places[i], answers[i] = in.place(ctx, l, d); answers[i] == nil && places[i].role {
-			answers[i] = in.forward(ctx, l, d.address, in.policy.Load())
-		}
+		places[i], answers[i] = in.passOn(ctx, l, d)
 		if !in.each && again(answers[i]) {
 			return []error{ofStore(answers[i])}
 		}
@@ -76,6 +74,23 @@ func (in *Inbound) deliver(ctx context.Context, l *letter, to []destination) []e
 		answers[i] = ofStore(answers[first[hold.Canonical(d.address)]])
 	}
 	return answers
+}
+
+// passOn sends a letter on, where it goes to a person, and says where else it
+// goes. With an error that is nowhere: it comes again, or not at all.
+func (in *Inbound) passOn(ctx context.Context, l *letter, d destination) (place, error) {
+	p, err := in.place(ctx, l, d)
+	switch {
+	case err != nil:
+	case p.role:
+		err = in.forward(ctx, l, d.address, in.policy.Load())
+	default:
+		err = in.passReply(ctx, l, d, p)
+	}
+	if err != nil {
+		return place{}, err
+	}
+	return p, nil
 }
 
 // take has a letter to addresses for reports understood, once for all of them.
@@ -123,6 +138,10 @@ func (in *Inbound) tell(ctx context.Context, l *letter, places []place, answers 
 // for it, or for the postmaster where a route for reports names nobody: a
 // provider that asks whether it may pass reports on there must be answered.
 func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, error) {
+	if d.role == "" && in.cameBack(l.report) {
+		in.log.Warn("what was passed on came back", "rcpt", d.address, "kind", l.report.Kind, "from", l.from)
+		return place{}, nil
+	}
 	if d.path != nil {
 		return place{delivery: event.DeliveryID(d.tag.Delivery), wish: d.wish}, nil
 	}
@@ -159,6 +178,16 @@ func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, 
 		return place{fact: event.Event{Type: event.Replied, Recipient: d.address, From: l.from}}, nil
 	}
 	return place{role: true}, nil
+}
+
+// cameBack reports whether a report is about a reply that was passed on: it has
+// been here, and says so. What it returns may have return addresses of ours, and
+// it is about none of their deliveries.
+func (in *Inbound) cameBack(r bounce.Report) bool {
+	was := func(name string, body func(string) bool) bool {
+		return slices.ContainsFunc(r.Returned, func(f bounce.Field) bool { return strings.EqualFold(f.Name, name) && body(f.Body) })
+	}
+	return isReport(r.Kind) && was(originalFrom, func(string) bool { return true }) && was("Delivered-To", in.ours)
 }
 
 // recorded finds the delivery that was sent with an application's own address

@@ -60,6 +60,8 @@ type Application struct {
 	RejectHeld bool    // answer 550 at RCPT for an address on hold, instead of suppressing
 	DailyLimit int     // recipients a day; 0: none
 	Rate       float64 // recipients a second; 0: no limit
+	Forward    bool    // replies go on to the person who sent the mailing
+	RepliesTo  string  // who gets them where that person cannot; "": nobody
 }
 
 // A Domain is what mail is sent as.

@@ -45,12 +45,16 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("counting what was sent today: %w", err)
 	}
+	known, err := newAuthors(ctx, c.Store, c.Log, c.Now)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{quotas: newQuotas(c.Now, sent)}
 	s.policy.Store(c.Policy)
 	s.incidents = newIncidents(c.Now, func(ctx context.Context, e event.Event) error { return c.Queue.Tell(ctx, nil, e) })
 	shared := core{policy: &s.policy, queue: c.Queue, store: c.Store, log: c.Log, now: c.Now, metrics: c.Metrics}
-	s.Outbound = &Outbound{core: shared, quotas: s.quotas, incidents: s.incidents}
-	s.Inbound = &Inbound{core: shared, reader: c.Reader, names: c.Names, claims: c.Claims, origins: c.Origins, mirror: &mirror{}, postponed: newPostponed()}
+	s.Outbound = &Outbound{core: shared, quotas: s.quotas, incidents: s.incidents, authors: known}
+	s.Inbound = &Inbound{core: shared, reader: c.Reader, names: c.Names, claims: c.Claims, origins: c.Origins, mirror: &mirror{}, postponed: newPostponed(), authors: known}
 	lmtp := *s.Inbound
 	lmtp.each = true
 	s.LMTP = &lmtp

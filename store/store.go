@@ -121,6 +121,7 @@ type Message struct {
 	Domain        string // name of the configured domain it is sent as
 	Sender        string // the envelope sender that the application gave, byte for byte; "" is the null reverse-path
 	From          string // the address of the From field
+	FromName      string // the name beside it
 	Campaign      string
 	HeaderID      string         // Message-ID field, with its brackets
 	Subject       string         // for people who look at the queue
@@ -185,7 +186,7 @@ type Key struct {
 	Domain  string // of the recipients, canonical
 	Lane    uint8  // 0 goes before 1
 	Flow    string
-	Sending string // the domain that the mail is from: Message.Domain, or that of its author
+	Sending string // the domain that the mail is from: Message.Domain, or that of its author; its way out is that of this domain
 }
 
 // FlowOf makes a Key.Flow. An application's name has no blank.

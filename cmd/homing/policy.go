@@ -109,6 +109,7 @@ func applicationOf(c config.Application, domains map[string]*server.Domain) (*se
 	a := &server.Application{
 		Name: c.Name, Kind: string(c.Kind), Password: c.Password, Networks: c.Networks, Sinks: c.Sinks, Mode: server.Mode(c.Mode),
 		RejectHeld: c.Held == config.Reject, DailyLimit: c.DailyLimit, Rate: c.AllowRate.PerSecond(), Lists: c.Kind == config.Mailman,
+		Forward: c.Replies == config.RepliesForward, RepliesTo: c.RepliesTo,
 	}
 	for _, name := range c.Domains {
 		a.Domains = append(a.Domains, domains[hold.CanonicalDomain(name)])

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"homing/event"
 	"homing/internal/terminal"
+	"homing/server"
 	"homing/server/web"
 )
 
@@ -117,7 +119,7 @@ func (j journey) tell(w io.Writer, whom string) error {
 	}
 	for _, r := range j.Recipients {
 		fmt.Fprintf(&b, "%s  message %s to %s\n", clock(r.Accepted), r.Message, terminal.Line(r.Recipient))
-		fmt.Fprintf(&b, "  %s handed it over", origin(r))
+		fmt.Fprintf(&b, "  %s", origin(r))
 		if r.Subject != "" {
 			fmt.Fprintf(&b, ": %q", terminal.Clip(r.Subject, 60))
 		}
@@ -128,6 +130,10 @@ func (j journey) tell(w io.Writer, whom string) error {
 			fmt.Fprintf(&b, ", campaign %s", terminal.Clip(r.Campaign, 60))
 		}
 		fmt.Fprintf(&b, ".\n  %s\n", fate(r))
+		for _, reply := range r.Replies {
+			fmt.Fprintf(&b, "  A reply of %s went on to %s on %s, as message %s. %s\n",
+				terminal.Line(replyOf(reply)), terminal.Line(reply.Recipient), clock(reply.Accepted), reply.Message, fate(reply))
+		}
 	}
 	if len(j.Recipients) == 0 {
 		fmt.Fprintf(&b, "We were never asked to mail %s, or it is so long ago that it is forgotten: look at opt-outs and groups in the application.\n", terminal.Line(whom))
@@ -141,12 +147,25 @@ func (j journey) tell(w io.Writer, whom string) error {
 	return nil
 }
 
-// origin is who handed mail over: an application, or we ourselves.
+// origin says who handed mail over: an application, or we ourselves, or somebody
+// who wrote back.
 func origin(r web.Recipient) string {
-	if r.Application == "" {
-		return "Homing itself"
+	switch writer := replyOf(r); {
+	case r.Application != "":
+		return terminal.Clip(r.Application, 60) + " handed it over"
+	case writer != "":
+		return "Homing passed on a reply of " + terminal.Line(writer)
 	}
-	return terminal.Clip(r.Application, 60)
+	return "Homing itself handed it over"
+}
+
+// replyOf says who wrote a reply that was passed on; "": it is none.
+func replyOf(r web.Recipient) string {
+	texts := map[string]string{}
+	if r.Application != "" || json.Unmarshal([]byte(r.Metadata), &texts) != nil {
+		return ""
+	}
+	return texts[server.ReplyOf]
 }
 
 // fate says what became of one recipient.

@@ -95,6 +95,8 @@ func fieldsOf(t reflect.Type, into map[string]bool) {
 		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
 			into[name] = true
 		}
-		fieldsOf(f.Type, into)
+		if f.Type != reflect.SliceOf(t) { // parts of its own kind say nothing new
+			fieldsOf(f.Type, into)
+		}
 	}
 }

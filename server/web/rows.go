@@ -40,7 +40,8 @@ type Recipient struct {
 	Provider    string           `json:"provider,omitempty"` // who takes the mail of its domain, as far as that is known
 	MTA         string           `json:"mta,omitempty"`      // who said 250
 	Last        *event.Outcome   `json:"last,omitempty"`
-	Pause       *Pause           `json:"pause,omitempty"` // why it is paused
+	Pause       *Pause           `json:"pause,omitempty"`   // why it is paused
+	Replies     []Recipient      `json:"replies,omitempty"` // to it, that went on to the person who sent it; in a journey
 }
 
 // recipient words a row. What waits behind a pause is paused.
@@ -93,6 +94,24 @@ func (w *Web) recipients(p store.Page) Recipients {
 		out.Recipients = append(out.Recipients, w.recipient(r))
 	}
 	return out
+}
+
+// journey is a page of rows, each with what became of the replies to it.
+func (w *Web) journey(ctx context.Context, p store.Page) (Recipients, error) {
+	out := w.recipients(p)
+	if w.Passed == nil {
+		return out, nil
+	}
+	for i, r := range p.Rows {
+		replies, err := w.Passed(ctx, r.Recipient)
+		if err != nil {
+			return out, err
+		}
+		for _, reply := range replies {
+			out.Recipients[i].Replies = append(out.Recipients[i].Replies, w.recipient(reply))
+		}
+	}
+	return out, nil
 }
 
 // listQueue lists what is not done with: it waits, or waits for somebody's
@@ -267,15 +286,27 @@ func (w *Web) showMessage(rw http.ResponseWriter, r *http.Request) {
 		w.failed(rw, r, err)
 		return
 	}
-	w.answer(rw, w.recipients(found))
+	out, err := w.journey(r.Context(), found)
+	if err != nil {
+		w.failed(rw, r, err)
+		return
+	}
+	w.answer(rw, out)
 }
 
 // showDelivery shows one recipient by its own number. Messages and deliveries
 // are numbered apart, so one number can be both.
 func (w *Web) showDelivery(rw http.ResponseWriter, r *http.Request) {
-	if row, ok := w.delivery(rw, r); ok {
-		w.answer(rw, w.recipients(store.Page{Rows: []store.Row{row}}))
+	row, ok := w.delivery(rw, r)
+	if !ok {
+		return
 	}
+	out, err := w.journey(r.Context(), store.Page{Rows: []store.Row{row}})
+	if err != nil {
+		w.failed(rw, r, err)
+		return
+	}
+	w.answer(rw, out)
 }
 
 // delivery finds the recipient that a path names by its own number. It reports
@@ -331,7 +362,11 @@ func (w *Web) showRecipient(rw http.ResponseWriter, r *http.Request) {
 		w.failed(rw, r, err)
 		return
 	}
-	out := w.recipients(found)
+	out, err := w.journey(r.Context(), found)
+	if err != nil {
+		w.failed(rw, r, err)
+		return
+	}
 	if len(record.Scopes) > 0 {
 		out.Hold = describe(record, w.Now())
 	}

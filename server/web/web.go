@@ -40,7 +40,10 @@ type Web struct {
 	Knows   func(application string) bool                                  // whether there is one of that name
 	Sends   func(domain string) bool                                       // whether mail is sent as that domain; nil: nobody can say
 	// Renew mints the reverse-path of a recipient anew; "": it stays.
-	Renew   func(store.Message, store.Recipient) string
+	Renew func(store.Message, store.Recipient) string
+	// Passed gives what became of the replies to a recipient's mail that went on
+	// to the person who sent it; nil: none do.
+	Passed  func(context.Context, store.Recipient) ([]store.Row, error)
 	Tokens  Tokens  // who may ask from the network; nil: nobody
 	Limiter Limiter // of wrong tokens; nil: none
 	Inject  Injector

@@ -42,6 +42,7 @@ func (m *messageRow) encode() []byte {
 	f.flag(15, m.TLSOptional)
 	f.time(16, m.SendAt)
 	f.text(17, string(m.Metadata))
+	f.text(18, m.FromName)
 	f.text(20, m.key)
 	f.num(21, m.body)
 	if len(m.deliveries) > 0 {
@@ -90,6 +91,8 @@ func decodeMessage(id event.MessageID, row []byte) (messageRow, error) {
 			m.SendAt = f.time()
 		case 17:
 			m.Metadata = event.Metadata(f.text())
+		case 18:
+			m.FromName = f.text()
 		case 20:
 			m.key = f.text()
 		case 21:

@@ -30,7 +30,7 @@ func fullRecipient() store.Recipient {
 
 func fullMessage() messageRow {
 	return messageRow{Message: store.Message{
-		ID: 8, Accepted: moment, Application: "crm", Domain: "example.org", Sender: "s", From: "f", Campaign: "c", HeaderID: "<1@x>",
+		ID: 8, Accepted: moment, Application: "crm", Domain: "example.org", Sender: "s", From: "f", FromName: "F", Campaign: "c", HeaderID: "<1@x>",
 		Subject: "Subject", Bulk: true, EightBit: true, UTF8: true, EnvelopeID: "env", ReturnContent: "FULL", RequireTLS: true, TLSOptional: true,
 		SendAt: moment.Add(time.Hour), Metadata: `{"order":"4711"}`,
 	}, key: "k", body: 7, deliveries: deliveryListOf([]event.DeliveryID{9, 10, 11, 5, 1 << 55}), left: 4}
