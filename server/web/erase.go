@@ -28,6 +28,7 @@ var remains = []string{
 	"what was sent, and what applications and sinks were told: erase the person there as well",
 	"messages to several recipients that name the address in their text or header, until they are over for the others too",
 	"mail in the spool of sendmail that was not handed over yet",
+	"replies of the person that were passed on to whoever sent the mailing: whose they are, and their subject, until retention.index is over",
 	"the files of the store, which overwrite what was removed in the course of their work: a segment of the log goes when a newer one has begun and no message in it is needed, at the latest when all retention times are over; free pages of the index are written again",
 }
 
