@@ -37,6 +37,11 @@ type Walker struct {
 	Now   func() time.Time // nil: time.Now
 	Keep  int              // octets kept of each part, whatever it is, within MaxKept; 0: MaxText of text and messages, little of others
 	Whole int              // which part, from 1, is kept whole however long it is; 0: none
+	// Leaf, if set, is asked for each part whose content begins, with its place
+	// in Mail.Parts and a Part that has no content yet. What it gives, if not
+	// nil, is written all of the content as it comes, whatever is kept of it; an
+	// error of it ends the walk.
+	Leaf func(n int, p Part) io.Writer
 }
 
 // Mail is what a walk found.
@@ -83,7 +88,7 @@ func (w Walker) Walk(r io.Reader) (Mail, error) {
 		clock.limit = MaxWalk
 	}
 	clock.last = clock.now()
-	s := walk{in: bufio.NewReaderSize(&clock, lineBuffer), buf: make([]byte, 0, 16<<10), each: w.Keep, whole: w.Whole}
+	s := walk{in: bufio.NewReaderSize(&clock, lineBuffer), buf: make([]byte, 0, 16<<10), each: w.Keep, whole: w.Whole, leaf: w.Leaf}
 	s.open(0)
 	err := s.run()
 	s.close()
@@ -139,6 +144,9 @@ type walk struct {
 	drop    bool // the header of this part is past the limit
 	top     [2]int
 	topped  bool // top is the header of the message
+	leaf    func(n int, p Part) io.Writer
+	out     io.Writer // of the part being read; nil: nobody
+	failed  error     // of out
 }
 
 // A found is a Part that still names its octets by position.
@@ -163,7 +171,7 @@ func (s *walk) run() error {
 		line, err := s.in.ReadSlice('\n')
 		ends := err != bufio.ErrBufferFull
 		if len(line) > 0 && !s.line(line, begins, ends) {
-			return nil
+			return s.failed
 		}
 		switch begins = ends; err {
 		case nil, bufio.ErrBufferFull:
@@ -191,7 +199,7 @@ func (s *walk) line(line []byte, begins, ends bool) bool {
 	case inContent, inStray:
 		s.content(line)
 	}
-	return true
+	return s.failed == nil
 }
 
 // delimit acts on a line that delimits parts and reports whether it was one.
@@ -241,7 +249,7 @@ func (s *walk) adopt(line []byte) bool {
 // open begins a part.
 func (s *walk) open(depth int) {
 	s.part = found{depth: depth, head: [2]int{len(s.buf), len(s.buf)}}
-	s.at, s.drop = inHeader, false
+	s.at, s.drop, s.out = inHeader, false, nil
 }
 
 // close ends the part being read and keeps it, if it is one.
@@ -336,11 +344,17 @@ func (s *walk) endHeader() {
 	if s.whole == len(s.found)+1 {
 		s.part.keep = math.MaxInt
 	}
+	if s.leaf != nil && s.at == inContent && len(s.found) < MaxParts {
+		s.out = s.leaf(len(s.found), Part{Fields: head, Type: kind.Type, Depth: s.part.depth, kind: kind})
+	}
 }
 
 // content keeps what may be kept.
 func (s *walk) content(piece []byte) {
 	s.part.size += int64(len(piece))
+	if s.out != nil {
+		_, s.failed = s.out.Write(piece)
+	}
 	room := min(s.part.keep-(len(s.buf)-s.part.text[0]), len(piece))
 	if s.part.keep < math.MaxInt {
 		room = min(room, MaxKept-len(s.buf))
