@@ -63,6 +63,7 @@ type Event struct {
 	Outcome                // zero where nothing was said
 	Hold        *HoldState `json:"hold,omitempty"`
 	Text        string     `json:"text,omitempty"` // incidents and checks: one sentence for people
+	Mail        *Mail      `json:"mail,omitempty"` // what was filed, taken apart
 
 	// Delivery is the recipient's own number: facts about one Delivery are
 	// told in order. Zero for facts about no delivery.

@@ -11,6 +11,7 @@ import (
 	"homing/bounce"
 	"homing/event"
 	"homing/hold"
+	"homing/internal/message"
 	"homing/store"
 )
 
@@ -162,7 +163,16 @@ func (q *Queue) stopBulk(c *store.Case, f finding, as event.Type) error {
 // Tell makes facts durable that concern no delivery: mail for a route, an
 // incident. It returns store.ErrFull where there is no room for them.
 func (q *Queue) Tell(ctx context.Context, raw store.Draft, events ...event.Event) error {
+	return q.TellNoting(ctx, raw, nil, events...)
+}
+
+// TellNoting is Tell that takes notes in the same transaction. notes is given
+// what raw became; it is pure, because it may be asked again.
+func (q *Queue) TellNoting(ctx context.Context, raw store.Draft, notes func(raw message.Ref) []store.NoteChange, events ...event.Event) error {
 	return q.apply(ctx, store.Change{Raw: raw, Decide: func(c *store.Case) error {
+		if notes != nil {
+			c.Notes = append(c.Notes, notes(c.Raw)...)
+		}
 		now := q.now().UTC()
 		for _, e := range events {
 			if e.Time.IsZero() {

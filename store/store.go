@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -237,7 +238,7 @@ type Change struct {
 	Delivery event.DeliveryID
 	Address  string // canonical; for a change of a hold alone
 	Lease    Token  // set: ErrLeaseLost unless still ours. It ends with the change
-	Raw      Draft  // a report or reply, kept if an event names Case.Raw; one Draft may serve several Changes
+	Raw      Draft  // a report or reply, kept if an event or a note names Case.Raw; one Draft may serve several Changes
 	// Idle passes over a recipient that somebody has leased: it stays as it
 	// is, and Decide does not see it.
 	Idle bool
@@ -247,13 +248,24 @@ type Change struct {
 }
 
 // A Case is what Decide sees. It may change Recipient (its state by Move
-// alone) and Hold, and append to Events.
+// alone) and Hold, and append to Events and Notes.
 type Case struct {
 	Message   Message
 	Recipient Recipient
 	Hold      hold.Record
 	Raw       message.Ref // what Change.Raw became
 	Events    []event.Event
+	Notes     []NoteChange // are taken with the change: what is not told yet and must not be lost
+}
+
+// A NoteChange is a note that is taken together with other things, within the
+// limits of Notes.
+type NoteChange struct {
+	Space, Name string
+	Value       []byte // nil: it is forgotten
+	// Raw is what it speaks of: that is kept like what an event names, and is
+	// forgotten, where no event does, with a note that is.
+	Raw message.Ref
 }
 
 // A Query asks for rows. Zero fields do not restrict. Without Holds it lists
@@ -303,9 +315,10 @@ type What struct {
 }
 
 // About reports whether a fact is about a person: it is its recipient, or for
-// mail of no delivery, the one who wrote it.
+// mail of no delivery, the one who wrote it; or mail that was filed names it.
 func About(e event.Event, canonical string) bool {
-	return hold.Canonical(e.Recipient) == canonical || e.Delivery == 0 && e.From != "" && hold.Canonical(e.From) == canonical
+	is := func(address string) bool { return hold.Canonical(address) == canonical }
+	return is(e.Recipient) || e.Delivery == 0 && e.From != "" && is(e.From) || e.Mail != nil && slices.ContainsFunc(e.Mail.People(), is)
 }
 
 // Notes keep small values durably, apart by space and name: what is paused, how

@@ -45,6 +45,17 @@ type Mail struct {
 	Attachments []Attachment `json:"attachments"`
 }
 
+// People gives the addresses of everybody whom the mail names, each as often as
+// it does.
+func (m *Mail) People() (all []string) {
+	for _, list := range [][]Mailbox{m.From, m.ReplyTo, m.To, m.CC} {
+		for _, x := range list {
+			all = append(all, x.Address)
+		}
+	}
+	return all
+}
+
 // A Mailbox is a name, which may be empty, and an address.
 type Mailbox struct {
 	Name    string `json:"name,omitempty"`

@@ -170,7 +170,8 @@ func (e *entry) stage(t *txn) error {
 }
 
 // Apply implements store.Store. It takes at most 1,000 changes. A Raw is kept
-// when an event of its Change names it: what nobody can find needs no room.
+// when an event or a note of its Change names it: what nobody can find needs no
+// room.
 //
 // A change without a Lease ends the lease on its recipient when it moves the
 // recipient away from Waiting; otherwise the dialogue under way goes on.
@@ -386,12 +387,19 @@ func (t *txn) putHold(r hold.Record, b before) error {
 	return nil
 }
 
-// tell writes the events of a Case, and Raw if one of them names it.
+// tell writes the events and notes of a Case, and Raw if one of them names it.
 func (t *txn) tell(k *store.Case, raw *draft) error {
-	for i := range k.Events {
-		if raw != nil && k.Events[i].Raw.Body == raw.id {
-			t.keepReport(raw)
-			break
+	named := raw != nil && (slices.ContainsFunc(k.Events, func(e event.Event) bool { return e.Raw.Body == raw.id }) ||
+		slices.ContainsFunc(k.Notes, func(n store.NoteChange) bool { return n.Raw.Body == raw.id }))
+	if named {
+		t.keepReport(raw)
+	}
+	for _, n := range k.Notes {
+		if err := fitsNote(n.Space, n.Name, n.Value); err != nil {
+			return err
+		}
+		if t.note(n.Space, n.Name, n.Value); n.Value == nil && !n.Raw.IsZero() {
+			t.dropReport(key64(n.Raw.Body))
 		}
 	}
 	for i := range k.Events {

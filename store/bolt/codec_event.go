@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"encoding/json"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -45,6 +46,13 @@ func encodeEvent(e *event.Event) []byte {
 	f.text(23, e.ReturnContent)
 	f.flag(25, e.RequireTLS)
 	f.text(26, string(e.Metadata))
+	if e.Mail != nil {
+		// Nobody looks into it here. JSON has no words for some dates alone,
+		// which no mail that was read has.
+		if text, err := json.Marshal(e.Mail); err == nil {
+			f.text(27, string(text))
+		}
+	}
 	if e.Basis != nil {
 		var part fields
 		part.time(1, e.Basis.Accepted)
@@ -136,6 +144,9 @@ func decodeEventPrivate(e *event.Event, f field) (err error) {
 		e.Basis, err = decodeBasis(f.b)
 	case 25:
 		e.RequireTLS = f.flag()
+	case 27:
+		e.Mail = new(event.Mail)
+		err = json.Unmarshal(f.b, e.Mail)
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"homing/event"
 	"homing/hold"
 	"homing/internal/message"
+	"homing/internal/parsedmail"
 	"homing/store"
 )
 
@@ -128,7 +129,7 @@ func rowCodecs() map[string]func(row []byte) ([]byte, error) {
 func FuzzRows(f *testing.F) {
 	r, m := fullRecipient(), fullMessage()
 	until := moment
-	e := event.Event{Type: event.Held, Metadata: `{"a":"b"}`, Sync: new(true), Hold: &event.HoldState{State: "held", Until: &until}, To: []string{"", "a"}, Basis: &event.Basis{Accepted: moment, Related: true}}
+	e := event.Event{Type: event.Held, Metadata: `{"a":"b"}`, Sync: new(true), Hold: &event.HoldState{State: "held", Until: &until}, To: []string{"", "a"}, Basis: &event.Basis{Accepted: moment, Related: true}, Mail: &event.Mail{Mail: parsedmail.Mail{Date: moment}, Reviewed: true}}
 	h := hold.Record{Address: "a@example.net", Scopes: []hold.Scope{{Holds: []hold.Hold{{Marks: []hold.Mark{{Code: 5}}}}}}}
 	b := bodyRow{segment: 1, heads: []uint64{1, 2}}
 	for _, row := range [][]byte{

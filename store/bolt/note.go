@@ -35,8 +35,8 @@ func (s *Store) Note(ctx context.Context, space string, values map[string][]byte
 		return fmt.Errorf("%w: %d at once", errNote, len(values))
 	}
 	for name, value := range values {
-		if strings.Contains(space+name, "\x00") || len(space)+len(name) > longestKey || len(value) > noteMost {
-			return fmt.Errorf("%w: %q in %q with %d octets", errNote, name, space, len(value))
+		if err := fitsNote(space, name, value); err != nil {
+			return err
 		}
 	}
 	if len(values) == 0 {
@@ -44,12 +44,23 @@ func (s *Store) Note(ctx context.Context, space string, values map[string][]byte
 	}
 	return s.submit(ctx, true, func(t *txn) error {
 		for name, value := range values {
-			if value == nil {
-				t.del(bucketNote, noteKey(space, name))
-				continue
-			}
-			t.put(bucketNote, noteKey(space, name), append(present(), value...))
+			t.note(space, name, value)
 		}
 		return nil
 	})
+}
+
+func fitsNote(space, name string, value []byte) error {
+	if strings.Contains(space+name, "\x00") || len(space)+len(name) > longestKey || len(value) > noteMost {
+		return fmt.Errorf("%w: %q in %q with %d octets", errNote, name, space, len(value))
+	}
+	return nil
+}
+
+func (t *txn) note(space, name string, value []byte) {
+	if value == nil {
+		t.del(bucketNote, noteKey(space, name))
+		return
+	}
+	t.put(bucketNote, noteKey(space, name), append(present(), value...))
 }

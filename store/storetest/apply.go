@@ -84,6 +84,56 @@ var applyTests = []named{
 		}})
 		h.same("events", types(h.events(0)), []event.Type{event.Filed})
 	}},
+	{"notes are taken with the change or not at all, and what they speak of is kept", func(h *harness) {
+		raw := h.draft(content(1, 200_000))
+		defer raw.Discard()
+		var ref message.Ref
+		waits := func(fault error) store.Change {
+			return store.Change{Raw: raw, Decide: func(c *store.Case) error {
+				ref = c.Raw
+				c.Notes = append(c.Notes, store.NoteChange{Space: "review", Name: "a", Value: []byte("waits"), Raw: c.Raw})
+				return fault
+			}}
+		}
+		h.wants(h.s.Apply(h.ctx, waits(errDecide)), errDecide)
+		h.same("notes after an error", h.notes("review"), map[string][]byte{})
+		h.apply(waits(nil))
+		for range 2 {
+			h.same("notes", h.notes("review"), map[string][]byte{"a": []byte("waits")})
+			h.same("what they speak of", h.text(ref), string(content(1, 200_000)))
+			h.restart(true)
+		}
+		h.apply(store.Change{Decide: func(c *store.Case) error {
+			c.Notes = append(c.Notes, store.NoteChange{Space: "review", Name: "a"})
+			c.Events = append(c.Events, event.Event{Type: event.Filed, Time: h.now, Raw: ref})
+			return nil
+		}})
+		h.restart(true)
+		h.same("notes in the end", h.notes("review"), map[string][]byte{})
+		h.same("events", types(h.events(0)), []event.Type{event.Filed})
+		h.same("what the event names", h.text(ref), string(content(1, 200_000)))
+		second := h.draft(content(2, 200))
+		var other message.Ref
+		note := store.NoteChange{Space: "review", Name: "b", Value: []byte("waits")}
+		h.apply(store.Change{Raw: second, Decide: func(c *store.Case) error {
+			note.Raw, other = c.Raw, c.Raw
+			c.Notes = append(c.Notes, note)
+			return nil
+		}})
+		h.apply(store.Change{Decide: func(c *store.Case) error {
+			note.Value = nil
+			c.Notes = append(c.Notes, note)
+			return nil
+		}})
+		h.unowed(other)
+		if err := h.s.Apply(h.ctx, store.Change{Decide: func(c *store.Case) error {
+			c.Notes = append(c.Notes, store.NoteChange{Space: "s", Name: "a\x00b", Value: []byte("1")})
+			c.Events = append(c.Events, event.Event{Type: event.Filed, Time: h.now})
+			return nil
+		}}); err == nil || len(h.events(0)) != 1 {
+			h.Errorf("a change with a note that cannot be was taken: %v", err)
+		}
+	}},
 	{"a change of an address changes its hold", func(h *harness) {
 		record := h.holdOf("ann@example.net")
 		h.apply(store.Change{Address: "ann@example.net", Decide: func(c *store.Case) error { c.Hold = record; return nil }})

@@ -7,6 +7,7 @@ import (
 
 	"homing/event"
 	"homing/internal/message"
+	"homing/internal/parsedmail"
 	"homing/store"
 )
 
@@ -27,6 +28,8 @@ var eventTests = []named{
 			Hold: &event.HoldState{State: "held", Until: &until}, Text: "a text", Delivery: 6,
 			Raw: message.Ref{Body: 1, Head: 2, Size: 3}, Original: message.Ref{Body: 4, Head: 5, Size: 6}, To: []string{"crm", ""},
 			Notify: "NEVER", EnvelopeID: "env", OriginalRecipient: "rfc822;ann", ReturnContent: "FULL", RequireTLS: true,
+			Mail: &event.Mail{Mail: parsedmail.Mail{Subject: "Hello", Date: h.now.UTC(), Attachments: []parsedmail.Attachment{{Name: "a.pdf", Size: 3}}},
+				Authentication: event.Authentication{DMARC: "pass"}, Reviewed: true, ReviewedBy: "ann"},
 			Basis: &event.Basis{Accepted: h.now, Ours: true, Smarthost: true, Related: true, Offline: true, Surge: true},
 		}
 		other := event.Event{Type: event.Held, Time: h.now, Sync: new(true), Hold: &event.HoldState{State: "free"}, Basis: &event.Basis{}}

@@ -8,6 +8,7 @@ import (
 
 	"homing/event"
 	"homing/hold"
+	"homing/internal/parsedmail"
 	"homing/store"
 )
 
@@ -369,6 +370,21 @@ var forgetTests = []named{
 		h.send("ann@example.com") // Due waits where there is nothing
 		if work, _ := h.due(0); len(work) != 1 {
 			h.Errorf("work is left: %v", work)
+		}
+	}},
+	{"mail that was filed is forgotten with any of its people", func(h *harness) {
+		for i, who := range []parsedmail.Mail{
+			{From: []parsedmail.Mailbox{{Address: "Ann@Example.net"}}}, {To: []parsedmail.Mailbox{{Address: "bob@example.net"}, {Address: "ann@example.net"}}},
+			{CC: []parsedmail.Mailbox{{Address: "bob@example.net"}}},
+		} {
+			h.apply(store.Change{Decide: func(c *store.Case) error {
+				c.Events = append(c.Events, event.Event{Type: event.Filed, Time: h.now, Recipient: "crm@example.org", Attempt: i, Mail: &event.Mail{Mail: who}})
+				return nil
+			}})
+		}
+		h.forget(store.What{Address: "ann@example.net"}, 2)
+		if left := h.events(0); len(left) != 1 || left[0].Attempt != 2 {
+			h.Errorf("left are %+v", left)
 		}
 	}},
 	{"forgetting many in one call", func(h *harness) {
