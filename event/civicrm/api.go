@@ -91,14 +91,17 @@ func near(_, address string, _ syscall.RawConn) error {
 // A row is what APIv4 gives of one record.
 type row map[string]json.RawMessage
 
-// v3 makes a call of APIv3.
-func (a *api) v3(ctx context.Context, entity, action string, params map[string]any) error {
+// formType is the type of a form without files.
+const formType = "application/x-www-form-urlencoded"
+
+// v3 makes a call of APIv3 and gives its values.
+func (a *api) v3(ctx context.Context, entity, action string, params map[string]any) (json.RawMessage, error) {
 	text, err := json.Marshal(params)
 	if err != nil {
-		return fmt.Errorf("writing the call as JSON: %w", err)
+		return nil, fmt.Errorf("writing the call as JSON: %w", err)
 	}
-	_, err = a.post(ctx, entity+"."+action, a.before+endPoint+a.after, url.Values{"entity": {entity}, "action": {action}, "json": {string(text)}})
-	return err
+	form := url.Values{"entity": {entity}, "action": {action}, "json": {string(text)}}
+	return a.post(ctx, entity+"."+action, a.before+endPoint+a.after, formType, strings.NewReader(form.Encode()))
 }
 
 // v4 makes a call of APIv4 and gives its rows.
@@ -107,7 +110,8 @@ func (a *api) v4(ctx context.Context, entity, action string, params map[string]a
 	if err != nil {
 		return nil, fmt.Errorf("writing the call as JSON: %w", err)
 	}
-	values, err := a.post(ctx, entity+"."+action, a.before+"civicrm/ajax/api4/"+entity+"/"+action+a.after, url.Values{"params": {string(text)}})
+	values, err := a.post(ctx, entity+"."+action, a.before+"civicrm/ajax/api4/"+entity+"/"+action+a.after, formType,
+		strings.NewReader(url.Values{"params": {string(text)}}.Encode()))
 	if err != nil {
 		return nil, err
 	}
@@ -120,15 +124,15 @@ func (a *api) v4(ctx context.Context, entity, action string, params map[string]a
 
 // post makes a call and gives the values of its answer. Its errors that are of
 // the site are *callError.
-func (a *api) post(ctx context.Context, call, target string, form url.Values) (json.RawMessage, error) {
+func (a *api) post(ctx context.Context, call, target, kind string, form io.Reader) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.c.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, form)
 	if err != nil {
 		return nil, fmt.Errorf("making the request: %w", httpcall.Bare(err))
 	}
 	h := req.Header
-	h.Set("Content-Type", "application/x-www-form-urlencoded")
+	h.Set("Content-Type", kind)
 	h.Set("Accept", "application/json")
 	h.Set("User-Agent", "Homing")
 	h.Set("X-Requested-With", "XMLHttpRequest")

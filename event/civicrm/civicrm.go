@@ -69,6 +69,7 @@ type Config struct {
 	// ReportSenderFaults has failures that are our own fault told as bounces
 	// of the type that counts least, and not only noted.
 	ReportSenderFaults bool
+	Filing             Filing
 	// Own reads an address of the site's own grammar: only an application
 	// that tells this sink has one. Package verp, which knows the grammar, is
 	// not ours to import, and which prefix and domain are the site's only the
@@ -88,7 +89,8 @@ type Config struct {
 
 // A Sink tells one site of CiviCRM. What its mailings met with becomes the call
 // that CiviCRM's own Email Processor would make; what is held or released for
-// mail that is no mailing sets or clears "on hold" of the e-mail address there.
+// mail that is no mailing sets or clears "on hold" of the e-mail address there;
+// mail that was filed becomes an activity.
 //
 // CiviCRM's calls are not idempotent. Each is noted durably before and after,
 // so that none is made again that was answered. Where no answer came, the site
@@ -118,6 +120,9 @@ func New(c Config) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Filing.Type == "" {
+		c.Filing.Type = inbound
+	}
 	c.Logger = c.Logger.With("sink", c.Name)
 	return &Sink{c: c, api: a, started: c.Now()}, nil
 }
@@ -137,6 +142,9 @@ func (s *Sink) Close() { s.api.client.CloseIdleConnections() }
 func (s *Sink) Wants(e event.Event) bool {
 	if e.Type == event.Held || e.Type == event.Released {
 		return e.Recipient != ""
+	}
+	if e.Type == event.Filed {
+		return e.Mail != nil
 	}
 	own, ok := s.own(e)
 	if !ok {
@@ -172,6 +180,8 @@ func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 		return s.held(ctx, e, isOwn)
 	case e.Type == event.Released:
 		return s.released(ctx, e)
+	case e.Type == event.Filed:
+		return s.file(ctx, e)
 	case !isOwn:
 		return nil
 	case (e.Type == event.Bounced || e.Type == event.Expired) && e.Class == "sender" && !s.c.ReportSenderFaults:

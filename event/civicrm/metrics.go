@@ -9,6 +9,9 @@ const (
 	held     = "held"     // set to "on hold"
 	cleared  = "cleared"  // that ended, because the hold did
 	released = "released" // released by somebody in CiviCRM
+
+	filed      = "filed"      // a mail became an activity
+	introduced = "introduced" // somebody in it became a contact
 )
 
 // Metrics counts what the sinks of this kind do. Labels are the names of the
@@ -20,7 +23,7 @@ type Metrics struct {
 // NewMetrics makes the metrics and registers them with r, if r is not nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{facts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_civicrm_facts_total",
-		Help: "What was done with CiviCRM beside telling: our own failures that were only noted, calls that had been applied, holds set, cleared and released."},
+		Help: "What was done with CiviCRM beside telling: our own failures that were only noted, calls that had been applied, holds set, cleared and released, mail filed, people introduced."},
 		[]string{"sink", "what"})}
 	if r != nil {
 		r.MustRegister(m.facts)

@@ -44,7 +44,7 @@ func (s *Sink) report(ctx context.Context, e event.Event, own Address) error {
 	if err := s.c.Memory.noteCall(ctx, e.ID, t); err != nil {
 		return err
 	}
-	err = s.api.v3(ctx, c.entity, c.action, c.params)
+	_, err = s.api.v3(ctx, c.entity, c.action, c.params)
 	if err != nil {
 		err = s.explain(ctx, e, c, err)
 	}

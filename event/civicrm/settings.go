@@ -25,6 +25,9 @@ type Settings struct {
 	// Contacts is whether the contact that acts sees addresses, and Edits
 	// whether it may change them.
 	Contacts, Edits bool
+	// Files is whether it may file mail as activities, Introduces whether it may
+	// make contacts, and Type whether the site has the type of activity.
+	Files, Introduces, Type bool
 	// Unread says why something could not be read, by what it is of: one of
 	// the Of… below.
 	Unread map[string]error
@@ -38,6 +41,7 @@ const (
 	OfJobs     = "jobs"
 	OfFrom     = "from"
 	OfContacts = "contacts"
+	OfFiling   = "filing"
 )
 
 // Ways in which CiviCRM hands its mail over.
@@ -70,7 +74,7 @@ var ErrDenied = errors.New("civicrm: the contact may not read it")
 // Reach finds out whether the site takes bounces of us: it tells one of an
 // entry that no site has. The error says what to do.
 func (s *Sink) Reach(ctx context.Context) error {
-	err := s.api.v3(ctx, "Mailing", "event_bounce", map[string]any{"job_id": 1, "event_queue_id": 1<<31 - 1, "hash": "0000000000000000",
+	_, err := s.api.v3(ctx, "Mailing", "event_bounce", map[string]any{"job_id": 1, "event_queue_id": 1<<31 - 1, "hash": "0000000000000000",
 		"body": "a question whether this call is allowed", "bounce_type_id": types["Syntax"], "bounce_reason": "a question whether this call is allowed"})
 	if err == nil || is(err, (*callError).unknown) {
 		return nil
@@ -84,7 +88,7 @@ func (s *Sink) Settings(ctx context.Context) Settings {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for of, read := range map[string]func(context.Context, *Settings) error{
-		OfOutbound: s.outbound, OfAccount: s.account, OfMailer: s.mailer, OfJobs: s.jobs, OfFrom: s.from, OfContacts: s.contacts,
+		OfOutbound: s.outbound, OfAccount: s.account, OfMailer: s.mailer, OfJobs: s.jobs, OfFrom: s.from, OfContacts: s.contacts, OfFiling: s.filing,
 	} {
 		all.Go(func() {
 			err := read(ctx, &found) // each writes fields of its own
@@ -221,6 +225,34 @@ func (s *Sink) contacts(ctx context.Context, to *Settings) error {
 		to.Edits, err = true, nil
 	}
 	return err
+}
+
+// filing finds out whether mail can be filed. Releases that cannot tell what the
+// contact may do are believed.
+func (s *Sink) filing(ctx context.Context, to *Settings) error {
+	types, err := s.api.v4(ctx, "OptionValue", "get", map[string]any{"select": []string{"id"}, "limit": 1,
+		"where": []any{where("option_group_id:name", "activity_type"), where("name", s.c.Filing.Type), where("is_active", true)}})
+	if err != nil {
+		return err
+	}
+	to.Type = len(types) > 0
+	if to.Files, err = s.mayCreate(ctx, "Activity", map[string]any{"activity_type_id:name": s.c.Filing.Type}); err != nil {
+		return err
+	}
+	to.Introduces, err = s.mayCreate(ctx, "Contact", map[string]any{"contact_type": "Individual"})
+	return err
+}
+
+// mayCreate asks whether the contact that acts may make something.
+func (s *Sink) mayCreate(ctx context.Context, entity string, values map[string]any) (bool, error) {
+	access, err := s.api.v4(ctx, entity, "checkAccess", map[string]any{"action": "create", "values": values})
+	switch {
+	case is(err, (*callError).absent):
+		return true, nil
+	case is(err, (*callError).denied):
+		return false, nil
+	}
+	return len(access) > 0 && access[0].word("access") == "true", err
 }
 
 // word gives a field as it is written, without quotes.

@@ -86,6 +86,9 @@ type tables struct {
 	members  map[string]string
 	optedOut map[uint64]bool // contacts
 	setup    Setup
+
+	contacts   map[uint64]Contact // of whom more is known than an address
+	activities []Activity
 }
 
 // An Email is an address of a contact.
@@ -127,7 +130,7 @@ type Unsubscribe struct {
 func (s *Site) Open(ctx context.Context) error {
 	s.mailer = &toynet.CiviCRM{Address: s.Submission, From: s.From, Prefix: s.Prefix, Domain: s.Domain, Separator: s.Separator, Dial: s.dial}
 	s.healed = make(chan struct{})
-	s.db = tables{last: map[string]uint64{}, members: map[string]string{}, optedOut: map[uint64]bool{}, setup: s.fresh()}
+	s.db = tables{last: map[string]uint64{}, members: map[string]string{}, optedOut: map[uint64]bool{}, contacts: map[uint64]Contact{}, setup: s.fresh()}
 	s.address = "127.0.0.1:0"
 	if err := s.Up(); err != nil {
 		return err

@@ -160,3 +160,44 @@ func TestHowTheEmailProcessorMatches(t *testing.T) {
 		t.Error("a directory without cur and new is read")
 	}
 }
+
+func TestActivitiesAreMadeAsOverAPIv4(t *testing.T) {
+	s := open(t)
+	ann := s.Introduce("Individual", "ann@example.net")
+	v4 := func(call string, params map[string]any, want string) {
+		t.Helper()
+		entity, action, _ := strings.Cut(call, ".")
+		text, err := json.Marshal(params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL()+"/civicrm/ajax/api4/"+entity+"/"+action, strings.NewReader(url.Values{"params": {string(text)}}.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "X-Requested-With": {"XMLHttpRequest"}, "X-Civi-Auth": {"Bearer key"}}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if answer, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(answer), want) {
+			t.Errorf("%s: %s, %v; want %s", call, answer, err, want)
+		}
+	}
+	values := map[string]any{"activity_type_id:name": "Inbound Email", "subject": "Hello", "details": "x mark y", "activity_date_time": "2026-11-23 10:00:00 +0000", "source_contact_id": ann}
+	v4("Activity.create", map[string]any{"values": values}, `"id":1`)
+	v4("Activity.get", map[string]any{"where": []any{[]any{"details", "LIKE", "%MARK%"}}}, `"count":1`)
+	v4("Activity.get", map[string]any{"where": []any{[]any{"details", "LIKE", "%other%"}}}, `"count":0`)
+	v4("Activity.create", map[string]any{"values": with(values, "activity_date_time", "yesterday")}, "error_message")
+	v4("CaseActivity.create", map[string]any{"values": map[string]any{"case_id": 3, "activity_id": 1}}, `"id":1`)
+	if _, text := v3(t, s, "Attachment.create", map[string]any{"entity_table": "civicrm_activity", "entity_id": 1, "name": "a", "mime_type": "text/plain", "content": "x"}); !strings.Contains(text, `"is_error":0`) {
+		t.Error(text)
+	}
+	if all := s.Activities(); len(all) != 1 || all[0].Source != ann || all[0].Case != 3 || len(all[0].Attachments) != 1 {
+		t.Errorf("activities are %+v", all)
+	}
+	s.Grant("access CiviCRM", "view all contacts")
+	v4("Activity.create", map[string]any{"values": values}, "Authorization failed")
+	v4("Contact.create", map[string]any{"values": map[string]any{"contact_type": "Individual"}}, "Authorization failed")
+}

@@ -13,7 +13,15 @@ import (
 )
 
 // v3 carries out a call of APIv3. The lock is held, but not while mail is sent.
-func (s *Site) v3(c Call) error {
+func (s *Site) v3(c Call) ([]map[string]any, error) {
+	if c.Entity == "Attachment" && s.may("access CiviCRM") {
+		return s.attachment(c)
+	}
+	return []map[string]any{}, s.change(c)
+}
+
+// change carries out a call of APIv3 that gives nothing.
+func (s *Site) change(c Call) error {
 	if !s.may("access CiviMail") || !s.may("access CiviCRM") {
 		return &failure{code: "unauthorized", message: fmt.Sprintf("API permission check failed for %s/%s call; insufficient permission: require access CiviCRM and access CiviMail", c.Entity, c.Action)}
 	}

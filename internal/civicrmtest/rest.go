@@ -49,7 +49,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case fault == BrokenAPIv4 && !v3:
 		write(w, http.StatusInternalServerError, map[string]any{"error_code": 0, "error_message": "Class not found"})
 		return
-	case !v3 && !strings.HasSuffix(r.URL.Path, "/update"):
+	case !v3 && !strings.HasSuffix(r.URL.Path, "/update") && !strings.HasSuffix(r.URL.Path, "/create"), v3 && form["action"] == "get":
 		fault = Healthy
 	}
 	status, answer := s.call(r.URL.Path, form)
@@ -132,7 +132,11 @@ func (s *Site) gate(w http.ResponseWriter, r *http.Request) (form map[string]str
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	form = map[string]string{}
-	if r.ParseForm() == nil {
+	parse := r.ParseForm
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		parse = func() error { return r.ParseMultipartForm(maxForm) }
+	}
+	if parse() == nil {
 		for name := range r.PostForm {
 			form[name] = r.PostForm.Get(name)
 		}
@@ -149,6 +153,9 @@ func (s *Site) call(path string, form map[string]string) (status int, answer map
 		text, v4 = form["params"], true
 	}
 	values, err := []map[string]any{}, error(nil)
+	if text == "1" {
+		call.Params, text = flat(form), ""
+	}
 	params := json.NewDecoder(strings.NewReader(cmp.Or(text, "{}")))
 	params.UseNumber()
 	if err = params.Decode(&call.Params); err == nil {
@@ -156,7 +163,7 @@ func (s *Site) call(path string, form map[string]string) (status int, answer map
 		if v4 {
 			values, err = s.v4(call)
 		} else {
-			err = s.v3(call)
+			values, err = s.v3(call)
 		}
 		s.mu.Unlock()
 	}
@@ -177,6 +184,17 @@ func (s *Site) call(path string, form map[string]string) (status int, answer map
 		return http.StatusOK, answer
 	}
 	return http.StatusOK, map[string]any{"is_error": 1, "error_message": fmt.Sprint(err)}
+}
+
+// flat gives the parameters of a call that has each in a field.
+func flat(form map[string]string) map[string]any {
+	params := map[string]any{}
+	for name, v := range form {
+		if name != "entity" && name != "action" && name != "json" {
+			params[name] = v
+		}
+	}
+	return params
 }
 
 func write(w http.ResponseWriter, status int, answer any) {

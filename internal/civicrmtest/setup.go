@@ -15,6 +15,7 @@ type Setup struct {
 	Jobs     map[string]bool // whether active, by API action
 	From     []string        // FROM addresses: `"News" <news@example.org>`
 	Office   string          // e-mail address of the organisation
+	Types    []string        // of activities
 }
 
 // office is the contact, and its address, of the organisation itself.
@@ -41,6 +42,7 @@ func (s *Site) fresh() Setup {
 		Settings: map[string]any{"mailerBatchLimit": 0, "mailThrottleTime": 0, "verpSeparator": cmp.Or(s.Separator, "."), "civimail_multiple_bulk_emails": 0},
 		Jobs:     map[string]bool{"process_mailing": true, "fetch_bounces": false, "fetch_activities": false},
 		From:     []string{s.From},
+		Types:    []string{"Meeting", "Inbound Email"},
 		Office:   s.From[strings.LastIndexByte(s.From, '<')+1 : len(s.From)-1],
 	}
 }
@@ -78,8 +80,11 @@ func (u *Setup) rows(entity string) (rows []map[string]any) {
 			rows = append(rows, map[string]any{"id": len(rows) + 1, "api_entity": "Job", "api_action": action, "is_active": active})
 		}
 	case "OptionValue":
-		for i, from := range u.From {
-			rows = append(rows, map[string]any{"id": i + 1, "option_group_id:name": "from_email_address", "label": from, "is_active": true})
+		for _, from := range u.From {
+			rows = append(rows, map[string]any{"id": len(rows) + 1, "option_group_id:name": "from_email_address", "label": from, "is_active": true})
+		}
+		for _, name := range u.Types {
+			rows = append(rows, map[string]any{"id": len(rows) + 1, "option_group_id:name": "activity_type", "name": name, "is_active": true})
 		}
 	case "Domain":
 		rows = append(rows, map[string]any{"id": 1, "name": "Default Domain", "contact_id": office})

@@ -12,7 +12,8 @@ import (
 var entities = map[string]string{
 	"Email": "view all contacts", "MailingEventBounce": "access CiviMail", "MailingEventUnsubscribe": "access CiviMail", "MailingEventReply": "access CiviMail",
 	"Setting": "administer CiviCRM", "MailSettings": "administer CiviCRM", "Job": "administer CiviCRM", "Domain": "access CiviCRM",
-	"OptionValue": "access CiviCRM", "Contact": "view all contacts",
+	"OptionValue": "access CiviCRM", "Contact": "view all contacts", "Activity": "view all activities", "Case": "access all cases and activities",
+	"CaseActivity": "access all cases and activities",
 }
 
 func absent(c Call) error {
@@ -31,6 +32,10 @@ func (s *Site) v4(c Call) ([]map[string]any, error) {
 		return nil, errForbidden
 	case c.Entity == "Email" && c.Action == "checkAccess":
 		return []map[string]any{{"access": s.may("edit all contacts")}}, nil
+	case c.Action == "checkAccess":
+		return []map[string]any{{"access": s.may(createOf[c.Entity])}}, nil
+	case c.Action == "create" && createOf[c.Entity] != "":
+		return s.create(c)
 	case !s.may(permission) && c.Entity == "Email" && c.Action == "get":
 		return []map[string]any{}, nil // of what one may not see there is nothing
 	case !s.may(permission):
@@ -57,7 +62,8 @@ func (s *Site) rows(entity string) (rows []map[string]any) {
 	case "Email":
 		for _, e := range s.db.emails {
 			rows = append(rows, map[string]any{"id": e.ID, "contact_id": e.Contact, "email": e.Address, "on_hold": e.OnHold,
-				"hold_date": null(e.HoldDate), "reset_date": null(e.ResetDate), "is_primary": true})
+				"hold_date": null(e.HoldDate), "reset_date": null(e.ResetDate), "is_primary": true,
+				"contact_id.contact_type": s.db.who(e.Contact).Type, "contact_id.is_deleted": s.db.who(e.Contact).Deleted})
 		}
 		if address := s.db.setup.Office; address != "" {
 			rows = append(rows, map[string]any{"id": office, "contact_id": office, "email": address, "on_hold": 0, "is_primary": true})
@@ -74,6 +80,8 @@ func (s *Site) rows(entity string) (rows []map[string]any) {
 		for _, r := range s.db.replies {
 			rows = append(rows, map[string]any{"id": r.ID, "event_queue_id": r.Queue})
 		}
+	case "Activity", "Case", "CaseActivity":
+		return s.db.activityRows(entity)
 	default:
 		return s.db.setup.rows(entity)
 	}
@@ -128,6 +136,12 @@ func (c Call) passes(r map[string]any) (bool, error) {
 			ok = equal(want)
 		case "!=":
 			ok = !equal(want)
+		case "LIKE":
+			ok = strings.Contains(is, strings.ToLower(strings.Trim(fmt.Sprint(want), "%")))
+		case ">=":
+			ok = is >= fmt.Sprint(want)
+		case "<=":
+			ok = is <= fmt.Sprint(want)
 		case "IN":
 			list, _ := want.([]any)
 			ok = slices.ContainsFunc(list, equal)

@@ -1,0 +1,99 @@
+package civicrm
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"strconv"
+
+	"homing/event"
+	"homing/internal/parsedmail"
+)
+
+// maxAttached is the largest attachment that is passed on, in octets. PHP drops
+// forms that are too big, without a word: 8 MB as it is shipped.
+const maxAttached = 7 << 20
+
+// attach gives an activity the attachments of its mail that it does not have
+// yet. They are made one after the other, so that their number says how far an
+// earlier try came.
+func (s *Sink) attach(ctx context.Context, e event.Event, activity uint64) error {
+	var wanted []parsedmail.Attachment
+	for _, a := range e.Mail.Attachments {
+		if a.Size <= maxAttached && a.Size > 0 { // CiviCRM takes no empty file
+			wanted = append(wanted, a)
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	has, err := s.attached(ctx, activity)
+	if err != nil || has >= len(wanted) {
+		return err
+	}
+	raw, err := s.c.OpenBody(ctx, e.Raw)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		s.c.Logger.Warn("a mail is filed without its attachments", "event", e.ID, "activity", activity, "err", err)
+		return nil
+	}
+	defer raw.Close()
+	for _, a := range wanted[has:] {
+		content, err := parsedmail.Content(io.NewSectionReader(raw, 0, raw.Size()), a)
+		if err == nil {
+			err = s.attachOne(ctx, activity, a, content)
+		}
+		if err != nil {
+			return fmt.Errorf("attaching %q: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+// attached counts what is attached to an activity.
+func (s *Sink) attached(ctx context.Context, activity uint64) (int, error) {
+	values, err := s.api.v3(ctx, "Attachment", "get", map[string]any{"entity_table": "civicrm_activity", "entity_id": activity, "sequential": 1, "options": map[string]any{"limit": 0}})
+	if err != nil {
+		return 0, err
+	}
+	var rows []json.RawMessage
+	if err := json.Unmarshal(values, &rows); err != nil {
+		return 0, &callError{failure: event.Failure{Err: errors.New("the answer to Attachment.get has no list of values")}}
+	}
+	return len(rows), nil
+}
+
+// attachOne attaches a file. Its content may be any octets, which JSON has no
+// words for, so each parameter is a field of the form.
+func (s *Sink) attachOne(ctx context.Context, activity uint64, a parsedmail.Attachment, content []byte) error {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for _, f := range [][2]string{{"entity", "Attachment"}, {"action", "create"}, {"json", "1"}, {"entity_table", "civicrm_activity"},
+		{"entity_id", strconv.FormatUint(activity, 10)}, {"name", narrow(a.Name)}, {"mime_type", a.Type}, {"content", string(content)}} {
+		if err := form.WriteField(f[0], f[1]); err != nil {
+			return err
+		}
+	}
+	if err := form.Close(); err != nil {
+		return err
+	}
+	_, err := s.api.post(ctx, "Attachment.create", s.api.before+endPoint+s.api.after, form.FormDataContentType(), &body)
+	return err
+}
+
+// hashLength is how much of the hash of a case is in a subject.
+const hashLength = 7
+
+// caseHash is how CiviCRM names a case in the subject of a mail.
+func caseHash(siteKey string, id uint64) string {
+	sum := sha1.Sum([]byte(siteKey + strconv.FormatUint(id, 10)))
+	return hex.EncodeToString(sum[:])[:hashLength]
+}
