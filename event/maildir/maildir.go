@@ -1,12 +1,13 @@
-// Package maildir tells failed deliveries to software that reads a Maildir, as
+// Package maildir tells software that reads a Maildir: of failed deliveries, as
 // clean reports (RFC 3464) in words that CiviCRM's own bounce patterns sort
-// rightly.
+// rightly, or of mail that was filed, as it came.
 package maildir
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,8 +23,12 @@ type Config struct {
 	Name     string
 	Path     string // of the Maildir; it, cur, new and tmp are made with 0700 where they are missing
 	Hostname string // of this server: in file names and reports
+	// Activities has mail written that was filed, and no reports. A reader of the
+	// one would misunderstand the other, so each has a Maildir of its own.
+	Activities bool
 	// OpenBody opens the message that failed, whose header block goes into
-	// the report. Without it, or where it fails, the report goes without.
+	// the report, or the mail that was filed. Without it, or where it fails, a
+	// report goes without.
 	OpenBody func(ctx context.Context, ref message.Ref) (message.Body, error)
 }
 
@@ -44,14 +49,20 @@ func (s *Sink) Kind() string { return "maildir" }
 
 // Wants implements event.Sink: failures that count against somebody, of mail
 // that had a sender to tell. Never what is only late, never our own faults:
-// the reader would count those against the person.
+// the reader would count those against the person. Of Activities, what was filed.
 func (s *Sink) Wants(e event.Event) bool {
+	if s.c.Activities {
+		return e.Type == event.Filed && e.Mail != nil && !e.Raw.IsZero()
+	}
 	failed := e.Type == event.Bounced || e.Type == event.Expired
 	return failed && (e.Class == "hard" || e.Class == "soft") && e.Sender != ""
 }
 
-// Tell implements event.Sink: it writes a report of the fact.
+// Tell implements event.Sink: it writes a report of the fact, or the mail.
 func (s *Sink) Tell(ctx context.Context, e event.Event) error {
+	if s.c.Activities {
+		return s.tellActivity(ctx, e)
+	}
 	name := s.fileName(e)
 	if err := s.makeDirs(); err != nil {
 		return down(err)
@@ -65,7 +76,7 @@ func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 		if err != nil {
 			return err
 		}
-		if err := s.write(name, msg); err != nil {
+		if err := s.write(name, func(w io.Writer) error { _, err := w.Write(msg); return err }); err != nil {
 			return down(err)
 		}
 	}
@@ -83,8 +94,12 @@ func (s *Sink) dir(name string) string { return filepath.Join(s.c.Path, name) }
 
 // fileName is unique by the fact's ID, and the same at every try.
 func (s *Sink) fileName(e event.Event) string {
-	host := strings.NewReplacer("/", `\057`, ":", `\072`).Replace(s.c.Hostname)
-	return fmt.Sprintf("%d.E%s.%s", e.ID.Time().Unix(), e.ID, host)
+	return fmt.Sprintf("%d.E%s.%s", e.ID.Time().Unix(), e.ID, s.host())
+}
+
+// host is the name of this server as file names have it.
+func (s *Sink) host() string {
+	return strings.NewReplacer("/", `\057`, ":", `\072`).Replace(s.c.Hostname)
 }
 
 // makeDirs makes what is missing of the Maildir, durably.
@@ -124,7 +139,7 @@ func (s *Sink) has(name string) (bool, error) {
 }
 
 // write puts a file into new, whole and synced or not at all.
-func (s *Sink) write(name string, msg []byte) error {
+func (s *Sink) write(name string, fill func(io.Writer) error) error {
 	tmp := filepath.Join(s.dir("tmp"), name)
 	// What an earlier try left there is not ours to go on with.
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -134,7 +149,7 @@ func (s *Sink) write(name string, msg []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := s.fill(f, msg); err != nil {
+	if err := s.fill(f, fill); err != nil {
 		return errors.Join(err, f.Close(), os.Remove(tmp))
 	}
 	if err := f.Close(); err != nil {
@@ -143,7 +158,7 @@ func (s *Sink) write(name string, msg []byte) error {
 	return os.Rename(tmp, filepath.Join(s.dir("new"), name))
 }
 
-func (s *Sink) fill(f *os.File, msg []byte) error {
+func (s *Sink) fill(f *os.File, fill func(io.Writer) error) error {
 	where, err := os.Stat(s.dir("new"))
 	if err != nil {
 		return err
@@ -151,7 +166,7 @@ func (s *Sink) fill(f *os.File, msg []byte) error {
 	if err := f.Chmod(where.Mode().Perm() & 0o666); err != nil {
 		return err
 	}
-	if _, err := f.Write(msg); err != nil {
+	if err := fill(f); err != nil {
 		return err
 	}
 	return f.Sync()
