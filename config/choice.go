@@ -112,6 +112,25 @@ const (
 	SinkSMTP    SinkType = "smtp"
 )
 
+// A What says what a Maildir holds.
+type What string
+
+// What a Maildir can hold.
+const (
+	WhatBounces    What = "bounces"
+	WhatActivities What = "activities"
+)
+
+// A Party is somebody whom a mail names.
+type Party string
+
+// The parties.
+const (
+	PartyFrom Party = "from"
+	PartyTo   Party = "to"
+	PartyCC   Party = "cc"
+)
+
 // A Format is the tongue in which a webhook is told.
 type Format string
 
@@ -197,6 +216,8 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[RepliesMode]():     of(RepliesTell, RepliesForward),
 	reflect.TypeFor[RouteUse]():        of(AsActivity, AsReply, AsBounce, AsComplaint, AsReport, AsForward),
 	reflect.TypeFor[SourceType]():      of(SourceIMAP),
+	reflect.TypeFor[What]():            of(WhatBounces, WhatActivities),
+	reflect.TypeFor[Party]():           of(PartyFrom, PartyTo, PartyCC),
 	reflect.TypeFor[SinkType]():        of(SinkWebhook, SinkCiviCRM, SinkDSN, SinkMaildir, SinkLMTP, SinkSMTP),
 	reflect.TypeFor[Format]():          of(FormatStandard, FormatListmonk, FormatPostmark, FormatSendGrid, FormatMailgun, FormatSES, FormatMautic),
 	reflect.TypeFor[TLSPolicy]():       of(TLSRequire, TLSOpportunistic, TLSNone),

@@ -172,7 +172,12 @@ type Sink struct {
 	SiteKeyFile        string   `toml:"site_key_file,file"`
 	SiteKey            Secret   `toml:"-"`
 	ReportSenderFaults bool     `toml:"report_sender_faults"`
+	CreateContacts     bool     `toml:"create_contacts"`
+	ActivityType       string   `toml:"activity_type"`
+	ActivityTargets    []Party  `toml:"activity_targets"`
+	ActivityAssignees  []Party  `toml:"activity_assignees"`
 	Path               string   `toml:"path,path"`
+	What               What     `toml:"what"`
 	Address            Address  `toml:"address"`
 }
 

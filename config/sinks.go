@@ -18,9 +18,9 @@ const leastSecret = 16
 // type.
 var sinkKeys = map[SinkType]struct{ needs, may []string }{
 	SinkWebhook: {[]string{"url"}, []string{"format", "secret_file", "username", "password_file", "topic", "allow_private"}},
-	SinkCiviCRM: {[]string{"url", "api_key_file"}, []string{"site_key_file", "report_sender_faults"}},
+	SinkCiviCRM: {[]string{"url", "api_key_file"}, []string{"site_key_file", "report_sender_faults", "create_contacts", "activity_type", "activity_targets", "activity_assignees"}},
 	SinkDSN:     {nil, nil},
-	SinkMaildir: {[]string{"path"}, nil},
+	SinkMaildir: {[]string{"path"}, []string{"what"}},
 	SinkLMTP:    {[]string{"address"}, nil},
 	SinkSMTP:    {[]string{"address"}, nil},
 }
@@ -68,7 +68,9 @@ func (c *checker) sinks() {
 		if s.Type == SinkCiviCRM {
 			c.oneSite(s, path)
 		}
+		c.filing(s, path)
 	}
+	c.maildirs()
 }
 
 // secretMaker is a command that makes a secret for a webhook.
@@ -112,7 +114,8 @@ func (c *checker) keysOf(s *Sink, path string) {
 			c.errorf(path+"."+k, "is missing, and a sink of type %s needs it", s.Type)
 		}
 	}
-	for _, k := range []string{"url", "format", "secret_file", "username", "password_file", "topic", "allow_private", "api_key_file", "site_key_file", "report_sender_faults", "path", "address"} {
+	for _, k := range []string{"url", "format", "secret_file", "username", "password_file", "topic", "allow_private", "api_key_file", "site_key_file", "report_sender_faults",
+		"create_contacts", "activity_type", "activity_targets", "activity_assignees", "path", "what", "address"} {
 		if c.has(path+"."+k) && !slices.Contains(keys.needs, k) && !slices.Contains(keys.may, k) {
 			c.errorf(path+"."+k, "means nothing to a sink of type %s; remove it, or correct the type", s.Type)
 		}
@@ -234,6 +237,9 @@ func (c *checker) use(as RouteUse, from, to []string, path string) {
 		c.errorf(path+".to", `is missing, so nobody would get this mail; write the names of sinks, like to = ["crm"]`)
 	}
 	c.sinksNamed(to, path+".to")
+	if as == AsActivity {
+		c.filers(to, path+".to")
+	}
 }
 
 func (c *checker) sources() {

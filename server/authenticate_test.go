@@ -20,23 +20,17 @@ func withActivities(p *server.Policy) {
 	p.Routes = append(p.Routes, server.Route{Local: "file", Domain: tagDomain, As: server.RouteActivity, To: []string{"crm"}})
 }
 
-// kept is the mail that the last fact tells of.
+// kept is the mail that waits for review, or that the last fact tells of.
 func (w *world) kept() string {
 	w.Helper()
+	if waiting := w.waits.List(); len(waiting) > 0 {
+		return w.body(waiting[len(waiting)-1].Raw)
+	}
 	all := w.events()
 	if len(all) == 0 {
 		w.Fatal("nothing was told")
 	}
-	raw, err := w.store.OpenBody(w.ctx, all[len(all)-1].Raw)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer raw.Close()
-	var b strings.Builder
-	if _, err := raw.WriteTo(&b); err != nil {
-		w.Fatal(err)
-	}
-	return b.String()
+	return w.body(all[len(all)-1].Raw)
 }
 
 // counted checks how much mail was authenticated, as "result n".
@@ -145,7 +139,7 @@ func TestMailOfABrokenDomainIsTakenAfterAnHour(t *testing.T) {
 	w := open(t, withActivities)
 	now := time.Now()
 	s, err := server.New(w.ctx, server.Config{Policy: &w.policy, Queue: w.queue, Store: w.store, Reader: bounce.NewReader(bounce.NewTable()), Names: w.names,
-		Origins: &mailauth.Checker{Resolver: w.names}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }, Metrics: server.NewMetrics(nil)})
+		Origins: &mailauth.Checker{Resolver: w.names}, Reviews: w.waits, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }, Metrics: server.NewMetrics(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +161,9 @@ func TestMailOfABrokenDomainIsTakenAfterAnHour(t *testing.T) {
 	}
 	if got := w.kept(); !strings.Contains(got, "dmarc=temperror header.from=down.test") {
 		t.Errorf("kept\n%s\nwant dmarc=temperror", got)
+	}
+	if all := w.waits.List(); len(all) != 1 || !strings.Contains(all[0].Why, "The DNS did not say for an hour") {
+		t.Errorf("waiting for review are %+v", all)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"homing/event"
 	"homing/internal/mailauth"
 	"homing/internal/message"
+	"homing/internal/parsedmail"
 	"homing/internal/reply"
 	"homing/queue"
 	"homing/server/smtpd"
@@ -31,6 +32,7 @@ type Inbound struct {
 	mirror    *mirror
 	postponed *postponed
 	authors   *authors
+	reviews   Reviewer
 }
 
 // A Reader understands mail. *bounce.Reader is one.
@@ -185,6 +187,7 @@ type letter struct {
 
 	origin   *mailauth.Result // who it is from, once that was asked
 	attested bool             // raw says origin
+	mail     *parsedmail.Mail // what it says, once that was asked
 
 	requireTLS, utf8 bool
 

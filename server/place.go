@@ -12,6 +12,7 @@ import (
 	"homing/event"
 	"homing/hold"
 	"homing/internal/reply"
+	"homing/server/review"
 	"homing/store"
 	"homing/verp"
 )
@@ -24,7 +25,9 @@ type place struct {
 	trial    uint64      // it is about a trial of ours
 	fact     event.Event // with a Type, if it is to be told
 	role     bool
-	claims   bool // it may be a DMARC or TLS report
+	claims   bool          // it may be a DMARC or TLS report
+	waits    *review.Place // where it is to be filed, once somebody says so
+	why      string        // it waits
 }
 
 // deliver gives a letter to its recipients and answers for each. What is passed
@@ -111,7 +114,8 @@ func (in *Inbound) take(ctx context.Context, l *letter, places []place, answers 
 // again reports whether the peer will send a letter again for this answer.
 func again(err error) bool { return err != nil && !reply.Of(err).Permanent() }
 
-// tell tells the facts among places.
+// tell tells the facts among places, and keeps what has to wait before it is
+// one, in one transaction.
 func (in *Inbound) tell(ctx context.Context, l *letter, places []place, answers []error) {
 	var facts []event.Event
 	for _, p := range places {
@@ -119,12 +123,17 @@ func (in *Inbound) tell(ctx context.Context, l *letter, places []place, answers 
 			facts = append(facts, p.fact)
 		}
 	}
-	if len(facts) == 0 {
-		return
+	waits := l.await(places)
+	var err error
+	switch {
+	case waits != nil:
+		waits.Arrived = in.now().UTC()
+		err = in.reviews.Tell(ctx, l.raw, *waits, facts...)
+	case len(facts) > 0:
+		err = in.queue.Tell(ctx, l.raw, facts...)
 	}
-	err := in.queue.Tell(ctx, l.raw, facts...)
 	for i, p := range places {
-		if p.fact.Type != "" {
+		if p.fact.Type != "" || p.waits != nil {
 			answers[i] = err
 		}
 	}
@@ -172,6 +181,8 @@ func (in *Inbound) place(ctx context.Context, l *letter, d destination) (place, 
 		return place{fact: in.ownFact(l, d)}, nil
 	case alone && len(d.route.To) == 0 && d.route.Local != "*" && in.policy.Load().Postmaster != "":
 		return place{role: true}, nil
+	case d.route != nil && d.route.As == RouteActivity:
+		return in.activity(ctx, l, d)
 	case d.route != nil:
 		return place{fact: routeFact(l, d), claims: d.route.As == RouteReport}, nil
 	case in.policy.Load().Postmaster == "":

@@ -80,7 +80,7 @@ type Route struct {
 	Local  string // in lower case; "*" is the catch-all
 	Domain string // canonical
 	As     RouteUse
-	From   []string // domains whose mail is filed without review
+	From   []string // domains and addresses whose mail is filed without review, though nothing proves who wrote it
 	To     []string // sinks
 }
 
@@ -306,6 +306,22 @@ func (p *Policy) route(local, domain string) *Route {
 		}
 	}
 	return best
+}
+
+// Files reports whether an address is there for mail to become an activity, by
+// the routes. Of a catch-all none is: it has those of people as well.
+func (p *Policy) Files(address string) bool {
+	r := p.route(split(address))
+	return r != nil && r.As == RouteActivity && r.Local != "*"
+}
+
+// Filers names the sinks that are told of mail to an address that becomes an
+// activity; none: it does not become one.
+func (p *Policy) Filers(address string) []string {
+	if r := p.route(split(address)); r != nil && r.As == RouteActivity {
+		return r.To
+	}
+	return nil
 }
 
 // ReadsReports reports whether mail to an address is read as a report about

@@ -33,6 +33,7 @@ type Config struct {
 	Names   Names
 	Claims  Claims        // nil: mail to addresses for reports is only told
 	Origins Authenticator // who mail that is to be filed is from; nil: nobody is proven
+	Reviews Reviewer
 	Log     *slog.Logger
 	Now     func() time.Time
 	Metrics *Metrics
@@ -54,7 +55,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.incidents = newIncidents(c.Now, func(ctx context.Context, e event.Event) error { return c.Queue.Tell(ctx, nil, e) })
 	shared := core{policy: &s.policy, queue: c.Queue, store: c.Store, log: c.Log, now: c.Now, metrics: c.Metrics}
 	s.Outbound = &Outbound{core: shared, quotas: s.quotas, incidents: s.incidents, authors: known}
-	s.Inbound = &Inbound{core: shared, reader: c.Reader, names: c.Names, claims: c.Claims, origins: c.Origins, mirror: &mirror{}, postponed: newPostponed(), authors: known}
+	s.Inbound = &Inbound{core: shared, reader: c.Reader, names: c.Names, claims: c.Claims, origins: c.Origins, mirror: &mirror{}, postponed: newPostponed(), authors: known, reviews: c.Reviews}
 	lmtp := *s.Inbound
 	lmtp.each = true
 	s.LMTP = &lmtp

@@ -26,6 +26,7 @@ import (
 	"homing/queue"
 	"homing/queue/shape"
 	"homing/server"
+	"homing/server/review"
 	"homing/server/smtpd"
 	"homing/store"
 	"homing/store/bolt"
@@ -48,6 +49,7 @@ type world struct {
 	names  *names
 	claims *claims
 	counts *prometheus.Registry
+	waits  *review.Keeper
 }
 
 // claims are the mails that came to an address for reports.
@@ -159,13 +161,22 @@ func openOn(t *testing.T, change func(p *server.Policy), wrap func(server.Store)
 	zone := &dnstest.Zone{
 		PTRs:  map[netip.Addr][]string{netip.MustParseAddr("127.0.0.1"): {"mx.example.net"}},
 		Hosts: map[string][]netip.Addr{"mx.example.net": dnstest.Addrs("127.0.0.1")},
-		TXTs:  map[string][]string{"member.test": {"v=spf1 ip4:127.0.0.1 -all"}, "_dmarc.member.test": {"v=DMARC1; p=reject"}},
-		Down:  map[string]bool{"down.test": true, "_dmarc.down.test": true},
+		TXTs: map[string][]string{
+			"member.test": {"v=spf1 ip4:127.0.0.1 -all"}, "_dmarc.member.test": {"v=DMARC1; p=reject"},
+			"forged.test": {"v=spf1 -all"}, "_dmarc.forged.test": {"v=DMARC1; p=none"},
+			"aligned.test": {"v=spf1 ip4:127.0.0.1 -all"},
+		},
+		Down: map[string]bool{"down.test": true, "_dmarc.down.test": true},
 	}
 	w.names = &names{Resolver: zone}
 	w.claims = &claims{}
 	w.counts = prometheus.NewRegistry()
-	w.Server, err = server.New(ctx, server.Config{Policy: &w.policy, Claims: w.claims, Queue: w.queue, Store: wrap(w.store),
+	w.waits, err = review.New(ctx, review.Config{Notes: w.store, Teller: w.queue, OpenBody: w.store.OpenBody, Log: log, Now: time.Now,
+		Keep: func() time.Duration { return time.Hour }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Server, err = server.New(ctx, server.Config{Policy: &w.policy, Claims: w.claims, Reviews: w.waits, Queue: w.queue, Store: wrap(w.store),
 		Reader: bounce.NewReader(bounce.NewTable()), Names: w.names, Origins: &mailauth.Checker{Resolver: w.names},
 		Log: log, Now: time.Now, Metrics: server.NewMetrics(w.counts)})
 	if err != nil {

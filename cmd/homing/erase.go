@@ -64,6 +64,9 @@ func printErasure(w io.Writer, address string, e web.Erasure) error {
 	if e.Untold > 0 {
 		fmt.Fprintf(&b, "  of these, %d that some sink %s\n", e.Untold, would("has not heard so far", "had not heard, and does not hear any more"))
 	}
+	if e.Reviews > 0 {
+		fmt.Fprintf(&b, "  %d mails that %s for review\n", e.Reviews, would("wait", "waited"))
+	}
 	if e.Hold != "" {
 		fmt.Fprintf(&b, "A hold %s, as %s: `homing hold show` and `release` know it by the address and by this name.\n", would("would go on", "goes on"), e.Hold)
 	}

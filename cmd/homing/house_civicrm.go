@@ -35,8 +35,21 @@ func (h *house) civicrm(cfg *config.Config, c config.Sink) (*civicrm.Sink, error
 	tellers := tellersOf(cfg, c.Name)
 	return civicrm.New(civicrm.Config{
 		Name: c.Name, URL: c.URL, APIKey: c.APIKey.Reveal(), SiteKey: c.SiteKey.Reveal(), ReportSenderFaults: c.ReportSenderFaults,
-		Own: ownOf(tellers), OpenBody: h.store.OpenBody, Queue: holdsOf{h.queue, tellers}, Memory: memory, Logger: h.log, Metrics: h.crms.metrics,
+		Filing: h.filingOf(c),
+		Own:    ownOf(tellers), OpenBody: h.store.OpenBody, Queue: holdsOf{h.queue, tellers}, Memory: memory, Logger: h.log, Metrics: h.crms.metrics,
 	})
+}
+
+// filingOf says what mail becomes that a sink is told of.
+func (h *house) filingOf(c config.Sink) civicrm.Filing {
+	f := civicrm.Filing{Type: c.ActivityType, Create: c.CreateContacts, Ours: func(address string) bool { return h.server.Policy().Files(address) }}
+	for _, p := range c.ActivityTargets {
+		f.Targets = append(f.Targets, civicrm.Party(p))
+	}
+	for _, p := range c.ActivityAssignees {
+		f.Assignees = append(f.Assignees, civicrm.Party(p))
+	}
+	return f
 }
 
 // memory gives what is remembered of a site.

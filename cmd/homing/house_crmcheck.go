@@ -26,6 +26,7 @@ const (
 	crmMailer      = "civicrm_mailer"
 	crmJobs        = "civicrm_jobs"
 	crmFrom        = "civicrm_from"
+	crmActivities  = "civicrm_activities"
 )
 
 // crmChecks look at the screens of each site that is told over its API.
@@ -61,6 +62,10 @@ func crmFindings(cfg *config.Config, sink string, found civicrm.Settings) []dnsc
 	}
 	s.add(crmAPI, dnscheck.OK, "", "it answers, and takes bounces of us", "")
 	s.read(crmPermissions, civicrm.OfContacts, s.permissions)
+	files := func(r config.Route) bool { return r.As == config.AsActivity && slices.Contains(r.To, sink) }
+	if slices.ContainsFunc(cfg.Routes, files) {
+		s.read(crmActivities, civicrm.OfFiling, s.activities)
+	}
 	if len(s.apps) == 0 {
 		return s.all // it hears of mail of other software alone: its own screens are not our business
 	}
@@ -103,6 +108,28 @@ func (s *crmScreen) permissions() bool {
 		return true
 	}
 	return false
+}
+
+// activities judges whether mail can be filed.
+func (s *crmScreen) activities() bool {
+	c := s.cfg.Sink(s.sink)
+	good := true
+	wrong := func(wanted, found, fix string) {
+		good = false
+		s.add(crmActivities, dnscheck.Fail, wanted, found, fix+" Mail that cannot be filed is tried for three days.")
+	}
+	if !s.found.Files {
+		wrong("\"view all activities\"", "the contact whose key it is may not make activities of mail", permissionScreen+": tick \"view all activities\".")
+	}
+	if c.CreateContacts && !s.found.Introduces {
+		wrong("\"add contacts\"", "the contact whose key it is may not make contacts of people who write for the first time",
+			permissionScreen+": tick \"add contacts\"; or write create_contacts = false into [[sink]] "+s.sink+" of homing.toml and run `systemctl reload homing`.")
+	}
+	if !s.found.Type {
+		wrong("the activity type "+c.ActivityType, "the site has no such type of activity, or it is disabled",
+			"Administer, Customize Data and Screens, Activity Types: add or enable \""+c.ActivityType+"\"; or correct activity_type of [[sink]] "+s.sink+" in homing.toml and run `systemctl reload homing`.")
+	}
+	return good
 }
 
 const outboundScreen = "Administer, System Settings, Outbound Email"

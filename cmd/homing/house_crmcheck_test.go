@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,11 +39,17 @@ api_key_file = "key"
 // lookAtScreens has the screens of a site read over its API and judged.
 func lookAtScreens(t *testing.T, site *civicrmtest.Site) []dnscheck.Finding {
 	t.Helper()
+	return lookAtScreensBy(t, site, crmConfig)
+}
+
+// lookAtScreensBy is lookAtScreens with another configuration.
+func lookAtScreensBy(t *testing.T, site *civicrmtest.Site, text string) []dnscheck.Finding {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "key"), []byte("key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, problems := config.Parse([]byte(crmConfig), dir)
+	cfg, problems := config.Parse([]byte(text), dir)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -179,5 +186,55 @@ func TestASiteThatIsAwayIsOneFinding(t *testing.T) {
 	found := lookAtScreens(t, site)
 	if len(found) != 1 || found[0].Check != crmAPI || found[0].Verdict != dnscheck.Fail || !strings.Contains(found[0].Found, "maintenance") {
 		t.Errorf("found %+v", found)
+	}
+}
+
+// filingRoute has mail filed at the site.
+const filingRoute = `[[route]]
+address = "crm@bounce.example.org"
+as = "activity"
+to = ["crm"]
+`
+
+func TestWhetherMailCanBeFiledIsLookedAtWhereItIs(t *testing.T) {
+	all := []string{"access CiviCRM", "access CiviMail", "view all contacts", "edit all contacts", "administer CiviCRM"}
+	tests := []struct {
+		name    string
+		grant   []string
+		types   []string
+		verdict dnscheck.Verdict
+		says    []string
+	}{
+		{"all as it should be", append(slices.Clone(all), "add contacts", "view all activities"), []string{"Inbound Email"}, dnscheck.OK, nil},
+		{"no activities", append(slices.Clone(all), "add contacts"), []string{"Inbound Email"}, dnscheck.Fail, []string{"may not make activities", `tick "view all activities"`}},
+		{"no contacts", append(slices.Clone(all), "view all activities"), []string{"Inbound Email"}, dnscheck.Fail, []string{"may not make contacts", `tick "add contacts"`, "create_contacts = false"}},
+		{"no such type", append(slices.Clone(all), "add contacts", "view all activities"), nil, dnscheck.Fail, []string{"no such type", "Activity Types", "Inbound Email"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			site := crmSite(t)
+			site.Grant(tt.grant...)
+			site.Change(func(s *civicrmtest.Setup) { s.Types = tt.types })
+			found := false
+			for _, f := range lookAtScreensBy(t, site, crmConfig+filingRoute) {
+				if f.Check != crmActivities {
+					continue
+				}
+				found = true
+				for _, want := range tt.says {
+					if f.Verdict != tt.verdict || !strings.Contains(f.Found+f.Fix, want) {
+						t.Errorf("%s: %s; %s; want %s that says %q", f.Verdict, f.Found, f.Fix, tt.verdict, want)
+					}
+				}
+			}
+			if !found {
+				t.Error("nobody looked at it")
+			}
+		})
+	}
+	for _, f := range lookAtScreens(t, crmSite(t)) {
+		if f.Check == crmActivities {
+			t.Errorf("looked at without a route: %+v", f)
+		}
 	}
 }

@@ -163,6 +163,15 @@ func (h *house) web() *web.Web {
 		Hosts:   h.delivery.Hosts,
 		Checks:  h.checker,
 		Reports: h.received,
+		Reviews: h.reviews,
+		Sinks: func(application string) []string {
+			for _, a := range h.server.Policy().Applications {
+				if a.Name == application {
+					return a.Sinks
+				}
+			}
+			return nil
+		},
 		Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
 		Sends: func(domain string) bool {
 			return slices.ContainsFunc(h.server.Policy().Domains, func(d *server.Domain) bool { return d.Name == domain })

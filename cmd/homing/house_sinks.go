@@ -56,7 +56,7 @@ func (h *house) sink(cfg *config.Config, c config.Sink) (event.Sink, error) {
 	case config.SinkCiviCRM:
 		return h.civicrm(cfg, c)
 	case config.SinkMaildir:
-		return maildir.New(maildir.Config{Name: c.Name, Path: c.Path, Hostname: cfg.Hostname, OpenBody: h.store.OpenBody}), nil
+		return maildir.New(maildir.Config{Name: c.Name, Path: c.Path, Hostname: cfg.Hostname, Activities: c.What == config.WhatActivities, OpenBody: h.store.OpenBody}), nil
 	case config.SinkDSN:
 		return dsn.New(dsn.Config{Name: c.Name, Hostname: cfg.Hostname, OpenBody: h.store.OpenBody, Submit: h.report, Skip: h.server.Inbound.Reads}), nil
 	case config.SinkLMTP, config.SinkSMTP:

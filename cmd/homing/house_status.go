@@ -51,6 +51,7 @@ func (h *house) status(ctx context.Context) (web.Status, error) {
 		}
 	}
 	s.Attention = append(s.Attention, h.spoolTroubles()...)
+	s.Attention = append(s.Attention, h.undecided()...)
 	s.Attention = append(s.Attention, h.uncertified()...)
 	for _, d := range p.Domains {
 		if d.Signer == nil {

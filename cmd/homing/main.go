@@ -100,7 +100,7 @@ func newRoot() *cobra.Command {
 		newToken(),
 		newSend(),
 		newSendmail(),
-		newQueue(), newCapture(),
+		newQueue(), newCapture(), newReview(),
 		newPlan(),
 		newHold(),
 		newErase(),

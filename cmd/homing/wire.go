@@ -26,6 +26,7 @@ import (
 	"homing/queue"
 	"homing/server"
 	"homing/server/reports"
+	"homing/server/review"
 	"homing/server/selfcheck"
 	"homing/server/smtpd"
 	"homing/server/token"
@@ -53,6 +54,7 @@ type house struct {
 	tokens    *token.Keeper
 	reports   *tlsrpt.Collector // that we write
 	received  *reports.Keeper   // that others write
+	reviews   *review.Keeper
 	crms      *crms
 	spool     *spool.Taker // nil: no local user hands mail over
 	dns       *dnsx.Client
@@ -124,9 +126,12 @@ func (h *house) furnish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.openReviews(ctx); err != nil {
+		return err
+	}
 	h.server, err = server.New(ctx, server.Config{
 		Policy: policy, Queue: h.queue, Store: h.store, Reader: h.reader, Names: dns, Claims: h.received,
-		Origins: &mailauth.Checker{Resolver: dns, Trusted: h.cfg.TrustedResults}, Log: h.log, Now: time.Now, Metrics: server.NewMetrics(h.metrics),
+		Reviews: h.reviews, Origins: &mailauth.Checker{Resolver: dns, Trusted: h.cfg.TrustedResults}, Log: h.log, Now: time.Now, Metrics: server.NewMetrics(h.metrics),
 	})
 	if err != nil {
 		return err

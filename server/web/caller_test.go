@@ -69,7 +69,8 @@ func TestAnApplicationsTokenMayNothingThatIsForOperators(t *testing.T) {
 		})
 	}
 	slices.Sort(allowed)
-	want := []string{"DELETE /api/v1/holds/{address}", "GET /api/v1/deliveries/{id}", "GET /api/v1/deliveries/{id}/content", "GET /api/v1/events", "GET /api/v1/holds", "GET /api/v1/holds/{address}",
+	want := []string{"DELETE /api/v1/holds/{address}", "GET /api/v1/deliveries/{id}", "GET /api/v1/deliveries/{id}/content", "GET /api/v1/events", "GET /api/v1/events/{id}/attachments/{number}",
+		"GET /api/v1/events/{id}/content", "GET /api/v1/holds", "GET /api/v1/holds/{address}",
 		"GET /api/v1/messages", "GET /api/v1/messages/{id}", "GET /api/v1/queue", "GET /api/v1/queue/campaigns", "GET /api/v1/queue/export", "GET /api/v1/recipients/{address}",
 		"GET /captured", "GET /captured.mbox", "GET /captured/{id}", "GET /captured/{id}/html", "GET /captured/{id}/parts/{part}", "GET /captured/{id}/source",
 		"POST /api/v1/classify", "POST /api/v1/holds", "POST /api/v1/messages", "POST /api/v1/queue/cancel", "POST /api/v1/queue/retry"}

@@ -35,11 +35,7 @@ func (w *Web) showContent(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer body.Close()
-	rw.Header().Set("Content-Type", "message/rfc822")
-	rw.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", row.Recipient.ID.String()+".eml"))
-	if _, err := body.WriteTo(rw); err != nil {
-		panic(http.ErrAbortHandler) // half of it must not look like all
-	}
+	sendMail(rw, row.Recipient.ID.String(), body)
 }
 
 // content opens the message of a recipient who has no outcome yet. errNotKept.

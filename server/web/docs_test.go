@@ -65,7 +65,8 @@ func TestTheReferenceHasEveryField(t *testing.T) {
 	for _, typ := range []reflect.Type{reflect.TypeFor[Status](), reflect.TypeFor[Recipients](), reflect.TypeFor[Holds](), reflect.TypeFor[AddHold](), reflect.TypeFor[Problem](),
 		reflect.TypeFor[Order](), reflect.TypeFor[Tally](), reflect.TypeFor[Pauses](), reflect.TypeFor[Explanation](), reflect.TypeFor[queue.Plan](), reflect.TypeFor[Campaigns](),
 		reflect.TypeFor[SelfCheck](), reflect.TypeFor[queue.Replay](), reflect.TypeFor[bounce.UnknownList](), reflect.TypeFor[reports.Answer](),
-		reflect.TypeFor[Injected](), reflect.TypeFor[rejection](), reflect.TypeFor[TokenList](), reflect.TypeFor[AddToken](), reflect.TypeFor[RotateToken](), reflect.TypeFor[Spooled](), reflect.TypeFor[Erasure]()} {
+		reflect.TypeFor[Injected](), reflect.TypeFor[rejection](), reflect.TypeFor[TokenList](), reflect.TypeFor[AddToken](), reflect.TypeFor[RotateToken](), reflect.TypeFor[Spooled](), reflect.TypeFor[Erasure](),
+		reflect.TypeFor[Waiting](), reflect.TypeFor[Deciding](), reflect.TypeFor[Decision]()} {
 		fieldsOf(typ, fields)
 	}
 	if len(fields) < 40 {

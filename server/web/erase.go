@@ -17,6 +17,7 @@ type Erasure struct {
 	States     map[string]int `json:"states"` // the same by the state in which they were
 	Events     int            `json:"events"`
 	Untold     int            `json:"untold"`         // of these, those that some sink does not hear any more
+	Reviews    int            `json:"reviews"`        // mail that waited for review and names the person
 	Hold       string         `json:"hold,omitempty"` // under which name a hold goes on
 	Remains    []string       `json:"remains"`        // where the address can still be found
 }
@@ -53,11 +54,15 @@ func (w *Web) erase(rw http.ResponseWriter, r *http.Request) {
 		}
 		return err
 	})
+	reviews := w.Reviews.About(hold.Canonical(address))
+	if err == nil && !dryRun {
+		reviews, err = w.Reviews.Erase(r.Context(), hold.Canonical(address))
+	}
 	if err != nil {
-		w.failed(rw, r, err)
+		w.undecided(rw, r, err)
 		return
 	}
-	out := Erasure{DryRun: dryRun, States: map[string]int{}, Events: found.Events, Untold: found.Untold, Hold: found.Alias, Remains: remains}
+	out := Erasure{DryRun: dryRun, Reviews: reviews, States: map[string]int{}, Events: found.Events, Untold: found.Untold, Hold: found.Alias, Remains: remains}
 	for s, n := range found.Deliveries {
 		out.States[s.String()] += n
 		out.Deliveries += n

@@ -16,6 +16,7 @@ func TestAPersonIsErasedByOperatorsAlone(t *testing.T) {
 	if err := w.queue.AddHold(t.Context(), "ann@example.net", "crm", hold.Hold{By: "olga", Reason: "asked"}); err != nil {
 		t.Fatal(err)
 	}
+	w.await()
 	network, crm, operator := serve(t, w.Network()), w.token("crm"), w.token("")
 	const path = "/api/v1/recipients/ann@example.net"
 	wantProblem(t, do(t, network, request{method: "DELETE", path: path, head: crm}), http.StatusForbidden, "this needs an operator's token")
@@ -29,14 +30,14 @@ func TestAPersonIsErasedByOperatorsAlone(t *testing.T) {
 		return out
 	}
 	dry := erased("?dry_run=1")
-	if !dry.DryRun || dry.Deliveries != 1 || dry.States["waiting"] != 1 || dry.Events == 0 || dry.Hold == "" || len(dry.Remains) == 0 {
+	if dry.Reviews != 1 || w.waits.Waiting() != 1 || !dry.DryRun || dry.Deliveries != 1 || dry.States["waiting"] != 1 || dry.Events == 0 || dry.Hold == "" || len(dry.Remains) == 0 {
 		t.Errorf("a dry run says %+v", dry)
 	}
 	if n := len(w.rowsOf("ann@example.net")); n != 1 {
 		t.Errorf("%d rows after a dry run", n)
 	}
 	done := erased("?by=olga")
-	if done.DryRun || done.Deliveries != 1 || done.Events != dry.Events+1 || done.Hold == dry.Hold { // cancelled
+	if done.Reviews != 1 || w.waits.Waiting() != 0 || done.DryRun || done.Deliveries != 1 || done.Events != dry.Events+1 || done.Hold == dry.Hold { // cancelled
 		t.Errorf("erased %+v, of %+v", done, dry)
 	}
 	if n := len(w.rowsOf("ann@example.net")); n != 0 {

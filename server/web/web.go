@@ -30,6 +30,7 @@ type Web struct {
 	Queue   Queue
 	Reader  Reader
 	Reports Reports
+	Reviews Reviews
 	Rules   func() *bounce.Table // those that the server goes by now
 	Metrics http.Handler
 	Ready   func() error                // nil: everything that listens does so
@@ -38,6 +39,7 @@ type Web struct {
 	Checks  Checker
 	Hosts   func(ctx context.Context, domain string) ([]queue.Host, error) // the best mail hosts of a domain
 	Knows   func(application string) bool                                  // whether there is one of that name
+	Sinks   func(application string) []string                              // names of those that an application is told by; nil: nobody can say
 	Sends   func(domain string) bool                                       // whether mail is sent as that domain; nil: nobody can say
 	// Renew mints the reverse-path of a recipient anew; "": it stays.
 	Renew func(store.Message, store.Recipient) string

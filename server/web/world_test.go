@@ -24,6 +24,7 @@ import (
 	"homing/queue/shape"
 	"homing/server"
 	"homing/server/reports"
+	"homing/server/review"
 	"homing/server/token"
 	"homing/store"
 	"homing/store/bolt"
@@ -37,6 +38,7 @@ type world struct {
 	store  *bolt.Store
 	queue  *queue.Queue
 	tokens *token.Keeper
+	waits  *review.Keeper
 	server *server.Server
 	policy *server.Policy
 	url    string
@@ -97,6 +99,12 @@ func open(t testing.TB, change func(w *Web)) *world {
 	if w.tokens, err = token.New(t.Context(), w.store, time.Now); err != nil {
 		t.Fatal(err)
 	}
+	w.waits, err = review.New(t.Context(), review.Config{Notes: w.store, Teller: w.queue, OpenBody: w.store.OpenBody, Log: quiet, Now: time.Now,
+		Keep: func() time.Duration { return time.Hour }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Web.Reviews = w.waits
 	w.policy = policy(t)
 	w.server, err = server.New(t.Context(), server.Config{Policy: w.policy, Queue: w.queue, Store: w.store, Reader: bounce.NewReader(table), Log: quiet, Now: time.Now, Metrics: server.NewMetrics(nil)})
 	if err != nil {

@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"homing/bounce"
+	"homing/event"
+	"homing/hold"
+	"homing/internal/mailauth"
+	"homing/internal/parsedmail"
+	"homing/server/review"
+	"homing/store"
+)
+
+// A Reviewer keeps mail that waits for somebody to say whether it is filed.
+// *review.Keeper is one.
+type Reviewer interface {
+	Tell(ctx context.Context, raw store.Draft, m review.Mail, facts ...event.Event) error
+}
+
+// taken takes a letter apart, once.
+func (l *letter) taken() (*parsedmail.Mail, error) {
+	if l.mail != nil {
+		return l.mail, nil
+	}
+	m, err := parsedmail.Read(io.NewSectionReader(l.raw, 0, l.raw.Size()))
+	if err != nil {
+		return nil, err
+	}
+	l.mail = &m
+	return l.mail, nil
+}
+
+// activity says what becomes of a letter at a route for activities: it is filed
+// if it is proven who wrote it, or he is listed, and else waits for somebody's
+// word, so that nobody becomes a contact by a lie. What a machine answers is told
+// as that.
+func (in *Inbound) activity(ctx context.Context, l *letter, d destination) (place, error) {
+	if e := routeFact(l, d); e.Type != event.Filed {
+		return place{fact: e}, nil
+	}
+	mail, err := l.taken()
+	if err != nil {
+		return place{}, err
+	}
+	origin := in.authenticate(ctx, l)
+	at := review.Place{Recipient: d.address, Domain: d.route.Domain, To: d.route.To}
+	if why := d.route.doubt(l.report.Kind, mail.From, origin); why != "" {
+		return place{waits: &at, why: why}, nil
+	}
+	in.log.Info("mail is filed", "from", origin.From, "rcpt", d.address, "dmarc", origin.DMARC)
+	return place{fact: review.Fact(at, *mail, authenticationOf(origin))}, nil
+}
+
+// doubt says why a letter is not filed without somebody's word; "": it is. A
+// sender who is listed needs no proof, since small domains publish none, but one
+// whose domain says how its mail is known, and this is not, is somebody else. from
+// is whom those take for the author who are told.
+func (r *Route) doubt(kind bounce.Kind, from []parsedmail.Mailbox, a mailauth.Result) string {
+	switch {
+	case isReport(kind):
+		return "A mail system wrote it, and no person."
+	case a.FromDomain == "", len(from) != 1, hold.Canonical(from[0].Address) != hold.Canonical(a.From):
+		return "Its From field does not name one address, so that nobody can say who wrote it."
+	case a.Passed():
+		return ""
+	case a.Temporary():
+		return fmt.Sprintf("The DNS did not say for an hour whether it is from %s.", a.FromDomain)
+	case a.DMARC == mailauth.Fail:
+		return fmt.Sprintf("It claims to be from %s and is probably not: it fails the DMARC policy that this domain publishes.", a.FromDomain)
+	case a.DMARC == mailauth.None && r.lists(a.From, a.FromDomain):
+		return ""
+	}
+	return fmt.Sprintf("Nothing proves that it is from %s, which publishes no DMARC policy, and the sender is not listed in from of the route.", a.FromDomain)
+}
+
+// lists reports whether a sender is in from of a route: his address or his
+// domain, and not one below it.
+func (r *Route) lists(from, domain string) bool {
+	return slices.ContainsFunc(r.From, func(listed string) bool {
+		if strings.Contains(listed, "@") {
+			return hold.Canonical(listed) == hold.Canonical(from)
+		}
+		return hold.CanonicalDomain(listed) == domain
+	})
+}
+
+// authenticationOf words a result for those who are told.
+func authenticationOf(r mailauth.Result) event.Authentication {
+	a := event.Authentication{Domain: r.FromDomain, SPF: string(r.SPF), DKIM: string(mailauth.None), DMARC: string(r.DMARC)}
+	for _, s := range r.DKIM {
+		if a.DKIM = string(s.Verdict); s.Verdict == mailauth.Pass {
+			break
+		}
+	}
+	return a
+}
+
+// maxPeople is how many people are noted of mail that waits.
+const maxPeople = 200
+
+// await gives the mail that has to wait; nil: it need not, for any recipient.
+func (l *letter) await(places []place) *review.Mail {
+	var m *review.Mail
+	for _, p := range places {
+		if p.waits == nil {
+			continue
+		}
+		if m == nil {
+			m = &review.Mail{Why: p.why, Sender: l.from, Subject: l.mail.Subject, MessageID: l.mail.MessageID,
+				Authentication: authenticationOf(*l.origin)}
+			if len(l.mail.From) > 0 {
+				m.From = l.mail.From[0].Address
+			}
+			for _, address := range append(l.mail.People(), l.from) {
+				if address = hold.Canonical(address); address != "" && !slices.Contains(m.People, address) && len(m.People) < maxPeople {
+					m.People = append(m.People, address)
+				}
+			}
+		}
+		m.Places = append(m.Places, *p.waits)
+	}
+	return m
+}
