@@ -60,7 +60,7 @@ func newFiler(t *testing.T) *filer {
 		"_dmarc.member.test":        {"v=DMARC1; p=reject"},
 		"member.test":               {"v=spf1 -all"},
 	}}}
-	s := settings{World: world, Listen: `lmtp = ["{{.LMTP}}"]`, Networks: `networks = ["127.0.0.1/32"]`,
+	s := settings{World: world, Top: `trusted_results = ["mx.front.test"]`, Listen: `lmtp = ["{{.LMTP}}"]`, Networks: `networks = ["127.0.0.1/32"]`,
 		Files: map[string]string{"civi-key": civiKey + "\n", "civi-site-key": civiSiteKey}}
 	f := &filer{stage: newStage(t, s), key: private}
 	f.site = f.stage.site("civi+", ".", "127.0.0.1")
@@ -207,6 +207,21 @@ func (f *filer) overLMTP(mail, to string) {
 	w := dialLMTP(f.t, f.LMTP)
 	w.begin("bounces@member.test", to)
 	w.must(mail+".", "250")
+}
+
+func TestTheWordOfAMailServerInFrontCountsOverLMTPAlone(t *testing.T) {
+	t.Parallel()
+	f := newFiler(t)
+	const word = "Authentication-Results: mx.front.test; spf=pass smtp.mailfrom=olga@member.test\r\n"
+	f.comes(word+written("smtp"), "crm@bounce.example.org") // which anybody can write
+	f.overLMTP("Authentication-Results: mx.other.test; dmarc=pass header.from=member.test\r\n"+written("other"), "crm@bounce.example.org")
+	f.overLMTP(word+written("lmtp"), "crm@bounce.example.org")
+	if all := f.activities(1); len(all) != 1 || len(f.heard()) != 1 || f.heard()[0].Mail.MessageID != "<lmtp@member.test>" || f.heard()[0].Mail.Authentication.DMARC != "pass" {
+		t.Fatalf("filed are %+v", f.heard())
+	}
+	if text := f.Run("review", "list"); strings.Count(text, "olga@member.test") != 2 {
+		t.Errorf("waiting are\n%s", text)
+	}
 }
 
 func TestAForgedSenderWaitsUntilSomebodyHasLooked(t *testing.T) {
