@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -61,7 +60,6 @@ type edge struct {
 	raw  net.Conn // the socket; deadlines are set here
 	conn net.Conn // raw, or TLS over it
 	who  Conn
-	addr netip.Addr // by which limits count
 
 	// ctx is that of the connection. It is kept because go-smtp calls back
 	// without one.

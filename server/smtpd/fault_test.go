@@ -108,7 +108,7 @@ func TestDisagreementWithGoSMTPEndsTheDialogue(t *testing.T) {
 	serving(t, Options{}, &accepting{}, func(s *bench) {
 		client, server := memconn.Pipe(nil, nil)
 		ctx, cancel := context.WithCancel(s.t.Context())
-		r := &run{census: newCensus(), edges: map[*edge]struct{}{}}
+		r := &run{census: NewCensus(), edges: map[*edge]struct{}{}}
 		e := &edge{run: r, o: s.srv.options.Load(), raw: server, conn: server, ctx: ctx, cancel: cancel, opened: true}
 		r.enter(e)
 		e.expect = '2'

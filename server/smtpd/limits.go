@@ -24,49 +24,56 @@ func addressOf(a net.Addr) netip.Addr {
 	return addr
 }
 
-// census counts the open connections of a Server.
-type census struct {
+// A Census counts the open connections of a server, in all and by address: an
+// IPv6 address counts as its /64. Its methods may be called from many
+// goroutines.
+type Census struct {
 	mu    sync.Mutex
 	freed *sync.Cond
 	total int
 	by    map[netip.Addr]int
 }
 
-func newCensus() *census {
-	c := &census{by: make(map[netip.Addr]int)}
+// NewCensus makes a Census of no connections.
+func NewCensus() *Census {
+	c := &Census{by: make(map[netip.Addr]int)}
 	c.freed = sync.NewCond(&c.mu)
 	return c
 }
 
-// verdict is what the census says to a new connection.
-type verdict int
+// An Admission is what a Census says to a new connection.
+type Admission int
 
+// What a Census says.
 const (
-	admitted verdict = iota
-	tooManyInAll
-	tooManyFromThere
+	Admitted Admission = iota
+	TooManyInAll
+	TooManyFromThere
 )
 
-// enter counts one more from addr, if fewer than max connections are open, and
-// fewer than perAddress from there. 0 is no limit.
-func (c *census) enter(addr netip.Addr, max, perAddress int) verdict {
+// Enter counts one more from an address, if fewer than max connections are
+// open, and fewer than perAddress from there. 0 is no limit. Each Admitted one
+// is followed by one Leave.
+func (c *Census) Enter(from net.Addr, max, perAddress int) Admission {
+	addr := addressOf(from)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case max > 0 && c.total >= max:
-		return tooManyInAll
+		return TooManyInAll
 	case perAddress > 0 && addr.IsValid() && c.by[addr] >= perAddress:
-		return tooManyFromThere
+		return TooManyFromThere
 	}
 	c.total++
 	if addr.IsValid() {
 		c.by[addr]++
 	}
-	return admitted
+	return Admitted
 }
 
-// leave takes back one enter.
-func (c *census) leave(addr netip.Addr) {
+// Leave takes back one Enter.
+func (c *Census) Leave(from net.Addr) {
+	addr := addressOf(from)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.total--
@@ -77,14 +84,14 @@ func (c *census) leave(addr netip.Addr) {
 }
 
 // wake makes every await look again.
-func (c *census) wake() {
+func (c *Census) wake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.freed.Broadcast()
 }
 
 // await returns when fewer than max connections are open, or over is true.
-func (c *census) await(max func() int, over func() bool) {
+func (c *Census) await(max func() int, over func() bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {

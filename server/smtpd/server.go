@@ -8,19 +8,11 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/emersion/go-smtp"
 
 	"homing/internal/reply"
-)
-
-// How long accepting pauses when the system has no file descriptor for another
-// connection: at first, and at most.
-const (
-	firstPause = 5 * time.Millisecond
-	lastPause  = time.Second
 )
 
 // Replies to a connection that is one too many.
@@ -34,13 +26,13 @@ var (
 type Server struct {
 	backend Backend
 	options atomic.Pointer[Options]
-	open    *census
+	open    *Census
 	buffers sync.Pool // of *[largeBuffer]byte
 }
 
 // New makes a Server that asks b what to accept.
 func New(o Options, b Backend) *Server {
-	s := &Server{backend: b, open: newCensus()}
+	s := &Server{backend: b, open: NewCensus()}
 	s.buffers.New = func() any { return new([largeBuffer]byte) }
 	s.SetOptions(o)
 	return s
@@ -103,54 +95,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 
 // accept hands connections to go-smtp until ctx ends or l fails.
 func (s *Server) accept(ctx context.Context, l net.Listener, r *run) error {
-	pause := firstPause
-	for {
-		s.awaitRoom(ctx)
-		c, err := l.Accept()
-		switch {
-		case ctx.Err() != nil:
-			if err == nil {
-				_ = c.Close() // it came too late
-			}
-			return nil
-		case err == nil:
-			pause = firstPause
-			s.admit(c, r)
-		case !passes(err):
-			return fmt.Errorf("accepting on %s: %w", l.Addr(), err)
-		default:
-			if pause == firstPause {
-				s.options.Load().Log.Warn("accepting pauses", "listener", s.options.Load().Kind, "err", err)
-			}
-			if !wait(ctx, pause) {
-				return nil
-			}
-			pause = min(2*pause, lastPause)
-		}
-	}
-}
-
-// passes reports whether an error of Accept goes away by itself.
-func passes(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
-		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR, syscall.EPROTO} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
-
-// wait reports whether d has passed before ctx ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	log := s.options.Load().Log.With("listener", s.options.Load().Kind)
+	return AcceptEach(ctx, l, log, s.awaitRoom, func(c net.Conn) { s.admit(c, r) })
 }
 
 // awaitRoom waits until another connection may be accepted, with the kinds that
@@ -171,17 +117,16 @@ func (s *Server) admit(c net.Conn, r *run) {
 	if o.Kind != SMTP {
 		limit = 0 // awaitRoom was asked
 	}
-	addr := addressOf(c.RemoteAddr())
-	switch s.open.enter(addr, limit, o.MaxPerAddress) {
-	case tooManyInAll:
+	switch s.open.Enter(c.RemoteAddr(), limit, o.MaxPerAddress) {
+	case TooManyInAll:
 		o.Metrics.connection(o.Kind, "total")
 		turnAway(c, o, errTooMany)
-	case tooManyFromThere:
+	case TooManyFromThere:
 		o.Metrics.connection(o.Kind, "address")
 		turnAway(c, o, errTooManyThere)
 	default:
 		o.Metrics.open(o.Kind, 1)
-		e := &edge{run: r, o: o, raw: c, conn: c, addr: addr, in: input{pool: &s.buffers}}
+		e := &edge{run: r, o: o, raw: c, conn: c, in: input{pool: &s.buffers}}
 		e.who = Conn{Remote: c.RemoteAddr(), Local: c.LocalAddr(), Listener: r.gate.addr, UID: peerUID(c)}
 		e.ctx, e.cancel = context.WithCancel(r.work)
 		r.enter(e)
@@ -202,7 +147,7 @@ func turnAway(c net.Conn, o *Options, why *reply.Error) {
 // run is one call of Serve.
 type run struct {
 	backend Backend
-	census  *census
+	census  *Census
 	work    context.Context // of all dialogues; kept because go-smtp passes none
 	gate    gate
 	all     sync.WaitGroup
@@ -223,7 +168,7 @@ func (r *run) forget(e *edge) {
 	r.mu.Lock()
 	delete(r.edges, e)
 	r.mu.Unlock()
-	r.census.leave(e.addr)
+	r.census.Leave(e.raw.RemoteAddr())
 	e.o.Metrics.open(e.o.Kind, -1)
 	r.all.Done()
 }
