@@ -126,11 +126,10 @@ func (s *outSession) Hello(_ context.Context, name string) error {
 }
 
 func (s *outSession) Auth(_ context.Context, user, secret string) error {
-	a := s.policy.Load().byName(user)
-	if a == nil || !a.Password.Verify(secret) {
+	if !s.policy.Load().authentic(user, secret) {
 		return errBadPassword
 	}
-	s.user = a.Name
+	s.user = user
 	return nil
 }
 

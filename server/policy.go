@@ -106,6 +106,12 @@ func (p *Policy) byName(name string) *Application {
 	return p.Applications[i]
 }
 
+// authentic reports whether an application has this name and password.
+func (p *Policy) authentic(name, secret string) bool {
+	a := p.byName(name)
+	return a != nil && a.Password.Verify(secret)
+}
+
 // byAddress finds the application that may relay from an address without
 // AUTH: the one with the smallest network around it.
 func (p *Policy) byAddress(ip netip.Addr) *Application {

@@ -75,6 +75,11 @@ func (s *Server) SetPolicy(p *Policy) { s.policy.Store(p) }
 // Policy gives the policy in force.
 func (s *Server) Policy() *Policy { return s.policy.Load() }
 
+// Authentic reports whether an application has this name and password.
+func (s *Server) Authentic(application, password string) bool {
+	return s.policy.Load().authentic(application, password)
+}
+
 // SentToday gives the recipients that an application has sent today.
 func (s *Server) SentToday(application string) int { return s.quotas.today(application) }
 
