@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"homing/event"
 	"homing/internal/message"
@@ -30,16 +32,26 @@ type Config struct {
 	// the report, or the mail that was filed. Without it, or where it fails, a
 	// report goes without.
 	OpenBody func(ctx context.Context, ref message.Ref) (message.Body, error)
+	// Keep is how long a report lies there before Sweep removes it, read or
+	// not; 0: for ever. Max is how many may lie there before Tell fails until
+	// somebody takes some; 0: any number.
+	Keep time.Duration
+	Max  int
 }
 
 // A Sink writes one file for each fact, durably: written to tmp, synced,
 // renamed into new, and new synced, before Tell returns nil. The same fact
 // gets the same name again, and is not written again while its file is in new
 // or cur. Files are readable by those who may read new.
-type Sink struct{ c Config }
+type Sink struct {
+	c Config
+
+	mu   sync.Mutex
+	room int // for so many reports there is room, as far as is known
+}
 
 // New makes a Sink. It touches no file yet.
-func New(c Config) *Sink { return &Sink{c} }
+func New(c Config) *Sink { return &Sink{c: c} }
 
 // Name implements event.Sink.
 func (s *Sink) Name() string { return s.c.Name }
@@ -72,6 +84,9 @@ func (s *Sink) Tell(ctx context.Context, e event.Event) error {
 		return down(err)
 	}
 	if !there {
+		if err := s.reserve(); err != nil {
+			return down(err)
+		}
 		msg, err := s.report(ctx, e).Compose()
 		if err != nil {
 			return err

@@ -70,6 +70,12 @@ func tell(t *testing.T, e event.Event) []byte {
 	if err := sink(path).Tell(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
+	return only(t, path)
+}
+
+// only gives the one message that is in a Maildir.
+func only(t *testing.T, path string) []byte {
+	t.Helper()
 	files := names(t, filepath.Join(path, "new"))
 	if len(files) != 1 {
 		t.Fatalf("%d files in new, want one", len(files))

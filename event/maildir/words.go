@@ -39,6 +39,24 @@ func wordsFor(e event.Event) words {
 	return civicrm["Syntax"] // what CiviCRM calls anything it does not know
 }
 
+// statusFor gives the status code (RFC 3463) and the SMTP code of a report. What
+// only counts towards a threshold is no permanent failure in it, whatever the
+// mail system called it: readers such as listmonk block an address for good at
+// the first status that begins with 5.
+func statusFor(e event.Event, w words) (status string, code int) {
+	status, code = report.StatusOr(e.Status, w.status), e.Code
+	if e.Class == "soft" {
+		status = "4" + status[1:]
+	}
+	if code/100 != int(status[0]-'0') {
+		code = 550
+		if status[0] == '4' {
+			code = 450
+		}
+	}
+	return status, code
+}
+
 // report makes the report of a fact.
 //
 // CiviCRM finds the mailing by the address in To, else by text such as
@@ -50,14 +68,7 @@ func wordsFor(e event.Event) words {
 // a field of ours.
 func (s *Sink) report(ctx context.Context, e event.Event) report.Report {
 	w := wordsFor(e)
-	status := report.StatusOr(e.Status, w.status)
-	code := e.Code
-	if code < 400 || code > 599 {
-		code = 550
-		if status[0] == '4' {
-			code = 450
-		}
-	}
+	status, code := statusFor(e, w)
 	r := report.Report{
 		First:   []report.Field{{Name: "Delivered-To", Value: e.Sender}},
 		From:    "MAILER-DAEMON@" + s.c.Hostname,
