@@ -34,6 +34,7 @@ func (c *checker) all() {
 	c.routes()
 	c.sources()
 	c.answers()
+	c.mailboxes()
 	c.hold()
 	c.delivery()
 	c.verpKeys()

@@ -65,6 +65,8 @@ type Listen struct {
 	Local       Address   `toml:"local"`
 	HTTP        []Address `toml:"http"`
 	HTTPS       []Address `toml:"https"`
+	POP3        []Address `toml:"pop3"`
+	POP3S       []Address `toml:"pop3s"`
 }
 
 // TLS names the certificate that listeners show, and what is said of TLS to
@@ -179,6 +181,9 @@ type Sink struct {
 	Path               string   `toml:"path,path"`
 	What               What     `toml:"what"`
 	Address            Address  `toml:"address"`
+
+	Keep        time.Duration `toml:"keep"`         // maildir: how long a report lies there at most
+	MaxMessages int           `toml:"max_messages"` // maildir: how many there are at most
 }
 
 // Hold is when addresses are put on hold. Thresholds has all six CiviCRM types

@@ -100,6 +100,12 @@ func (c *Config) fill() {
 			or(&a.VERPSeparator, ".")
 		}
 	}
+	for i := range c.Sinks {
+		if s := &c.Sinks[i]; s.Type == SinkMaildir {
+			or(&s.Keep, 30*day)
+			or(&s.MaxMessages, 50_000)
+		}
+	}
 	for s := range c.smarthosts() {
 		or(&s.TLS, TLSRequire)
 	}

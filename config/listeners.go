@@ -29,6 +29,8 @@ func (c *checker) listeners() {
 		{"lmtp", l.LMTP, true, false},
 		{"http", l.HTTP, true, false},
 		{"https", l.HTTPS, false, true},
+		{"pop3", l.POP3, false, false},
+		{"pop3s", l.POP3S, false, true},
 	} {
 		for i, a := range s.addresses {
 			path := at("listen", s.key, i)

@@ -29,7 +29,7 @@ func TestReferenceNamesEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\|.*\\| (live|restart) \\|$").FindAllStringSubmatch(string(doc), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z0-9_.]+)` \\|.*\\| (live|restart) \\|$").FindAllStringSubmatch(string(doc), -1) {
 		if _, twice := got[row[1]]; twice {
 			t.Errorf("%s has two rows", row[1])
 		}

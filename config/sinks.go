@@ -20,7 +20,7 @@ var sinkKeys = map[SinkType]struct{ needs, may []string }{
 	SinkWebhook: {[]string{"url"}, []string{"format", "secret_file", "username", "password_file", "topic", "allow_private"}},
 	SinkCiviCRM: {[]string{"url", "api_key_file"}, []string{"site_key_file", "report_sender_faults", "create_contacts", "activity_type", "activity_targets", "activity_assignees"}},
 	SinkDSN:     {nil, nil},
-	SinkMaildir: {[]string{"path"}, []string{"what"}},
+	SinkMaildir: {[]string{"path"}, []string{"what", "keep", "max_messages"}},
 	SinkLMTP:    {[]string{"address"}, nil},
 	SinkSMTP:    {[]string{"address"}, nil},
 }
@@ -69,6 +69,9 @@ func (c *checker) sinks() {
 			c.oneSite(s, path)
 		}
 		c.filing(s, path)
+		if s.Type == SinkMaildir {
+			c.maildir(s, c.c.Sinks[:i], path)
+		}
 	}
 	c.maildirs()
 }
@@ -115,7 +118,7 @@ func (c *checker) keysOf(s *Sink, path string) {
 		}
 	}
 	for _, k := range []string{"url", "format", "secret_file", "username", "password_file", "topic", "allow_private", "api_key_file", "site_key_file", "report_sender_faults",
-		"create_contacts", "activity_type", "activity_targets", "activity_assignees", "path", "what", "address"} {
+		"create_contacts", "activity_type", "activity_targets", "activity_assignees", "path", "what", "address", "keep", "max_messages"} {
 		if c.has(path+"."+k) && !slices.Contains(keys.needs, k) && !slices.Contains(keys.may, k) {
 			c.errorf(path+"."+k, "means nothing to a sink of type %s; remove it, or correct the type", s.Type)
 		}

@@ -18,6 +18,7 @@ import (
 	"homing/config"
 	"homing/internal/certs"
 	"homing/server"
+	"homing/server/pop3d"
 	"homing/server/smtpd"
 	"homing/server/web"
 	"homing/store"
@@ -114,6 +115,13 @@ func (h *house) plans() (all []plan) {
 	add("submissions", h.smtp(h.server.Outbound, implicit), 0, c.Submissions...)
 	lmtp := h.mxOptions()
 	lmtp.Kind, lmtp.MaxPerAddress, lmtp.TLS = smtpd.LMTP, 0, h.trustedTLS()
+	pop := h.pop3(logins)
+	for _, a := range c.POP3 {
+		add("pop3", h.popAt(pop, a), 0, a)
+	}
+	add("pop3s", func(ctx context.Context, l net.Listener) error {
+		return pop.Serve(ctx, l, pop3d.Way{TLS: h.trustedTLS(), Implicit: true, Safe: true})
+	}, 0, c.POP3S...)
 	add("lmtp", h.smtp(h.server.LMTP, lmtp), 0o660, c.LMTP...)
 	add("local", h.smtp(h.server.Outbound, h.submissionOptions(logins, nil, true)), 0o666, c.Local)
 	w := h.web()

@@ -26,6 +26,7 @@ func (h *house) useSinks(cfg *config.Config) error {
 		return err
 	}
 	h.crms.use(sinks)
+	h.boxes.use(sinks)
 	return nil
 }
 
@@ -56,7 +57,8 @@ func (h *house) sink(cfg *config.Config, c config.Sink) (event.Sink, error) {
 	case config.SinkCiviCRM:
 		return h.civicrm(cfg, c)
 	case config.SinkMaildir:
-		return maildir.New(maildir.Config{Name: c.Name, Path: c.Path, Hostname: cfg.Hostname, Activities: c.What == config.WhatActivities, OpenBody: h.store.OpenBody}), nil
+		return maildir.New(maildir.Config{Name: c.Name, Path: c.Path, Hostname: cfg.Hostname, Activities: c.What == config.WhatActivities, OpenBody: h.store.OpenBody,
+			Keep: c.Keep, Max: c.MaxMessages}), nil
 	case config.SinkDSN:
 		return dsn.New(dsn.Config{Name: c.Name, Hostname: cfg.Hostname, OpenBody: h.store.OpenBody, Submit: h.report, Skip: h.server.Inbound.Reads}), nil
 	case config.SinkLMTP, config.SinkSMTP:

@@ -12,7 +12,7 @@ import (
 )
 
 // socketNames are the names by which a listener can be handed over.
-var socketNames = []string{"smtp", "submission", "submissions", "lmtp", "local", "http", "https"}
+var socketNames = []string{"smtp", "submission", "submissions", "lmtp", "local", "http", "https", "pop3", "pop3s"}
 
 // take gives each plan the socket that was handed over for it: first by the
 // address, then by the name. One that nothing listens on is an error: whoever

@@ -35,7 +35,7 @@ func (h *house) run(ctx context.Context) error {
 	stages := []*stage{
 		start(ctx, stop, append(talk, part{"service manager", watch})...),
 		start(ctx, stop, part{"queue", h.queue.Run}, part{"TLS reports", h.reports.Run}, part{"sinks", h.teller.Run},
-			part{"holds of CiviCRM", h.rounds}),
+			part{"holds of CiviCRM", h.rounds}, part{"Maildirs", h.sweeps}),
 		start(ctx, stop, part{"delivery", h.delivery.Run}, part{"MTA-STS policies", h.policies.Run}, part{"incidents", h.server.Run},
 			part{"received reports", h.received.Run}, part{"reviews", h.reviews.Run}, part{"self-check", h.checker.Run}, part{"digest", h.digests}),
 		start(ctx, stop, intake...),

@@ -96,11 +96,11 @@ func (n *newcomer) screens(cfg *config.Config) []screen {
 	case config.CiviCRM:
 		return n.civicrm(cfg)
 	case config.Listmonk:
-		return n.listmonk()
+		return n.listmonk(cfg)
 	case config.Mautic:
 		return n.mautic()
 	case config.PHPList:
-		return n.phplist()
+		return n.phplist(cfg)
 	case config.Mailman:
 		return n.mailman()
 	}
@@ -150,8 +150,15 @@ func (n *newcomer) civicrm(cfg *config.Config) []screen {
 	}
 	account = append(account, field{"local part", n.VERPPrefix}, field{"return path", "leave empty"})
 	jobs := field{"Fetch Bounces", "disable: nothing is put where it looks, because the application has no sink of type maildir"}
-	if path := n.maildir(cfg); path != "" {
+	path, box := n.maildir(cfg), n.postbox(cfg)
+	switch {
+	case box.Server != "" && !strings.HasPrefix(n.Server, "127."):
+		ssl := map[bool]string{true: "Yes (port 995)", false: "No (port 110)"}[box.Encryption == "TLS"]
+		account = append(account, field{"protocol", "POP3"}, field{"server", box.Server}, field{"username, password", n.Name + ", " + n.secret()}, field{"use SSL", ssl})
+	case path != "":
 		account = append(account, field{"protocol", "Maildir"}, field{"source", path})
+	}
+	if path != "" {
 		jobs.value = "enable, hourly or more often, and cron with it"
 	}
 	return []screen{
@@ -174,18 +181,44 @@ func (n *newcomer) maildir(cfg *config.Config) string {
 	return ""
 }
 
-func (n *newcomer) listmonk() []screen {
+// postbox is where the application fetches what bounced by POP3; zero: nowhere.
+func (n *newcomer) postbox(cfg *config.Config) door {
+	if n.maildir(cfg) == "" || n.Password == "" && !n.hasPassword {
+		return door{}
+	}
+	l := cfg.Listen
+	for _, a := range l.POP3 {
+		if a.Loopback() && strings.HasPrefix(n.Server, "127.") {
+			return door{a.Host(), a.Port(), "none"}
+		}
+	}
+	switch {
+	case len(l.POP3S) > 0:
+		return door{cfg.Hostname, l.POP3S[0].Port(), "TLS"}
+	case len(l.POP3) > 0 && !l.POP3[0].Loopback():
+		return door{cfg.Hostname, l.POP3[0].Port(), "STARTTLS"}
+	}
+	return door{}
+}
+
+func (n *newcomer) listmonk(cfg *config.Config) []screen {
 	tls := map[string]string{"none": "Off", "STARTTLS": "STARTTLS", "TLS": "SSL/TLS"}[n.Encryption]
 	smtp := []field{{"Host", n.Server}, {"Port", strconv.Itoa(n.Port)}, {"Auth protocol", "None"}}
 	if n.logsIn() {
 		smtp = append(smtp[:2], field{"Auth protocol", "PLAIN"}, field{"Username", n.Name}, field{"Password", n.secret()})
 	}
+	header := field{"Custom headers", fmt.Sprintf(`[{"Return-Path": "MAILBOX@%s"}], a mailbox that listmonk can read: reports of bounces are mailed there`, n.home())}
+	mailbox := field{"Enable bounce mailbox", "on: POP3, host, user name and password of that MAILBOX"}
+	if box := n.postbox(cfg); box.Server != "" {
+		header.value = "none are needed"
+		mailbox.value = fmt.Sprintf("on: POP3, host %s, port %d, TLS %s, user name %s, password: %s", box.Server, box.Port,
+			map[bool]string{true: "on", false: "off"}[box.Encryption == "TLS"], n.Name, n.secret())
+	}
 	return []screen{
-		{"Settings, SMTP", append(smtp, field{"TLS", tls}, field{"Skip TLS verification", "off"}, field{"HELO hostname", "leave empty"},
-			field{"Custom headers", fmt.Sprintf(`[{"Return-Path": "MAILBOX@%s"}], a mailbox that listmonk can read: reports of bounces are mailed there`, n.home())})},
+		{"Settings, SMTP", append(smtp, field{"TLS", tls}, field{"Skip TLS verification", "off"}, field{"HELO hostname", "leave empty"}, header)},
 		{"Settings, General", []field{{"Default `from` email", "an address in " + n.home()}}},
 		{"Settings, Performance", []field{{"Message rate, concurrency", "as they are; sliding window limit off: Homing does the pacing"}}},
-		{"Settings, Bounces", []field{{"Enable bounce processing", "on"}, {"Enable bounce mailbox", "on: POP3, host, user name and password of that MAILBOX"},
+		{"Settings, Bounces", []field{{"Enable bounce processing", "on"}, mailbox,
 			{"Enable bounce webhooks", "off, unless Homing tells by them (docs/APPLICATIONS.md)"}}},
 	}
 }
@@ -213,12 +246,19 @@ func (n *newcomer) mautic() []screen {
 	}
 }
 
-func (n *newcomer) phplist() []screen {
+func (n *newcomer) phplist(cfg *config.Config) []screen {
 	secure := map[string]string{"none": "false", "STARTTLS": "'tls'", "TLS": "'ssl'"}[n.Encryption]
 	lines := []field{{"define('PHPMAILERHOST', '" + n.Server + "');", ""}, {"define('PHPMAILERPORT', " + strconv.Itoa(n.Port) + ");", ""},
 		{"define('PHPMAILER_SECURE', " + secure + ");", ""}}
 	if n.logsIn() {
 		lines = append(lines, field{"$phpmailer_smtpuser = '" + n.Name + "';", ""}, field{"$phpmailer_smtppassword = '…';  # " + n.secret(), ""})
+	}
+	if box := n.postbox(cfg); box.Server != "" {
+		how := map[string]string{"none": "notls", "STARTTLS": "tls", "TLS": "ssl"}[box.Encryption]
+		return []screen{{"config/config.php", append(lines, field{"$message_envelope = 'bounces@" + n.home() + "';  # any address of a domain of yours", ""},
+			field{"$bounce_protocol = 'pop';", ""}, field{"$bounce_mailbox_host = '" + box.Server + "';", ""},
+			field{fmt.Sprintf("$bounce_mailbox_port = '%d/pop3/%s';", box.Port, how), ""}, field{"$bounce_mailbox_user = '" + n.Name + "';", ""},
+			field{"$bounce_mailbox_password = '…';  # " + n.secret(), ""}, field{"$bounce_mailbox_purge = 1;", ""})}}
 	}
 	return []screen{{"config/config.php", append(lines, field{"$message_envelope = 'MAILBOX@" + n.home() + "';  # that of \"process bounces\": reports of bounces are mailed there", ""})}}
 }

@@ -21,8 +21,8 @@ func entryOf(t *testing.T, n *newcomer) string {
 	tcp := func(address string) config.Address { return config.Address{Network: "tcp", Address: address} }
 	cfg := &config.Config{Hostname: "mail.example.org", Domains: []config.Domain{{Name: "example.org", ReturnPath: "return@bounce.example.org"}},
 		Sinks:  []config.Sink{{Name: "bounces", Type: config.SinkMaildir, Path: "/var/mail/civi"}},
-		Listen: config.Listen{Submission: []config.Address{tcp("127.0.0.1:587"), tcp(":587")}}}
-	if n.Password != "" { // it is elsewhere
+		Listen: config.Listen{Submission: []config.Address{tcp("127.0.0.1:587"), tcp(":587")}, POP3: []config.Address{tcp("127.0.0.1:110")}, POP3S: []config.Address{tcp(":995")}}}
+	if n.Password != "" && len(n.Networks) == 0 { // it is elsewhere
 		cfg.Listen.Submission = cfg.Listen.Submission[1:]
 	}
 	n.door = doorFor(cfg, n)
@@ -47,6 +47,14 @@ func TestWhatToEnterInEachApplication(t *testing.T) {
 		{"CiviCRM elsewhere", newcomer{Kind: "civicrm", Password: far, VERPPrefix: "civi+"}, []string{"SMTP server mail.example.org", "authentication Yes", "SMTP username crm", "SMTP password the one above"}, "Maildir"},
 		{"listmonk on this machine", newcomer{Kind: "listmonk", Networks: near}, []string{"Host 127.0.0.1", "Port 587", "Auth protocol None", "TLS Off", "Enable bounce mailbox on: POP3, host, user name and password of that MAILBOX"}, "Username"},
 		{"listmonk elsewhere", newcomer{Kind: "listmonk", Password: far}, []string{"Host mail.example.org", "Auth protocol PLAIN", "Username crm", "Password the one above", "TLS STARTTLS"}, "container"},
+		{"listmonk that fetches its bounces here", newcomer{Kind: "listmonk", Networks: near, Password: far, Sinks: []string{"bounces"}}, []string{"Custom headers none are needed",
+			"Enable bounce mailbox on: POP3, host 127.0.0.1, port 110, TLS off, user name crm, password: the one above"}, "MAILBOX"},
+		{"listmonk elsewhere that fetches its bounces here", newcomer{Kind: "listmonk", Password: far, Sinks: []string{"bounces"}}, []string{
+			"Enable bounce mailbox on: POP3, host mail.example.org, port 995, TLS on, user name crm, password: the one above"}, "MAILBOX"},
+		{"phpList that fetches its bounces here", newcomer{Kind: "phplist", Networks: near, Password: far, Sinks: []string{"bounces"}}, []string{"$bounce_protocol = 'pop';",
+			"$bounce_mailbox_host = '127.0.0.1';", "$bounce_mailbox_port = '110/pop3/notls';", "$bounce_mailbox_user = 'crm';"}, "MAILBOX"},
+		{"CiviCRM elsewhere that fetches its bounces here", newcomer{Kind: "civicrm", Password: far, VERPPrefix: "civi+", Sinks: []string{"bounces"}}, []string{"protocol POP3", "server mail.example.org",
+			"username, password crm, the one above", "use SSL Yes (port 995)", "Fetch Bounces enable, hourly or more often, and cron with it"}, "Maildir"},
 		{"Mautic on this machine", newcomer{Kind: "mautic", Networks: near}, []string{"Scheme smtp", "Host 127.0.0.1", "Port 587", "User, Password leave empty", "Options verify_peer = 0: no certificate is for 127.0.0.1"}, ""},
 		{"Mautic elsewhere", newcomer{Kind: "mautic", Password: far}, []string{"Host mail.example.org", "User crm", "Password the one above"}, "verify_peer"},
 		{"phpList", newcomer{Kind: "phplist", Networks: near}, []string{"define('PHPMAILERHOST', '127.0.0.1');", "define('PHPMAILER_SECURE', false);"}, "smtpuser"},
@@ -77,11 +85,14 @@ func TestWhatToEnterInEachApplication(t *testing.T) {
 // and what is printed from drifting apart.
 func TestTheDocumentsHaveEveryFieldThatIsPrinted(t *testing.T) {
 	documents := map[string]string{"civicrm": "docs/CIVICRM.md", "listmonk": "docs/APPLICATIONS.md", "mautic": "docs/APPLICATIONS.md", "phplist": "docs/APPLICATIONS.md", "mailman": "docs/APPLICATIONS.md"}
-	cfg := &config.Config{Domains: []config.Domain{{Name: "example.org", ReturnPath: "return@bounce.example.org"}}}
+	cfg := &config.Config{Domains: []config.Domain{{Name: "example.org", ReturnPath: "return@bounce.example.org"}},
+		Sinks:  []config.Sink{{Name: "bounces", Type: config.SinkMaildir, Path: "/var/mail/civi"}},
+		Listen: config.Listen{POP3S: []config.Address{{Network: "tcp", Address: ":995"}}}}
 	for kind, name := range documents {
 		text := document(t, name)
 		for _, n := range []*newcomer{{Name: kind, Kind: kind, Domains: []string{"example.org"}, Networks: []string{"127.0.0.1"}, door: door{"127.0.0.1", 587, "none"}},
-			{Name: kind, Kind: kind, Domains: []string{"example.org"}, Password: "x", door: door{"mail.example.org", 465, "TLS"}}} {
+			{Name: kind, Kind: kind, Domains: []string{"example.org"}, Password: "x", door: door{"mail.example.org", 465, "TLS"}},
+			{Name: kind, Kind: kind, Domains: []string{"example.org"}, Password: "x", Sinks: []string{"bounces"}, door: door{"mail.example.org", 465, "TLS"}}} {
 			for _, s := range n.screens(cfg) {
 				for _, place := range append(regexp.MustCompile(`, section `).Split(s.name, -1), fieldNames(s)...) {
 					if !strings.Contains(text, place) {

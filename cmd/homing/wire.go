@@ -56,6 +56,7 @@ type house struct {
 	received  *reports.Keeper   // that others write
 	reviews   *review.Keeper
 	crms      *crms
+	boxes     *mailboxes
 	spool     *spool.Taker // nil: no local user hands mail over
 	dns       *dnsx.Client
 	checker   *selfcheck.Checker
@@ -155,6 +156,7 @@ func (h *house) furnish(ctx context.Context) error {
 		Report: func(ctx context.Context, e event.Event) error { return h.queue.Tell(ctx, nil, e) },
 	})
 	h.crms = newCRMs(civicrm.NewMetrics(h.metrics))
+	h.boxes = newMailboxes(h.metrics)
 	return h.useSinks(h.cfg)
 }
 

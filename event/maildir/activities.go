@@ -35,6 +35,9 @@ func (s *Sink) tellActivity(ctx context.Context, e event.Event) error {
 		}
 	}
 	if !there {
+		if err := s.reserve(); err != nil {
+			return down(err)
+		}
 		raw, err := s.c.OpenBody(ctx, e.Raw)
 		if err != nil {
 			return fmt.Errorf("opening the mail to file: %w", err)

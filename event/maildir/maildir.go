@@ -33,8 +33,8 @@ type Config struct {
 	// report goes without.
 	OpenBody func(ctx context.Context, ref message.Ref) (message.Body, error)
 	// Keep is how long a report lies there before Sweep removes it, read or
-	// not; 0: for ever. Max is how many may lie there before Tell fails until
-	// somebody takes some; 0: any number.
+	// not; 0: for ever. Max is how many files may lie there before Tell fails
+	// until somebody takes some; 0: any number.
 	Keep time.Duration
 	Max  int
 }
