@@ -23,6 +23,7 @@ var (
 	ErrFull      = errors.New("store: no room on the disk") // temporary, nothing was written
 	ErrFailed    = errors.New("store: the disk failed; nothing is acknowledged until a restart")
 	ErrMove      = errors.New("store: no such move in the life of a recipient")
+	ErrOnce      = errors.New("store: this was done before")
 )
 
 // A Store remembers. Its methods may be called from many goroutines. Enqueue,
@@ -109,6 +110,11 @@ type Draft interface {
 	// Sync makes the octets durable where they are in a file of their own;
 	// the engine calls it where the caller has not.
 	Sync() error
+	// Once has the Apply that is given this Draft note name in space, in the
+	// same transaction. Where that is noted already the Apply fails with
+	// ErrOnce and changes nothing: so that what comes again after a crash is
+	// not done again. Call it before Apply; Note forgets it.
+	Once(space, name string)
 	// Discard forgets the content. After a transaction named the Draft it
 	// does nothing, so it can be deferred.
 	Discard()

@@ -215,12 +215,31 @@ func (a *application) leased() bool {
 }
 
 func (a *application) stage(t *txn) error {
+	for d := range a.raws {
+		if err := t.once(d); err != nil {
+			return err
+		}
+	}
 	ended := len(t.ended) // a lease serves all changes of one Apply
 	for i := range a.changes {
 		if err := t.change(&a.changes[i], t.ended[:ended]); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// once notes that what a draft has brought is done.
+func (t *txn) once(d *draft) error {
+	switch {
+	case d.once == "":
+		return nil
+	case len(d.once) > longestKey:
+		return errNote
+	case t.get(bucketNote, d.once) != nil:
+		return store.ErrOnce
+	}
+	t.put(bucketNote, d.once, present())
 	return nil
 }
 

@@ -28,8 +28,9 @@ type draft struct {
 
 	heads   [][]byte
 	headSum uint32
-	synced  bool // content and name of the file
-	named   bool // set by the committer: it is a body now
+	synced  bool   // content and name of the file
+	once    string // the key of a note that Apply takes; "": none
+	named   bool   // set by the committer: it is a body now
 	gone    bool
 }
 
@@ -52,6 +53,9 @@ func (s *Store) draftOf(d store.Draft) (*draft, error) {
 	}
 	return own, nil
 }
+
+// Once implements store.Draft.
+func (d *draft) Once(space, name string) { d.once = noteKey(space, name) }
 
 func bodyName(dir string, id uint64) string { return filepath.Join(dir, fmt.Sprintf("%016x", id)) }
 

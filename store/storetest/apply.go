@@ -77,6 +77,38 @@ var applyTests = []named{
 		h.same("events", types(h.events(0)), []event.Type{event.Accepted})
 		h.text(h.recipient(m.recipients[0].ID).Body)
 	}},
+	{"what is done once is not done again, also after a kill, until that is forgotten", func(h *harness) {
+		tell := func() error {
+			raw := h.draft(content(2, 1000))
+			defer raw.Discard()
+			raw.Once("source", "1.7")
+			return h.s.Apply(h.ctx, store.Change{Raw: raw, Decide: func(c *store.Case) error {
+				c.Events = append(c.Events, event.Event{Type: event.Replied, Raw: c.Raw})
+				return nil
+			}})
+		}
+		h.must(tell())
+		for range 2 {
+			h.wants(tell(), store.ErrOnce)
+			h.same("events", types(h.events(0)), []event.Type{event.Replied})
+			noted, err := h.s.Notes(h.ctx, "source")
+			h.must(err)
+			h.same("notes", noted, map[string][]byte{"1.7": {}})
+			h.restart(true)
+		}
+		h.must(h.s.Note(h.ctx, "source", map[string][]byte{"1.7": nil}))
+		h.must(tell())
+		h.same("events", types(h.events(0)), []event.Type{event.Replied, event.Replied})
+	}},
+	{"what failed may be done again", func(h *harness) {
+		raw := h.draft(content(2, 1000))
+		defer raw.Discard()
+		raw.Once("source", "1.8")
+		h.wants(h.s.Apply(h.ctx, store.Change{Raw: raw, Decide: func(*store.Case) error { return errDecide }}), errDecide)
+		noted, err := h.s.Notes(h.ctx, "source")
+		h.must(err)
+		h.same("notes", noted, map[string][]byte{})
+	}},
 	{"a change of nobody brings events only", func(h *harness) {
 		h.apply(store.Change{Decide: func(c *store.Case) error {
 			c.Events = append(c.Events, event.Event{Type: event.Filed, Time: h.now})
