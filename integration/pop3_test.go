@@ -1,12 +1,11 @@
 package integration
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/mail"
 	"net/textproto"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,11 +114,7 @@ func TestAnApplicationPollsItsReportsByPOP3(t *testing.T) {
 			senders[s.Sender] = true
 		}
 	}
-	dir := filepath.Join(st.Dir, "maildir", "new")
-	until(t, time.Minute, "the reports", func() bool {
-		files, _ := os.ReadDir(dir)
-		return len(files) == len(senders)
-	})
+	st.awaitMessages(len(senders))
 	if err := st.Net.Settled(within(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -158,14 +153,20 @@ func TestAnApplicationPollsItsReportsByPOP3(t *testing.T) {
 	}
 	p.say("QUIT", "+OK")
 	st.Mail(2, "more@unknown.test")
-	until(t, time.Minute, "one more report", func() bool {
-		p := poll(t, st.At(2110)).enter("civicrm", "correct horse")
+	st.awaitMessages(1)
+	st.Balanced()
+}
+
+// awaitMessages waits until the mailbox shows so many messages.
+func (st *stage) awaitMessages(want int) {
+	st.t.Helper()
+	until(st.t, time.Minute, fmt.Sprintf("%d messages", want), func() bool {
+		p := poll(st.t, st.At(2110)).enter("civicrm", "correct horse")
 		defer p.Close()
 		count := p.say("STAT", "+OK")
 		p.say("QUIT", "+OK")
-		return strings.HasPrefix(count, "+OK 1 ")
+		return strings.HasPrefix(count, fmt.Sprintf("+OK %d ", want))
 	})
-	st.Balanced()
 }
 
 func uids(m map[string]*mail.Message) (all []string) {
@@ -194,18 +195,25 @@ func TestPasswordsForPOP3CannotBeGuessedNorRead(t *testing.T) {
 	if log := st.Log(); strings.Contains(log, "battery staple") || strings.Contains(log, "correct horse") {
 		t.Error("the log has a password")
 	}
-	got, err := http.Get("http://" + st.HTTP + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer got.Body.Close()
-	metrics, err := io.ReadAll(got.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	metrics := st.metrics()
 	for _, line := range []string{`homing_pop3d_logins_total{outcome="password"} 3`, `homing_pop3d_logins_total{outcome="blocked"} 1`, `homing_maildir_unread_reports{sink="drop"} 0`} {
-		if !strings.Contains(string(metrics), line+"\n") {
+		if !strings.Contains(metrics, line+"\n") {
 			t.Errorf("the metrics lack %s", line)
 		}
 	}
+}
+
+// metrics are those of this moment.
+func (st *stage) metrics() string {
+	st.t.Helper()
+	got, err := http.Get("http://" + st.HTTP + "/metrics")
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	defer got.Body.Close()
+	text, err := io.ReadAll(got.Body)
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	return string(text)
 }

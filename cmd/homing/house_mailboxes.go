@@ -215,8 +215,12 @@ func (r readers) Login(user, password string) (pop3d.Mailbox, error) {
 	case i < 0 || sink == "" && len(found) > 1:
 		return pop3d.Mailbox{}, &pop3d.Refusal{Text: "log in as " + strings.Join(names, " or ")}
 	}
-	return pop3d.Mailbox{Name: names[i], Dir: dir.Dir(found[i].Path), Keep: found[i].Keep}, nil
+	return pop3d.Mailbox{Name: names[i], Dir: dir.Dir(found[i].Path), Keep: found[i].Keep, Settle: settleTime}, nil
 }
+
+// settleTime is longer than a crash can make the log forget that a sink was
+// told: a report that was deleted by then does not come again.
+const settleTime = 5 * time.Second
 
 // maildirsOf are the Maildirs of an application.
 func maildirsOf(cfg *config.Config, application string) (all []config.Sink) {

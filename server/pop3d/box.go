@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
+	"time"
 
 	"homing/internal/maildir"
 )
@@ -30,11 +32,12 @@ type entry struct {
 	deleted bool
 }
 
-func openBox(m Mailbox) (*box, error) {
+func openBox(m Mailbox, now time.Time) (*box, error) {
 	found, err := m.Dir.Messages()
 	if err != nil {
 		return nil, err
 	}
+	found = slices.DeleteFunc(found, func(x maildir.Message) bool { return m.Settle > 0 && now.Sub(x.Modified) < m.Settle })
 	b := &box{Mailbox: m}
 	for _, message := range found[:min(len(found), maxMessages)] {
 		octets, err := octetsOf(m.Dir, message)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"time"
 )
 
 // authMechanism is the one that AUTH offers.
@@ -118,7 +119,7 @@ func (d *session) login(user, password string) error {
 
 // enter opens a mailbox that was taken.
 func (d *session) enter(m Mailbox) {
-	b, err := openBox(m)
+	b, err := openBox(m, time.Now())
 	if err != nil {
 		d.giveBack(m.Dir)
 		d.trouble("opening a mailbox failed", err)

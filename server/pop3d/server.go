@@ -40,6 +40,10 @@ type Mailbox struct {
 	Name string // for the log
 	Dir  maildir.Dir
 	Keep time.Duration // messages older than this may be gone, read or not; 0: they stay
+	// Settle is how old a message is before it is shown. What puts it there
+	// would put it there again, if it was deleted and a crash made it forget
+	// what it had done.
+	Settle time.Duration
 }
 
 // A Way is how safe the connections of a listener are.

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"homing/internal/certs"
+	"homing/internal/maildir"
 	"homing/server/smtpd"
 )
 
@@ -176,6 +177,21 @@ func TestWhatComesMeanwhileIsThereTheNextTime(t *testing.T) {
 		p.say("USER crm", "PASS secret", "UIDL 1", "UIDL 2")
 		p.want("+OK", "+OK 4 messages", "+OK 1 0.Ez.host", "+OK 2 1.Ea.host")
 	})
+}
+
+func TestAMessageIsShownOnceItHasSettled(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, messages)
+	now := time.Now()
+	for name, age := range map[string]time.Duration{"new/1.Ea.host": 6 * time.Second, "cur/2.Eb.host:2,S": 4 * time.Second, "new/3.\x80wild.host": -time.Hour} {
+		if err := os.Chtimes(filepath.Join(dir, name), now.Add(-age), now.Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := openBox(Mailbox{Dir: maildir.Dir(dir), Settle: 5 * time.Second}, now)
+	if err != nil || len(b.all) != 1 || b.all[0].Name != "1.Ea.host" {
+		t.Errorf("shown are %+v, %v; want the one that has been there for six seconds", b, err)
+	}
 }
 
 func TestSilence(t *testing.T) {
