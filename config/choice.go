@@ -99,6 +99,16 @@ type SourceType string
 // SourceIMAP is IMAP with IDLE (RFC 3501, RFC 2177).
 const SourceIMAP SourceType = "imap"
 
+// A SourceTLS is how the connection to a source is encrypted.
+type SourceTLS string
+
+// The ways to encrypt.
+const (
+	SourceImplicit SourceTLS = "implicit" // from the first octet
+	SourceStartTLS SourceTLS = "starttls"
+	SourcePlain    SourceTLS = "none" // over loopback alone
+)
+
 // A SinkType is how a sink is told.
 type SinkType string
 
@@ -218,6 +228,7 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[SourceType]():      of(SourceIMAP),
 	reflect.TypeFor[What]():            of(WhatBounces, WhatActivities),
 	reflect.TypeFor[Party]():           of(PartyFrom, PartyTo, PartyCC),
+	reflect.TypeFor[SourceTLS]():       of(SourceImplicit, SourceStartTLS, SourcePlain),
 	reflect.TypeFor[SinkType]():        of(SinkWebhook, SinkCiviCRM, SinkDSN, SinkMaildir, SinkLMTP, SinkSMTP),
 	reflect.TypeFor[Format]():          of(FormatStandard, FormatListmonk, FormatPostmark, FormatSendGrid, FormatMailgun, FormatSES, FormatMautic),
 	reflect.TypeFor[TLSPolicy]():       of(TLSRequire, TLSOpportunistic, TLSNone),

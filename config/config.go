@@ -143,14 +143,17 @@ type Route struct {
 	To      []string `toml:"to"`   // names of Sinks
 }
 
-// A Source is mail that another server keeps for us.
+// A Source is mail that another server keeps for us. Folder and MovedTo are
+// never the same.
 type Source struct {
 	Type         SourceType `toml:"type"`
 	Address      Address    `toml:"address"`
+	TLS          SourceTLS  `toml:"tls"`
 	Username     string     `toml:"username"`
 	PasswordFile string     `toml:"password_file,file"`
 	Password     Secret     `toml:"-"`
 	Folder       string     `toml:"folder"`
+	MovedTo      string     `toml:"moved_to"`
 	As           RouteUse   `toml:"as"`
 	From         []string   `toml:"from"`
 	To           []string   `toml:"to"`

@@ -110,7 +110,10 @@ func (c *Config) fill() {
 		or(&s.TLS, TLSRequire)
 	}
 	for i := range c.Sources {
-		or(&c.Sources[i].Folder, "INBOX")
+		s := &c.Sources[i]
+		or(&s.Folder, "INBOX")
+		or(&s.TLS, SourceImplicit)
+		or(&s.MovedTo, s.Folder+".processed")
 	}
 }
 

@@ -244,21 +244,3 @@ func (c *checker) use(as RouteUse, from, to []string, path string) {
 		c.filers(to, path+".to")
 	}
 }
-
-func (c *checker) sources() {
-	for i := range c.c.Sources {
-		s, path := &c.c.Sources[i], at("source", i)
-		if s.Type == "" {
-			c.errorf(path+".type", `is missing; write type = "imap"`)
-		}
-		if s.Address.IsZero() {
-			c.errorf(path+".address", `is missing; write the server and its port, like "imap.example.org:993"`)
-		}
-		c.peer(s.Address, path+".address", false)
-		if s.Username == "" || s.PasswordFile == "" {
-			c.errorf(path+".username", "a source needs username and password_file; write both")
-		}
-		s.Password = c.secret(s.PasswordFile, path+".password_file")
-		c.use(s.As, s.From, s.To, path)
-	}
-}

@@ -19,7 +19,6 @@ type gap struct {
 // gaps: an error where mail or facts would be lost that somebody counts on, a
 // warning where only a check or a notice is missing.
 var gaps = []gap{
-	{"source", "", false, "reading mail from another server is not built yet, so it would stay there; remove [[source]], and let the application read it as before"},
 	{"store.engine", string(Postgres), false, `the postgres engine is not built yet; write engine = "embedded", or leave it out`},
 }
 

@@ -35,6 +35,7 @@ func (h *house) checks() []selfcheck.Check {
 	all := append(n.checks(), h.loopChecks(cfg)...)
 	all = append(all, h.crmChecks(cfg)...)
 	all = append(all, h.mailboxChecks(cfg)...)
+	all = append(all, h.sourceChecks()...)
 	way := n.way()
 	for _, a := range n.listens() {
 		all = append(all, selfcheck.Check{Name: "incoming_port " + a.String(), Run: func(ctx context.Context) []dnscheck.Finding { return way.Ourselves(ctx, h.server, a) }})

@@ -18,7 +18,7 @@ import (
 func (h *house) run(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	intake := []part{{"reloading", h.reloads}, {"certificate", h.certs.Run}}
+	intake := []part{{"reloading", h.reloads}, {"certificate", h.certs.Run}, {"sources", h.watchFolders}}
 	if h.spool != nil {
 		intake = append(intake, part{"spool", h.spool.Run})
 	}
@@ -157,6 +157,7 @@ func (h *house) renew() error {
 	h.setDelivery(live) // before the queue says that mail goes by a new smarthost
 	h.queue.SetOptions(queueOptions(live))
 	h.live.Store(live)
+	h.sources.use()
 	h.checker.SetInterval(live.Check.Interval)
 	for _, w := range cfg.Warnings {
 		h.log.Warn("configuration", "problem", w.String())

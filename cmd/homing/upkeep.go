@@ -30,6 +30,9 @@ func accounts(cfg *config.Config) (all []string) {
 		}
 		all = append(all, "the smarthost "+s.Address.Address+as)
 	}
+	for _, s := range cfg.Sources {
+		all = append(all, "the mailbox "+s.Username+" at "+s.Address.Address+", whose folder "+s.Folder+" is read")
+	}
 	return append(all,
 		"Google Postmaster Tools, https://postmaster.google.com: what Gmail thinks of these domains",
 		"Microsoft SNDS and JMRP, https://sendersupport.olc.protection.outlook.com: the same of these addresses, and complaints of its users",
@@ -71,6 +74,9 @@ func dueSecrets(cfg *config.Config, now time.Time) (all []string) {
 	}
 	for _, s := range cfg.Sinks {
 		add(s.PasswordFile, "the password of the sink "+s.Name+". Set another one at the receiver, and write it into the file"+see)
+	}
+	for _, s := range cfg.Sources {
+		add(s.PasswordFile, "the password of the mailbox "+sourceName(s)+". Set another one there, and write it into the file"+see)
 	}
 	for _, a := range cfg.Applications {
 		add(a.PasswordFile, "the password of the application "+a.Name+". Write another one into the file and into the application"+see)

@@ -29,6 +29,7 @@ import (
 	"homing/server/review"
 	"homing/server/selfcheck"
 	"homing/server/smtpd"
+	"homing/server/source"
 	"homing/server/token"
 	"homing/store/bolt"
 	"homing/verp"
@@ -57,6 +58,7 @@ type house struct {
 	reviews   *review.Keeper
 	crms      *crms
 	boxes     *mailboxes
+	sources   *sources
 	spool     *spool.Taker // nil: no local user hands mail over
 	dns       *dnsx.Client
 	checker   *selfcheck.Checker
@@ -157,6 +159,7 @@ func (h *house) furnish(ctx context.Context) error {
 	})
 	h.crms = newCRMs(civicrm.NewMetrics(h.metrics))
 	h.boxes = newMailboxes(h.metrics)
+	h.sources = newSources(source.NewMetrics(h.metrics))
 	return h.useSinks(h.cfg)
 }
 

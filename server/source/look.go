@@ -35,13 +35,15 @@ func (x *session) look() (next time.Time, err error) {
 		x.trouble = &Failure{Taking, err}
 		return time.Now().Add(firstRetry), nil
 	}
-	x.trouble = nil
+	x.trouble, x.busy = nil, !x.looked
+	x.looked = true
 	troubles := 0
 	for _, uid := range uids {
 		m := mark{x.validity, uid}
 		if r, put := x.later[m]; put && time.Now().Before(r.next) || troubles >= maxTroubles {
 			continue
 		}
+		x.busy = true
 		f, err := x.handle(uid)
 		if err != nil {
 			return next, err

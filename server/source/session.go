@@ -23,6 +23,9 @@ const (
 	idleTime  = 25 * time.Minute
 	idleMore  = 3 * time.Minute
 	pollTime  = time.Minute // between looks where the server cannot tell of news
+	// settleTime is the first IDLE after there was something to do: some servers
+	// say nothing, in IDLE, of mail that came just before it began.
+	settleTime = 10 * time.Second
 )
 
 // A session is one connection.
@@ -37,6 +40,8 @@ type session struct {
 	taken    map[string]bool // by name, mail that is only to be moved
 	recalled bool            // taken has what earlier sessions left
 	trouble  *Failure        // the last one with a mail of this look
+	looked   bool            // once, at least
+	busy     bool            // the last look had something to do, or was the first
 }
 
 // session connects and watches the folder until ctx ends or something fails.
@@ -186,8 +191,11 @@ func (x *session) open() error {
 func (x *session) await(next time.Time) error {
 	d := idleTime + rand.N(idleMore)
 	idles := x.caps.Has(imap.CapIdle)
-	if !idles {
+	switch {
+	case !idles:
 		d = pollTime
+	case x.busy:
+		d = settleTime
 	}
 	if !next.IsZero() {
 		d = min(d, max(time.Until(next), 0))

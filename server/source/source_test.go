@@ -199,6 +199,7 @@ func TestAServerThatCannotTellOfNewsIsAskedEveryMinute(t *testing.T) {
 
 func TestIDLEIsRenewedBeforeServersHangUp(t *testing.T) {
 	watching(t, nil, func(w *world) {
+		w.after(11 * time.Second) // the first one is short
 		before := w.wire.count("IDLE\r\n")
 		w.after(24 * time.Minute)
 		if got := w.wire.count("IDLE\r\n") - before; got != 0 {
@@ -214,6 +215,25 @@ func TestIDLEIsRenewedBeforeServersHangUp(t *testing.T) {
 		}
 		w.put("CiviMail", mailOf("one"))
 		w.wants("after ten hours", 0, 1, 0, 1)
+	})
+}
+
+// Some servers tell in IDLE only of what comes while it lasts.
+func TestMailThatComesJustBeforeIDLEIsFound(t *testing.T) {
+	watching(t, func(w *world) {
+		w.put("CiviMail", mailOf("one"))
+		w.taker.answer = func(text string) error {
+			if strings.Contains(text, "one") {
+				w.put("CiviMail", mailOf("two"))
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.edit = []string{"EXISTS", "RECENT"} // the server does not say that it is there
+			}
+			return nil
+		}
+	}, func(w *world) {
+		w.after(11 * time.Second)
+		w.wants("seconds later", 0, 2, 0, 2)
 	})
 }
 
