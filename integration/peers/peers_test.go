@@ -33,7 +33,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // install is how the programs that are tested against come onto a machine.
-const install = "apt-get install postfix swaks libnet-ssleay-perl php-cli php-net-smtp php-mail php-mail-mime libphp-phpmailer php-symfony-mailer python3-dkim python3-authres opendkim-tools bind9-utils iproute2 mailman3 && scripts/peers"
+const install = "apt-get install postfix swaks libnet-ssleay-perl php-cli php-net-smtp php-mail php-mail-mime libphp-phpmailer php-symfony-mailer python3-dkim python3-authres opendkim-tools bind9-utils iproute2 mailman3 curl && scripts/peers"
 
 // begin skips a test where no peers are wanted, and lets it run beside others.
 func begin(t *testing.T) {

@@ -42,7 +42,7 @@ func TestOthersFetchReportsByPOP3(t *testing.T) {
 		want[heard(t, st, address, "bounced").Sender] = who
 	}
 	heard(t, st, "dan@blocks.test", "bounced")
-	awaitFiles(t, filepath.Join(st.Dir, "civi", "new"), 4)
+	until(t, 30*time.Second, func() bool { return len(popOnce(t, st, "plain", 2110, "")) == len(want) })
 
 	// Each deletes one, which the next must not see.
 	for _, way := range []struct {
@@ -102,24 +102,27 @@ func (m popped) String() string {
 // pop reads the mailbox with Python's client, twice, and then deletes.
 func pop(t *testing.T, st *harness.Stage, way string, port int, numbers string) (all []popped) {
 	t.Helper()
+	first := popOnce(t, st, way, port, "")
+	all = popOnce(t, st, way, port, numbers)
+	if diff := cmp.Diff(uids(first), uids(all)); diff != "" {
+		t.Errorf("%s: unique ids are not the same the next time:\n%s", way, diff)
+	}
+	return all
+}
+
+// popOnce reads the mailbox and then deletes.
+func popOnce(t *testing.T, st *harness.Stage, way string, port int, numbers string) (all []popped) {
+	t.Helper()
 	host, at, err := net.SplitHostPort(st.At(port))
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := func(numbers string) (all []popped) {
-		for line := range strings.Lines(script(t, "", "pop.py", way, host, at, "civicrm", popPassword, filepath.Join(st.Dir, "ca.pem"), numbers)) {
-			var m popped
-			if err := json.Unmarshal([]byte(line), &m); err != nil {
-				t.Fatalf("%v in %q", err, line)
-			}
-			all = append(all, m)
+	for line := range strings.Lines(script(t, "", "pop.py", way, host, at, "civicrm", popPassword, filepath.Join(st.Dir, "ca.pem"), numbers)) {
+		var m popped
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatalf("%v in %q", err, line)
 		}
-		return all
-	}
-	first := read("")
-	all = read(numbers)
-	if diff := cmp.Diff(uids(first), uids(all)); diff != "" {
-		t.Errorf("%s: unique ids are not the same the next time:\n%s", way, diff)
+		all = append(all, m)
 	}
 	return all
 }
