@@ -81,6 +81,10 @@ type Event struct {
 	// EnvelopeID and OriginalRecipient are ENVID and ORCPT of RFC 3461,
 	// decoded; ReturnContent is RET: "", "FULL" or "HDRS".
 	EnvelopeID, OriginalRecipient, ReturnContent string `json:"-"`
+	// OwnFields are header fields of the message by which the application's
+	// software knows it in a report; failures alone have them. Lines end in CR
+	// LF. A message that was delivered is not kept, so Original may be gone.
+	OwnFields string `json:"-"`
 	// RequireTLS is REQUIRETLS of the message: a report about it asks for it
 	// too (RFC 8689 section 5).
 	RequireTLS bool `json:"-"`

@@ -214,11 +214,15 @@ func (q *Queue) Finish(j *Job) {
 
 // fact begins an event about a recipient.
 func fact(t event.Type, m store.Message, r store.Recipient, now time.Time) event.Event {
-	return event.Event{
+	e := event.Event{
 		Type: t, Time: now.UTC(), Message: m.ID, Delivery: r.ID, Recipient: r.Address,
 		Sender: m.Sender, From: m.From, ReturnPath: r.ReturnPath, Domain: m.Domain,
 		Application: m.Application, Campaign: m.Campaign, Metadata: m.Metadata, Attempt: r.Attempt,
 		Original: r.Body, Notify: r.Notify, OriginalRecipient: r.Original,
 		EnvelopeID: m.EnvelopeID, ReturnContent: m.ReturnContent, RequireTLS: m.RequireTLS,
 	}
+	if t == event.Bounced || t == event.Expired {
+		e.OwnFields = m.OwnFields // for reports alone
+	}
+	return e
 }

@@ -229,7 +229,7 @@ func (m *outMessage) describe(tx outTransaction) store.Message {
 		Application: tx.application.Name, Domain: m.as.Name, Sender: tx.from, From: m.from, FromName: clip(m.authors[0].Name, maxPerson),
 		Campaign: cmp.Or(tx.campaign, campaign(tx, h)), HeaderID: clip(h.Get("Message-ID"), 250), Subject: clip(decoded(h.Get("Subject")), 200),
 		Bulk:     len(tx.recipients) > 1 || isList(h),
-		EightBit: m.eightBit, UTF8: m.utf8, SendAt: tx.sendAt, Metadata: tx.metadata,
+		EightBit: m.eightBit, UTF8: m.utf8, SendAt: tx.sendAt, Metadata: tx.metadata, OwnFields: ownFields(tx.application.Kind, h),
 		EnvelopeID: tx.options.EnvelopeID, ReturnContent: tx.options.Return,
 		RequireTLS: tx.options.RequireTLS, TLSOptional: !tx.options.RequireTLS && tlsOptional(h),
 	}
@@ -237,6 +237,32 @@ func (m *outMessage) describe(tx outTransaction) store.Message {
 		about.ReturnContent = "HDRS" // RFC 8689 section 5
 	}
 	return about
+}
+
+// identifying are, by kind of application, the fields by which its software
+// knows a message in what returns.
+var identifying = map[string][]string{
+	"listmonk": {"X-Listmonk-Campaign", "X-Listmonk-Subscriber"},
+	"phplist":  {"X-MessageID", "X-ListMember"},
+}
+
+// maxOwnField is the longest value of such a field that is kept, in octets.
+const maxOwnField = 300
+
+// ownFields gives those of a message, as lines of a header.
+func ownFields(kind string, h *message.Header) string {
+	var b strings.Builder
+	for _, name := range identifying[kind] {
+		if value := strings.TrimSpace(h.Get(name)); value != "" && len(value) <= maxOwnField && printable(value) {
+			b.WriteString(name + ": " + value + "\r\n")
+		}
+	}
+	return b.String()
+}
+
+// printable reports whether a text is ASCII without control characters.
+func printable(s string) bool {
+	return ascii(s) && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
 }
 
 // tlsOptional reports whether a message asks to be sent whatever TLS the

@@ -141,6 +141,7 @@ type Message struct {
 	TLSOptional   bool           // "TLS-Required: No" (RFC 8689 section 3): whatever policies of the recipient's domain ask for
 	SendAt        time.Time      // nothing is sent before; zero: at once
 	Metadata      event.Metadata // what the application wants to read in its events
+	OwnFields     string         // header fields by which the application knows the message in a report, as they stood; lines end in CR LF
 }
 
 // Begins is when a message may first be sent.

@@ -2,6 +2,8 @@ package maildir_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net/mail"
 	"regexp"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"homing/event"
 	"homing/event/maildir"
+	"homing/internal/message"
 )
 
 // readers look at reports as the programs do that poll for them: each gives
@@ -74,6 +77,20 @@ func TestEachProgramFindsWhomAReportIsAbout(t *testing.T) {
 				t.Errorf("%v: To %q, type %q", err, m.Header.Get("To"), m.Header.Get("Content-Type"))
 			}
 		})
+	}
+}
+
+// A bounce that comes a day later is about a message that is not kept any more.
+func TestAMessageThatIsForgottenIsStillKnownByItsFields(t *testing.T) {
+	path := t.TempDir()
+	gone := func(context.Context, message.Ref) (message.Body, error) { return nil, errors.New("gone") }
+	e := failed()
+	e.OwnFields = "X-MessageID: 17\r\nX-ListMember: ann@example.net\r\n"
+	if err := maildir.New(maildir.Config{Path: path, Hostname: "mail.example.org", OpenBody: gone}).Tell(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	if msg := only(t, path); !bytes.Contains(msg, []byte("Content-Type: text/rfc822-headers\r\n\r\nX-MessageID: 17\r\nX-ListMember: ann@example.net\r\n")) {
+		t.Errorf("the report has no field of the application's own:\n%s", msg)
 	}
 }
 

@@ -95,19 +95,21 @@ func (s *Sink) report(ctx context.Context, e event.Event) report.Report {
 	return r
 }
 
-// head reads the header block of the message that failed.
+// head reads the header block of the message that failed. Of one that was
+// delivered and is forgotten by now there is what its application knows it by.
 func (s *Sink) head(ctx context.Context, e event.Event) []byte {
+	known := []byte(e.OwnFields)
 	if s.c.OpenBody == nil || e.Original.IsZero() {
-		return nil
+		return known
 	}
 	body, err := s.c.OpenBody(ctx, e.Original)
 	if err != nil {
-		return nil // forgotten by now: the report is good without
+		return known
 	}
 	defer body.Close()
 	head, err := report.Head(body, maxHead, "Return-Path", "X-CiviMail-Bounce", "Delivered-To")
 	if err != nil {
-		return nil
+		return known
 	}
 	return head
 }

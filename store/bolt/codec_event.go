@@ -53,6 +53,7 @@ func encodeEvent(e *event.Event) []byte {
 			f.text(27, string(text))
 		}
 	}
+	f.text(40, e.OwnFields)
 	if e.Basis != nil {
 		var part fields
 		part.time(1, e.Basis.Accepted)
@@ -147,6 +148,8 @@ func decodeEventPrivate(e *event.Event, f field) (err error) {
 	case 27:
 		e.Mail = new(event.Mail)
 		err = json.Unmarshal(f.b, e.Mail)
+	case 40:
+		e.OwnFields = f.text()
 	}
 	return err
 }

@@ -49,6 +49,7 @@ func (m *messageRow) encode() []byte {
 		f.sub(22, fields(m.deliveries))
 	}
 	f.num(23, uint64(m.left))
+	f.text(40, m.OwnFields)
 	return f
 }
 
@@ -104,6 +105,8 @@ func decodeMessage(id event.MessageID, row []byte) (messageRow, error) {
 			m.deliveries = bytes.Clone(f.b) // the row is the view's
 		case 23:
 			m.left = int(f.u)
+		case 40:
+			m.OwnFields = f.text()
 		}
 		return nil
 	})

@@ -27,7 +27,7 @@ var eventTests = []named{
 				TLS: event.TLS{Version: "TLS1.2", Cipher: "c", Verified: event.VerifiedNone}},
 			Hold: &event.HoldState{State: "held", Until: &until}, Text: "a text", Delivery: 6,
 			Raw: message.Ref{Body: 1, Head: 2, Size: 3}, Original: message.Ref{Body: 4, Head: 5, Size: 6}, To: []string{"crm", ""},
-			Notify: "NEVER", EnvelopeID: "env", OriginalRecipient: "rfc822;ann", ReturnContent: "FULL", RequireTLS: true,
+			Notify: "NEVER", EnvelopeID: "env", OriginalRecipient: "rfc822;ann", ReturnContent: "FULL", RequireTLS: true, OwnFields: "X-MessageID: 1\r\n",
 			Mail: &event.Mail{Mail: parsedmail.Mail{Subject: "Hello", Date: h.now.UTC(), Attachments: []parsedmail.Attachment{{Name: "a.pdf", Size: 3}}},
 				Authentication: event.Authentication{DMARC: "pass"}, Reviewed: true, ReviewedBy: "ann"},
 			Basis: &event.Basis{Accepted: h.now, Ours: true, Smarthost: true, Related: true, Offline: true, Surge: true},

@@ -168,7 +168,7 @@ func (h *harness) compose(change func(*store.Submission), addresses ...string) s
 		Message: store.Message{
 			Accepted: h.now, Application: "crm", Domain: "example.org", Sender: "news@example.org", From: "news@example.org",
 			Campaign: "spring", HeaderID: "<1@example.org>", Subject: "Spring", Bulk: true, EightBit: true,
-			EnvelopeID: "env", ReturnContent: "HDRS", RequireTLS: true, TLSOptional: true,
+			EnvelopeID: "env", ReturnContent: "HDRS", RequireTLS: true, TLSOptional: true, OwnFields: "X-ListMember: ann@example.net\r\n",
 		},
 	}
 	for i, a := range addresses {
