@@ -66,7 +66,7 @@ func (r *Route) doubt(kind bounce.Kind, from []parsedmail.Mailbox, a mailauth.Re
 		return "A mail system wrote it, and no person."
 	case a.FromDomain == "", len(from) != 1, hold.Canonical(from[0].Address) != hold.Canonical(a.From):
 		return "Its From field does not name one address, so that nobody can say who wrote it."
-	case a.Passed():
+	case r.ByHand, a.Passed():
 		return ""
 	case a.Temporary():
 		return fmt.Sprintf("The DNS did not say for an hour whether it is from %s.", a.FromDomain)

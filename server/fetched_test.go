@@ -14,7 +14,7 @@ import (
 
 // folder is what a folder at another server is taken for.
 func folder(as server.RouteUse) server.Fetched {
-	return server.Fetched{Route: server.Route{Local: "civi", Domain: "example.org", As: as, To: []string{"crm"}}, Space: "source", Name: "1.7"}
+	return server.Fetched{Route: server.Route{Local: "civi", Domain: "example.org", As: as, To: []string{"crm"}, ByHand: as == server.RouteActivity}, Space: "source", Name: "1.7"}
 }
 
 // fetch hands in a mail that lies there, under a UID of its own.
@@ -51,6 +51,18 @@ func TestMailOfAFolderIsTakenForWhatTheFolderIs(t *testing.T) {
 				t.Errorf("told %+v, want %s from %q for crm, with the mail", all, tt.want, tt.from)
 			}
 		})
+	}
+}
+
+func TestMailThatAnybodyCanSendToAFolderWaitsForReview(t *testing.T) {
+	w := open(t, nil)
+	f := folder(server.RouteActivity)
+	f.Route.ByHand = false
+	if err := w.Inbound.Fetch(w.ctx, f, strings.NewReader("Return-Path: <ann@example.net>\r\nFrom: Ann <ann@example.net>\r\nMessage-ID: <1@example.net>\r\n\r\nHello.\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, waiting := w.told(), w.waits.List(); got != "" || len(waiting) != 1 || waiting[0].From != "ann@example.net" {
+		t.Errorf("told %q, and waiting are %+v", got, waiting)
 	}
 }
 

@@ -82,6 +82,7 @@ type Route struct {
 	As     RouteUse
 	From   []string // domains and addresses whose mail is filed without review, though nothing proves who wrote it
 	To     []string // sinks
+	ByHand bool     // of activities: somebody has looked at the mail and put it there, so that it needs no review
 }
 
 // A RouteUse says what mail for a route is.

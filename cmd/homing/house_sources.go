@@ -128,8 +128,12 @@ func sourceRoute(c config.Source) server.Route {
 	if at := strings.LastIndexByte(c.Username, '@'); at >= 0 {
 		local, domain = c.Username[:at], c.Username[at+1:]
 	}
-	return server.Route{Local: strings.ToLower(local), Domain: hold.CanonicalDomain(domain), As: server.RouteUse(c.As), From: c.From, To: c.To}
+	return server.Route{Local: strings.ToLower(local), Domain: hold.CanonicalDomain(domain), As: server.RouteUse(c.As), From: c.From, To: c.To,
+		ByHand: c.As == config.AsActivity && !strings.EqualFold(c.Folder, inbox)}
 }
+
+// inbox is the folder that anybody can send mail to (RFC 9051 section 5.1).
+const inbox = "INBOX"
 
 // fetcher takes the mail of one source.
 type fetcher struct {

@@ -28,6 +28,13 @@ func TestWhatTheFolderOfASourceIsCalled(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", username, diff)
 		}
 	}
+	for folder, want := range map[string]bool{"CiviMail": true, "Inbox": false, "INBOX.CiviMail": true} {
+		filed := folderAt("civi@example.org")
+		filed.As, filed.Folder = config.AsActivity, folder
+		if got := sourceRoute(filed).ByHand; got != want {
+			t.Errorf("mail in %s is filed by hand: %v", folder, got)
+		}
+	}
 	if a, b := sourceSpace(folderAt("a")), sourceSpace(folderAt("b")); a == b {
 		t.Errorf("two mailboxes share %q", a)
 	}
