@@ -215,7 +215,9 @@ func (d *decoder) unknown(path string, fields map[string]field) {
 			elsewhere = append(elsewhere, placeOf(k.name))
 		}
 	}
-	if near := nearest.Word(name, here); near != "" {
+	if _, ok := fields[name+"_file"]; ok {
+		d.errorf(path, "there is no such key; write it into a file of its own, and here %s_file = \"NAME OF THE FILE\"", name)
+	} else if near := nearest.Word(name, here); near != "" {
 		d.errorf(path, "there is no such key; did you mean %q?", near)
 	} else if len(elsewhere) > 0 {
 		d.errorf(path, "there is no such key here; it belongs %s", strings.Join(elsewhere, " or "))
