@@ -173,7 +173,7 @@ func parseAddress(s string) (Address, error) {
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return Address{}, fmt.Errorf(`%q is not an address with a port; write it like "127.0.0.1:587", ":25" or "[2001:db8::1]:25"`, s)
+		return Address{}, fmt.Errorf(`%q is not an address with a port; write it like "127.0.0.1:587" or "[2001:db8::1]:25"`, s)
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {

@@ -252,7 +252,8 @@ func TestWhatTheOperatorHasToMendWaitsInTheSpool(t *testing.T) {
 	st.hangUp("configuration reloaded")
 	st.got("ann@accepts.test")
 	until(t, 10*time.Second, "an empty spool", func() bool { return d.lying() == 0 })
-	if text := st.Run("sendmail", "-bp"); text != "Nothing waits.\n" {
+	// What the server writes to its postmaster about it may still wait.
+	if text := st.Run("sendmail", "-bp"); strings.Contains(text, "ann@accepts.test") || strings.Contains(text, "example.com") {
 		t.Errorf("at the end -bp says\n%s", text)
 	}
 }

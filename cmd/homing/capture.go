@@ -74,7 +74,7 @@ func printCaptured(w io.Writer, rows web.Recipients) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "MESSAGE\tACCEPTED\tAPPLICATION\tFROM\tRECIPIENT\tSUBJECT")
 	for _, r := range rows.Recipients {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Message, clock(r.Accepted), origin(r), terminal.Line(r.From), terminal.Line(r.Recipient), terminal.Clip(r.Subject, 60))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Message, clock(r.Accepted), submitter(r), terminal.Line(r.From), terminal.Line(r.Recipient), terminal.Clip(r.Subject, 60))
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -112,7 +112,7 @@ func scopeName(application string) string {
 
 func until(r web.Reason) string {
 	if r.Until == nil {
-		return "released"
+		return "no end"
 	}
 	return clock(*r.Until)
 }
@@ -226,11 +226,17 @@ func explainReason(b *strings.Builder, s web.Scope, r web.Reason) {
 
 func explainEvidence(b *strings.Builder, evidence []web.Evidence) {
 	for _, e := range evidence {
-		how := "in a report"
-		if e.Sync {
-			how = "during delivery"
+		how := " in a report"
+		switch {
+		case e.Class == string(bounce.None): // nobody's mail failed
+			how = ""
+		case e.Sync:
+			how = " during delivery"
 		}
-		fmt.Fprintf(b, "    %s %s, message %s, %s %s: %s", clock(e.Time), how, e.Message, e.Class, e.Reason, terminal.Clip(e.Diagnostic, 200))
+		fmt.Fprintf(b, "    %s%s, message %s, %s %s", clock(e.Time), how, e.Message, e.Class, e.Reason)
+		if e.Diagnostic != "" {
+			fmt.Fprintf(b, ": %s", terminal.Clip(e.Diagnostic, 200))
+		}
 		if e.RemoteMTA != "" {
 			fmt.Fprintf(b, " (said by %s)", terminal.Clip(e.RemoteMTA, 80))
 		}

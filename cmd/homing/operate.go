@@ -189,7 +189,7 @@ func printTally(w io.Writer, op operation, t web.Tally, began time.Time) error {
 		b.WriteString("Among them:\n")
 	}
 	for _, r := range t.Examples {
-		fmt.Fprintf(&b, "  %s  %s  %s  %s  %s\n", r.Message, r.State, clock(r.Accepted), origin(r), terminal.Line(r.Recipient))
+		fmt.Fprintf(&b, "  %s  %s  %s  %s  %s\n", r.Message, r.State, clock(r.Accepted), submitter(r), terminal.Line(r.Recipient))
 	}
 	if t.DryRun && t.Recipients+len(t.Pauses) > 0 {
 		b.WriteString("Nothing was changed: leave out --dry-run to do it.\n")

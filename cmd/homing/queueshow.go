@@ -68,7 +68,7 @@ func showRecipients(w io.Writer, j journey) error {
 func details(r web.Recipient) [][2]string {
 	lines := [][2]string{
 		{"message", r.Message.String()}, {"delivery", r.Delivery.String()}, {"state", r.State},
-		{"application", origin(r)}, {"campaign", terminal.Clip(r.Campaign, 200)}, {"subject", terminal.Clip(r.Subject, 200)},
+		{"application", submitter(r)}, {"campaign", terminal.Clip(r.Campaign, 200)}, {"subject", terminal.Clip(r.Subject, 200)},
 		{"from", terminal.Line(r.From)}, {"sender", terminal.Line(r.Sender)}, {"return path", terminal.Line(r.ReturnPath)},
 		{"provider", terminal.Line(r.Provider)}, {"size", fmt.Sprintf("%d octets", r.Size)}, {"accepted", clock(r.Accepted)},
 		{"attempts", fmt.Sprint(r.Attempts)},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -157,6 +158,11 @@ func origin(r web.Recipient) string {
 		return "Homing passed on a reply of " + terminal.Line(writer)
 	}
 	return "Homing itself handed it over"
+}
+
+// submitter is who handed a message over, in a column.
+func submitter(r web.Recipient) string {
+	return terminal.Clip(cmp.Or(r.Application, "Homing"), 60)
 }
 
 // replyOf says who wrote a reply that was passed on; "": it is none.
