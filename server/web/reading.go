@@ -231,10 +231,15 @@ var unwanted = []string{"script", "link", "meta", "base"}
 // must not become a tag together.
 const nothingThere = "<!---->"
 
+// maxEmbedded is how many octets of pictures one page has: each place that names
+// one has all of it, and a few octets of HTML are a place.
+const maxEmbedded = 16 << 20
+
 // tame takes out of HTML what is unwanted, and puts the pictures of the message
-// where it names them. It is no wall: that is mailPolicy.
+// where it names them, within maxEmbedded. It is no wall: that is mailPolicy.
 func tame(text string, pictures map[string]string) string {
 	var b strings.Builder
+	left := maxEmbedded
 	z := html.NewTokenizer(strings.NewReader(text))
 	for script := false; ; {
 		kind := z.Next()
@@ -250,7 +255,7 @@ func tame(text string, pictures map[string]string) string {
 				out = nothingThere
 			case t.Data == "noscript" && kind != html.EndTagToken:
 				z.NextIsNotRawText() // no script runs, so that browsers show it
-			case embed(&t, pictures):
+			case embed(&t, pictures, &left):
 				out = t.String()
 			}
 		case html.TextToken:
@@ -264,18 +269,20 @@ func tame(text string, pictures map[string]string) string {
 	}
 }
 
-// embed puts pictures into the attributes that name them, and reports whether
-// there were any.
-func embed(t *html.Token, pictures map[string]string) (changed bool) {
+// embed puts pictures into the attributes that name them, as long as octets are
+// left for them, and reports whether there were any.
+func embed(t *html.Token, pictures map[string]string, left *int) (changed bool) {
 	for i, a := range t.Attr {
 		if len(a.Val) < 4 || !strings.EqualFold(a.Val[:4], "cid:") {
 			continue
 		}
-		id := a.Val[4:]
-		if picture, ok := pictures[id]; ok {
+		picture := pictures[a.Val[4:]]
+		if decoded, err := url.PathUnescape(a.Val[4:]); picture == "" && err == nil {
+			picture = pictures[decoded]
+		}
+		if picture != "" && len(picture) <= *left {
 			t.Attr[i].Val, changed = picture, true
-		} else if decoded, err := url.PathUnescape(id); err == nil && pictures[decoded] != "" {
-			t.Attr[i].Val, changed = pictures[decoded], true
+			*left -= len(picture)
 		}
 	}
 	return changed

@@ -165,3 +165,12 @@ func FuzzTame(f *testing.F) {
 		}
 	})
 }
+
+func TestAPictureThatIsNamedOftenDoesNotFillTheMemory(t *testing.T) {
+	picture := "data:image/gif;base64," + strings.Repeat("R0lG", 64<<10)
+	const times = 200
+	got := tame(strings.Repeat(`<img src="cid:a">`, times), map[string]string{"a": picture})
+	if shown, named := strings.Count(got, picture), strings.Count(got, `"cid:a"`); len(got) > 17<<20 || shown == 0 || shown+named != times {
+		t.Errorf("%d octets, in which the picture is shown %d times and only named %d times", len(got), shown, named)
+	}
+}
