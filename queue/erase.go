@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,14 +66,33 @@ func (q *Queue) Erase(ctx context.Context, address, by string) (Erasure, error) 
 		out.Events = len(facts)
 		out.Untold, err = q.awaitSinks(ctx, facts)
 	}
-	for n := 1; err == nil && n > 0; {
-		n, err = q.store.Forget(ctx, store.What{Address: canonical}, retainRows)
+	if err == nil {
+		out.Alias, err = q.forgetPerson(ctx, canonical)
 	}
 	if err != nil {
 		return out, fmt.Errorf("erasing a person: %w", err)
 	}
 	q.log.Info("a person was erased", "deliveries", out.total(), "events", out.Events, "untold", out.Untold, "held", out.Alias != "", "by", by)
 	return out, nil
+}
+
+// forgetPerson forgets all about a person but the hold, also that mail for him
+// alone was paused. It gives the alias of the hold as moveHold does, since one
+// may have come while sinks were waited for.
+func (q *Queue) forgetPerson(ctx context.Context, canonical string) (alias string, err error) {
+	for n := 1; err == nil && n > 0; {
+		n, err = q.store.Forget(ctx, store.What{Address: canonical}, retainRows)
+	}
+	if err == nil {
+		err = q.startPauses(ctx)
+	}
+	if err == nil {
+		err = q.forgetPauses(ctx, slices.DeleteFunc(q.pauses.Load().current(), func(p Pause) bool { return p.Recipient != canonical }))
+	}
+	if err != nil {
+		return "", err
+	}
+	return q.moveHold(ctx, canonical)
 }
 
 // WouldErase says what Erase would find now, and changes nothing. ErrBusy.

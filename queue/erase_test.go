@@ -242,3 +242,42 @@ func TestWhatComesOfMailThatWasBeingSentIsNotNoted(t *testing.T) {
 		w.isHeld("ann@example.net", false)
 	})
 }
+
+func TestAPauseOfOnePersonsMailIsErasedWithIt(t *testing.T) {
+	in(t, func(w *world) {
+		w.submit("ann@example.net", "bob@example.net")
+		for _, address := range []string{"ann@example.net", "bob@example.net"} {
+			w.do(w.queue.Pause, queue.Order{Filter: queue.Filter{Recipient: address}, By: "olga"})
+		}
+		w.erase("ann@example.net")
+		w.states("bob@example.net paused")
+		notes, err := w.store.Notes(w.ctx, "pause")
+		if err != nil || len(notes) != 1 {
+			t.Errorf("noted are %q, %v", notes, err)
+		}
+		for _, text := range notes {
+			if strings.Contains(string(text), "ann@") {
+				t.Errorf("a note still names the person: %s", text)
+			}
+		}
+	})
+}
+
+func TestAHoldThatComesWhileSinksAreWaitedForIsErasedToo(t *testing.T) {
+	in(t, func(w *world) {
+		w.queue.SetOptions(sinks("slow"))
+		w.submit("ann@example.net")
+		done := make(chan queue.Erasure)
+		go func() { done <- w.erase("ann@example.net") }()
+		after(5 * time.Second)
+		w.addHold("ann@example.net", "", hold.Hold{By: "olga", Reason: "Ann has asked by telephone"})
+		if e := <-done; !strings.HasSuffix(e.Alias, "@"+queue.ErasedDomain) {
+			t.Errorf("the hold goes on as %q", e.Alias)
+		}
+		w.unknown("ann@example.net")
+		if record, err := w.store.Hold(w.ctx, "ann@example.net"); err != nil || len(record.Scopes) != 0 {
+			t.Errorf("a hold still names the person: %+v, %v", record, err)
+		}
+		w.isHeld("ann@example.net", true)
+	})
+}
