@@ -155,10 +155,15 @@ func (e *entry) stage(t *txn) error {
 		t.put(p.bucket, p.key, p.value)
 	}
 	for _, r := range e.returns {
-		if t.get(bucketReturn, r.key) != nil {
-			r.id = 0
+		now := returning{delivery: r.id}
+		if row := t.get(bucketReturn, r.key); row != nil {
+			before, err := decodeReturning(row)
+			if err != nil {
+				return err
+			}
+			now = before.and()
 		}
-		t.put(bucketReturn, r.key, encodeNumber(uint64(r.id)))
+		t.put(bucketReturn, r.key, now.encode())
 	}
 	t.due = append(t.due, e.due...)
 	for i := range e.events {

@@ -101,6 +101,45 @@ func decodeNumber(row []byte) (uint64, error) {
 	return n, err
 }
 
+// A returning is what a return path of an application's own finds: the one
+// delivery that was sent with it, or none where it served several. Rows that
+// older versions wrote for several have no count, and stay.
+type returning struct {
+	delivery event.DeliveryID // 0: several
+	count    uint64           // of several: how many are not forgotten; 0: nobody has counted
+}
+
+func (r returning) encode() []byte {
+	f := newRow(22)
+	f.num(1, uint64(r.delivery))
+	f.num(2, r.count)
+	return f
+}
+
+func decodeReturning(row []byte) (r returning, err error) {
+	err = eachField(row, func(f field) error {
+		switch f.n {
+		case 1:
+			r.delivery = event.DeliveryID(f.u)
+		case 2:
+			r.count = f.u
+		}
+		return nil
+	})
+	return r, err
+}
+
+// and gives the row with one more delivery.
+func (r returning) and() returning {
+	switch {
+	case r.delivery != 0:
+		return returning{count: 2}
+	case r.count > 0:
+		r.count++
+	}
+	return r
+}
+
 // encodeShown and decodeShown keep which bodies sinks show with an event, and
 // which delivery the event is about.
 func encodeShown(delivery event.DeliveryID, bodies []uint64) []byte {

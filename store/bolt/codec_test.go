@@ -119,6 +119,7 @@ func rowCodecs() map[string]func(row []byte) ([]byte, error) {
 		"position":  func(b []byte) ([]byte, error) { p, err := decodePosition(b); return encodePosition(p), err },
 		"shown":     func(b []byte) ([]byte, error) { d, ids, err := decodeShown(b); return encodeShown(d, ids), err },
 		"receipt":   func(b []byte) ([]byte, error) { id, r, err := decodeReceipt(b); return encodeReceipt(id, r), err },
+		"returning": func(b []byte) ([]byte, error) { r, err := decodeReturning(b); return r.encode(), err },
 		"number":    func(b []byte) ([]byte, error) { n, err := decodeNumber(b); return encodeNumber(n), err },
 	}
 }

@@ -133,11 +133,11 @@ func (s *Store) findReturn(path string) (page store.Page, err error) {
 		if row == nil {
 			return nil
 		}
-		id, err := decodeNumber(row)
-		if err != nil || id == 0 {
+		found, err := decodeReturning(row)
+		if err != nil || found.delivery == 0 {
 			return err
 		}
-		m, r, err := v.recipient(event.DeliveryID(id))
+		m, r, err := v.recipient(found.delivery)
 		if err == nil {
 			page.Rows = []store.Row{{Message: m.Message, Recipient: r}}
 		}

@@ -185,17 +185,23 @@ func (t *txn) forgetRecipient(id event.DeliveryID, which func(*store.Recipient, 
 }
 
 // leaveReturn forgets the return path of a delivery. One that served several
-// stays: it must go on finding none of them.
+// stays until the last of them is forgotten: it must go on finding none of them.
 func (t *txn) leaveReturn(key string, id event.DeliveryID) error {
 	row := t.get(bucketReturn, key)
 	if key == "" || row == nil {
 		return nil
 	}
-	found, err := decodeNumber(row)
-	if err == nil && event.DeliveryID(found) == id {
+	found, err := decodeReturning(row)
+	switch {
+	case err != nil:
+		return err
+	case found.delivery == id, found.delivery == 0 && found.count == 1:
 		t.del(bucketReturn, key)
+	case found.delivery == 0 && found.count > 1:
+		found.count--
+		t.put(bucketReturn, key, found.encode())
 	}
-	return err
+	return nil
 }
 
 // leaveMessage forgets a message with the last of its deliveries.

@@ -22,7 +22,7 @@ const (
 	bucketCursor                      // name of a sink → event.Cursor
 	bucketKey                         // idempotency key → message ID
 	bucketMeta                        // the engine's own notes
-	bucketReturn                      // canonical return path that an application gave → delivery ID; 0: of several
+	bucketReturn                      // canonical return path that an application gave → delivery ID; 0 and how many: of several
 	bucketNote                        // space, 0, name → octets
 	bucketEnd
 )

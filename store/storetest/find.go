@@ -99,6 +99,34 @@ var findTests = []named{
 			h.restart(true)
 		}
 	}},
+	{"a return path that served several is forgotten with the last of them", func(h *harness) {
+		const path = "news-bounces+ann=example.net@lists.example.org"
+		own := func(s *store.Submission) { s.Message.Sender, s.Recipients[0].ReturnPath = path, path }
+		finds := func(want string) {
+			if got := strings.Join(h.addresses(store.Query{ReturnPath: path}), " "); got != want {
+				h.Errorf("%s finds %q, want %q", path, got, want)
+			}
+		}
+		forget := func(address string) {
+			_, err := h.s.Forget(h.ctx, store.What{Address: address}, 1000)
+			h.must(err)
+		}
+		h.enqueue(10, own, "ann@example.net")
+		h.enqueue(10, own, "ann@example.net")
+		h.enqueue(10, own, "eve@example.net")
+		forget("eve@example.net")
+		h.enqueue(10, own, "bob@example.net")
+		for range 2 {
+			finds("")
+			h.restart(true)
+		}
+		forget("bob@example.net")
+		forget("ann@example.net")
+		finds("")
+		h.enqueue(10, own, "ann@example.net")
+		finds("ann@example.net") // nothing is left that said otherwise
+		h.sound()
+	}},
 	{"every filter restricts, alone and together", func(h *harness) {
 		ann := h.send("Ann@example.net", "bob@EXAMPLE.com")
 		h.enqueue(10, func(s *store.Submission) {
