@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"homing/hold"
 	"homing/internal/message"
 	"homing/store"
 )
@@ -92,6 +93,33 @@ func (a *authors) note(ctx context.Context, application, campaign string, by mes
 	if err := a.notes.Note(context.WithoutCancel(ctx), authorSpace, values); err != nil {
 		a.log.Warn("who sent a campaign could not be noted", "campaign", key, "err", err)
 	}
+}
+
+// forget makes nobody know which campaigns somebody has sent, by the canonical
+// address. It is durable when it returns nil.
+func (a *authors) forget(ctx context.Context, canonical string) error {
+	gone := map[string][]byte{}
+	a.mu.Lock()
+	for key, one := range a.known {
+		if hold.Canonical(one.Address) == canonical {
+			gone[key] = nil
+		}
+	}
+	a.mu.Unlock()
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := a.notes.Note(ctx, authorSpace, gone); err != nil {
+		return fmt.Errorf("forgetting who sent a campaign: %w", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key := range gone {
+		if hold.Canonical(a.known[key].Address) == canonical {
+			delete(a.known, key)
+		}
+	}
+	return nil
 }
 
 // of gives the author of a campaign; the zero Mailbox: nobody knows.

@@ -403,3 +403,10 @@ func (s *Server) Passed(ctx context.Context, r store.Recipient) (all []store.Row
 	}
 	return all, nil
 }
+
+// ForgetAuthor makes nobody know which campaigns somebody has sent, by the
+// canonical address: replies to them go where those of others do whose author is
+// not known. It is durable when it returns nil.
+func (s *Server) ForgetAuthor(ctx context.Context, canonical string) error {
+	return s.Inbound.authors.forget(ctx, canonical)
+}

@@ -469,6 +469,25 @@ func TestWhoSentACampaignIsKnownAfterARestart(t *testing.T) {
 	}
 }
 
+func TestAnAuthorWhoIsErasedIsKnownNoMore(t *testing.T) {
+	w := open(t, forwarding)
+	w.send(civiBounce, "ann@example.net", news)
+	w.send(strings.Replace(civiBounce, ".1.", ".2.", 1), "ann@example.net", strings.ReplaceAll(news, "news@", "board@"))
+	for range 2 { // once more finds nobody
+		if err := w.ForgetAuthor(w.ctx, "news@example.org"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notes, err := w.store.Notes(w.ctx, "authors")
+	if err != nil || len(notes) != 1 || !strings.Contains(string(notes["crm civicrm:job:2"]), "board@example.org") {
+		t.Errorf("noted are %q, %v", notes, err)
+	}
+	w.comes("bob@example.com", "civi+r.1.9.0123456789abcdef@bounce.example.org", letter("From: bob@example.com"))
+	if all := w.passed(); len(all) != 0 {
+		t.Errorf("a reply went on to %q", to(all))
+	}
+}
+
 func TestThousandCampaignsAreRemembered(t *testing.T) {
 	w := open(t, forwarding)
 	c := w.dial(w.submit)

@@ -188,7 +188,7 @@ func (h *house) web() *web.Web {
 			return slices.ContainsFunc(h.server.Policy().Applications, func(a *server.Application) bool { return a.Name == application })
 		},
 		STS:   h.stsPolicy,
-		Renew: h.server.ReturnPath, Passed: h.server.Passed,
+		Renew: h.server.ReturnPath, Passed: h.server.Passed, ForgetAuthor: h.server.ForgetAuthor,
 		Link: h.server.Link, Unsubscribe: h.server.Unsubscribe,
 		Tokens: h.tokens, Inject: h.server.Outbound, Counts: web.NewCounts(h.metrics),
 		Limiter:  &smtpd.AuthLimiter{PerMinute: h.cfg.Limits.AuthFailuresPerMinute, PerDay: authFailuresPerDay},

@@ -28,8 +28,10 @@ var remains = []string{
 	"the server's log, for as long as journald or whoever writes it keeps it, unless log.addresses hides addresses",
 	"what was sent, and what applications and sinks were told: erase the person there as well",
 	"messages to several recipients that name the address in their text or header, until they are over for the others too",
+	"mail that the person has sent by an application, where he is its author: in the lists of deliveries and in the facts about them, until retention.index and retention.events are over",
+	"the memory of a sink of type civicrm, while the address is not mailed there because of what it was told, or until it is gone at CiviCRM",
 	"mail in the spool of sendmail that was not handed over yet",
-	"replies of the person that were passed on to whoever sent the mailing: whose they are, and their subject, until retention.index is over",
+	"replies of the person that were passed on to whoever sent the mailing: those that wait or were captured; of others whose they are, and their subject, until retention.index and retention.events are over",
 	"the files of the store, which overwrite what was removed in the course of their work: a segment of the log goes when a newer one has begun and no message in it is needed, at the latest when all retention times are over; free pages of the index are written again",
 }
 
@@ -57,6 +59,9 @@ func (w *Web) erase(rw http.ResponseWriter, r *http.Request) {
 	reviews := w.Reviews.About(hold.Canonical(address))
 	if err == nil && !dryRun {
 		reviews, err = w.Reviews.Erase(r.Context(), hold.Canonical(address))
+	}
+	if err == nil && !dryRun && w.ForgetAuthor != nil {
+		err = w.ForgetAuthor(r.Context(), hold.Canonical(address))
 	}
 	if err != nil {
 		w.undecided(rw, r, err)

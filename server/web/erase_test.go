@@ -1,8 +1,10 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"testing"
 
 	"homing/hold"
@@ -17,6 +19,11 @@ func TestAPersonIsErasedByOperatorsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.await()
+	var forgotten []string
+	w.ForgetAuthor = func(_ context.Context, canonical string) error {
+		forgotten = append(forgotten, canonical)
+		return nil
+	}
 	network, crm, operator := serve(t, w.Network()), w.token("crm"), w.token("")
 	const path = "/api/v1/recipients/ann@example.net"
 	wantProblem(t, do(t, network, request{method: "DELETE", path: path, head: crm}), http.StatusForbidden, "this needs an operator's token")
@@ -39,6 +46,9 @@ func TestAPersonIsErasedByOperatorsAlone(t *testing.T) {
 	done := erased("?by=olga")
 	if done.Reviews != 1 || w.waits.Waiting() != 0 || done.DryRun || done.Deliveries != 1 || done.Events != dry.Events+1 || done.Hold == dry.Hold { // cancelled
 		t.Errorf("erased %+v, of %+v", done, dry)
+	}
+	if !slices.Equal(forgotten, []string{"ann@example.net"}) {
+		t.Errorf("as authors are forgotten %q", forgotten)
 	}
 	if n := len(w.rowsOf("ann@example.net")); n != 0 {
 		t.Errorf("%d rows are left", n)

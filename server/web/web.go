@@ -45,7 +45,11 @@ type Web struct {
 	Renew func(store.Message, store.Recipient) string
 	// Passed gives what became of the replies to a recipient's mail that went on
 	// to the person who sent it; nil: none do.
-	Passed  func(context.Context, store.Recipient) ([]store.Row, error)
+	Passed func(context.Context, store.Recipient) ([]store.Row, error)
+	// ForgetAuthor forgets which campaigns somebody has sent, by the canonical
+	// address; nil: nobody remembers.
+	ForgetAuthor func(ctx context.Context, canonical string) error
+
 	Tokens  Tokens  // who may ask from the network; nil: nobody
 	Limiter Limiter // of wrong tokens; nil: none
 	Inject  Injector
