@@ -38,9 +38,15 @@ func (c *checker) repliesTo(a *Application, path string) {
 // readHere reports whether mail to an address is taken for what comes back, or
 // has a route.
 func (c *checker) readHere(address, domain string) bool {
+	local, _, _ := strings.Cut(strings.ToLower(address), "@")
+	routed := func(r Route) bool {
+		at, of, _ := strings.Cut(r.Address, "@")
+		rest, ok := strings.CutPrefix(local, at)
+		return of == domain && (at == "*" || ok && (rest == "" || rest[0] == '+' || rest[0] == '-'))
+	}
 	return domain == c.c.Hostname ||
 		slices.ContainsFunc(c.c.Domains, func(d Domain) bool { return strings.HasSuffix(d.ReturnPath, "@"+domain) }) ||
-		slices.ContainsFunc(c.c.Routes, func(r Route) bool { return r.Address == strings.ToLower(address) || r.Address == "*@"+domain })
+		slices.ContainsFunc(c.c.Routes, routed)
 }
 
 // twice warns where CiviCRM, which hears of replies, sends them on itself.

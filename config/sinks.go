@@ -92,15 +92,16 @@ func secretMaker(f Format) string {
 func (c *checker) oneSite(s *Sink, path string) {
 	var sites []string
 	for i, a := range c.c.Applications {
-		if !slices.Contains(a.Sinks, s.Name) {
+		told := c.sinksOf(a)
+		if !slices.ContainsFunc(told, func(t Sink) bool { return t.Name == s.Name }) {
 			continue
 		}
 		if a.Kind == CiviCRM {
 			sites = append(sites, a.Name)
 		}
-		for _, name := range a.Sinks {
-			if other := c.c.Sink(name); other != nil && other.Type == SinkMaildir {
-				c.warnf(at("application", i, "sinks"), "tells CiviCRM by its API (%s) and by a Maildir (%s), which counts each bounce twice where CiviCRM reads it; keep one of the two", s.Name, name)
+		for _, other := range told {
+			if other.Type == SinkMaildir {
+				c.warnf(at("application", i, "sinks"), "tells CiviCRM by its API (%s) and by a Maildir (%s), which counts each bounce twice where CiviCRM reads it; keep one of the two", s.Name, other.Name)
 			}
 		}
 	}
