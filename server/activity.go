@@ -52,14 +52,38 @@ func (in *Inbound) activity(ctx context.Context, l *letter, d destination) (plac
 	if why := d.route.doubt(l.report.Kind, mail.From, origin); why != "" {
 		return place{waits: &at, why: why}, nil
 	}
-	in.log.Info("mail is filed", "from", origin.From, "rcpt", d.address, "dmarc", origin.DMARC)
-	return place{fact: review.Fact(at, *mail, authenticationOf(origin))}, nil
+	proof := authenticationOf(origin)
+	proof.By = groundOf(origin)
+	in.log.Info("mail is filed", "from", origin.From, "rcpt", d.address, "dmarc", origin.DMARC, "by", proof.By)
+	return place{fact: review.Fact(at, written(*mail, origin.From), proof)}, nil
+}
+
+// written is a mail by the author that is proven or listed, and by nobody else,
+// however somebody might read its From field.
+func written(m parsedmail.Mail, author string) parsedmail.Mail {
+	by := parsedmail.Mailbox{Address: author}
+	if len(m.From) > 0 {
+		by.Name = m.From[0].Name
+	}
+	m.From = []parsedmail.Mailbox{by}
+	return m
+}
+
+// groundOf says why a mail is filed that nobody has doubted.
+func groundOf(r mailauth.Result) event.Ground {
+	switch {
+	case r.DMARC == mailauth.Pass:
+		return event.ByDMARC
+	case r.Passed():
+		return event.ByAligned
+	}
+	return event.ByListed
 }
 
 // doubt says why a letter is not filed without somebody's word; "": it is. A
 // sender who is listed needs no proof, since small domains publish none, but one
-// whose domain says how its mail is known, and this is not, is somebody else. from
-// is whom those take for the author who are told.
+// whose domain says how its mail is known, by DMARC or by SPF, and this is not, is
+// somebody else. from is whom those take for the author who are told.
 func (r *Route) doubt(kind bounce.Kind, from []parsedmail.Mailbox, a mailauth.Result) string {
 	switch {
 	case isReport(kind):
@@ -72,7 +96,12 @@ func (r *Route) doubt(kind bounce.Kind, from []parsedmail.Mailbox, a mailauth.Re
 		return fmt.Sprintf("The DNS did not say for an hour whether it is from %s.", a.FromDomain)
 	case a.DMARC == mailauth.Fail:
 		return fmt.Sprintf("It claims to be from %s and is probably not: it fails the DMARC policy that this domain publishes.", a.FromDomain)
+	case a.Denied():
+		return fmt.Sprintf("It claims to be from %s and is probably not: the SPF record of this domain says that whoever brought it sends no mail for it.", a.FromDomain)
 	case a.DMARC == mailauth.None && r.lists(a.From, a.FromDomain):
+		if a.FromSPF == mailauth.TempError {
+			return fmt.Sprintf("The DNS did not say whether the SPF record of %s denies it.", a.FromDomain)
+		}
 		return ""
 	}
 	return fmt.Sprintf("Nothing proves that it is from %s, which publishes no DMARC policy, and the sender is not listed in from of the route.", a.FromDomain)
@@ -89,15 +118,11 @@ func (r *Route) lists(from, domain string) bool {
 	})
 }
 
-// authenticationOf words a result for those who are told.
+// authenticationOf words a result for those who are told. What passes for other
+// domains says nothing of the author.
 func authenticationOf(r mailauth.Result) event.Authentication {
-	a := event.Authentication{Domain: r.FromDomain, SPF: string(r.SPF), DKIM: string(mailauth.None), DMARC: string(r.DMARC)}
-	for _, s := range r.DKIM {
-		if a.DKIM = string(s.Verdict); s.Verdict == mailauth.Pass {
-			break
-		}
-	}
-	return a
+	spf, dkim := r.Own()
+	return event.Authentication{Domain: r.FromDomain, SPF: string(spf), DKIM: string(dkim), DMARC: string(r.DMARC)}
 }
 
 // maxPeople is how many people are noted of mail that waits.

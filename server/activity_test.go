@@ -16,7 +16,7 @@ import (
 // filing gives a policy addresses for activities.
 func filing(p *server.Policy) {
 	p.Routes = append(p.Routes,
-		server.Route{Local: "file", Domain: tagDomain, As: server.RouteActivity, To: []string{"crm"}, From: []string{"small.example", "Ann@Tiny.example", "forged.test", "down.test"}},
+		server.Route{Local: "file", Domain: tagDomain, As: server.RouteActivity, To: []string{"crm"}, From: []string{"small.example", "Ann@Tiny.example", "forged.test", "down.test", "denied.test", "doubtful.test"}},
 		server.Route{Local: "second", Domain: tagDomain, As: server.RouteActivity, To: []string{"hooks"}})
 }
 
@@ -96,6 +96,51 @@ func TestWhoIsProvenOrListedIsFiledAndTheRestWaits(t *testing.T) {
 	}
 }
 
+func TestWhoIsListedIsNotFiledWhereHisDomainDeniesThePeer(t *testing.T) {
+	for name, tt := range map[string]struct{ sender, from, waits string }{
+		"SPF of the very domain fails":             {"ann@denied.test", "ann@denied.test", "SPF record of this domain"},
+		"behind the reverse-path of another":       {"m@member.test", "ann@denied.test", "SPF record of this domain"},
+		"behind that of one without SPF":           {"m@nowhere.test", "ann@denied.test", "SPF record of this domain"},
+		"a domain that is not sure of its servers": {"ann@doubtful.test", "ann@doubtful.test", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := open(t, filing)
+			if got := w.file(tt.sender, letter("From: "+tt.from, "Subject: Hello"), "file@bounce.example.org"); !strings.HasPrefix(got, "250") {
+				t.Fatal(got)
+			}
+			filed, waiting := w.filed(), w.waits.List()
+			if tt.waits == "" && (len(filed) != 1 || len(waiting) != 0) {
+				t.Errorf("filed are %+v, and %+v wait", filed, waiting)
+			}
+			if tt.waits != "" && (len(filed) != 0 || len(waiting) != 1 || !strings.Contains(waiting[0].Why, tt.waits) || waiting[0].Authentication.SPF != "fail") {
+				t.Errorf("filed are %+v, and %+v wait, want one that says %q", filed, waiting, tt.waits)
+			}
+		})
+	}
+}
+
+func TestAFiledMailSaysWhyItIsFiled(t *testing.T) {
+	for name, tt := range map[string]struct {
+		sender, from string
+		want         event.Authentication
+	}{
+		"by the policy of its domain": {"b@member.test", "ann@member.test", event.Authentication{By: event.ByDMARC, Domain: "member.test", SPF: "pass", DKIM: "none", DMARC: "pass"}},
+		"by SPF of its domain":        {"b@aligned.test", "ann@aligned.test", event.Authentication{By: event.ByAligned, Domain: "aligned.test", SPF: "pass", DKIM: "none", DMARC: "none"}},
+		"what passes for somebody else says nothing of the author": {"m@member.test", "ann@small.example",
+			event.Authentication{By: event.ByListed, Domain: "small.example", SPF: "none", DKIM: "none", DMARC: "none"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := open(t, filing)
+			if got := w.file(tt.sender, letter("From: "+tt.from), "file@bounce.example.org"); !strings.HasPrefix(got, "250") {
+				t.Fatal(got)
+			}
+			if all := w.filed(); len(all) != 1 || all[0].Mail.Authentication != tt.want {
+				t.Errorf("filed are %+v, want one with %+v", all, tt.want)
+			}
+		})
+	}
+}
+
 func TestAFiledMailSaysWhatItSays(t *testing.T) {
 	w := open(t, filing)
 	mail := "From: Ann <ann@member.test>\r\nTo: bob@example.com\r\nSubject: [case #12] Hello\r\nMessage-ID: <1@member.test>\r\nAuthentication-Results: mail.example.org; dmarc=pass\r\n" +
@@ -114,7 +159,7 @@ func TestAFiledMailSaysWhatItSays(t *testing.T) {
 			m.Case != "12" || m.MessageID != "<1@member.test>" || m.Text != "Good morning" || m.To[0].Address != "bob@example.com" || len(m.Attachments) != 1 || m.Reviewed {
 			t.Errorf("fact %d: %+v of %+v", i, e, m)
 		}
-		if a := m.Authentication; a != (event.Authentication{Domain: "member.test", SPF: "pass", DKIM: "none", DMARC: "pass"}) {
+		if a := m.Authentication; a != (event.Authentication{By: event.ByDMARC, Domain: "member.test", SPF: "pass", DKIM: "none", DMARC: "pass"}) {
 			t.Errorf("authentication %+v", a)
 		}
 		if raw := w.body(e.Raw); strings.Count(raw, "Authentication-Results") != 1 || !strings.Contains(raw, "spf=pass") {
@@ -191,7 +236,7 @@ func TestMailAfterReviewIsFiledAsIfNobodyHadDoubtedIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := w.filed()[0]
-	if !e.Mail.Reviewed || e.Mail.ReviewedBy != "ann" || e.Mail.MessageID != "<2@small.example>" || e.Recipient != want.Recipient || !slices.Equal(e.To, want.To) || e.Mail.Authentication.DMARC != "none" {
+	if !e.Mail.Reviewed || e.Mail.ReviewedBy != "ann" || e.Mail.MessageID != "<2@small.example>" || e.Recipient != want.Recipient || !slices.Equal(e.To, want.To) || e.Mail.Authentication.DMARC != "none" || e.Mail.Authentication.By != event.ByReview {
 		t.Errorf("filed is %+v of %+v", e, e.Mail)
 	}
 	if raw := w.body(e.Raw); !strings.Contains(raw, "Subject: Hello") {

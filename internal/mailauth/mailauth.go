@@ -54,6 +54,11 @@ type Result struct {
 	// FromDomain (RFC 7489 section 3.1): as the record wants it, relaxed
 	// where there is none, strictly where it cannot be looked up now.
 	Aligned bool
+	// FromSPF is what FromDomain itself says by SPF of whoever brought the mail.
+	// It proves nothing, because it is not the domain of the reverse-path that
+	// says it; but Fail denies. Only looked up where nothing else proves or
+	// denies; "" elsewhere.
+	FromSPF Verdict
 	Relayed string // the authserv-id of the trusted host whose word some of this is; "": all is our own
 }
 
@@ -69,6 +74,29 @@ func (r Result) Passed() bool {
 // Temporary reports whether the DNS did not answer a question whose answer may
 // prove the From domain: later it can be found out.
 func (r Result) Temporary() bool { return r.DMARC == TempError && !r.Aligned }
+
+// Denied reports whether the From domain, or one of the same organisation in the
+// reverse-path, says by SPF (RFC 7208 section 8.4) that whoever brought the mail
+// sends none for it, and nothing proves it all the same.
+func (r Result) Denied() bool {
+	return !r.Passed() && (r.FromSPF == Fail || r.SPF == Fail && aligned(r.SPFDomain, r.FromDomain, false))
+}
+
+// Own gives the results of SPF and DKIM that speak for the From domain: those of
+// domains of the same organisation. None: there is no such. DKIM passes if one
+// signature does.
+func (r Result) Own() (spf, dkim Verdict) {
+	spf, dkim = orNone(r.FromSPF), None
+	if aligned(r.SPFDomain, r.FromDomain, false) {
+		spf = orNone(r.SPF)
+	}
+	for _, s := range r.DKIM {
+		if aligned(s.Domain, r.FromDomain, false) && dkim != Pass && (dkim == None || s.Verdict == Pass) {
+			dkim = s.Verdict
+		}
+	}
+	return spf, dkim
+}
 
 // A Mail is what is judged.
 type Mail struct {
@@ -119,6 +147,10 @@ func (c *Checker) Check(ctx context.Context, m Mail) Result {
 	r.believe(said)
 	r.judge(l, policy)
 	r.vouched(said)
+	if r.DMARC == None && !r.Aligned && !aligned(r.SPFDomain, r.FromDomain, false) {
+		m.ReversePath = r.From
+		r.FromSPF, _, _ = c.spf(ctx, m)
+	}
 	return r
 }
 

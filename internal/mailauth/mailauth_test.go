@@ -262,6 +262,36 @@ func weakKey(t *testing.T) string {
 	return "v=DKIM1; p=" + base64.StdEncoding.EncodeToString(der)
 }
 
+func TestADomainDeniesWhoeverBringsItsMailWithoutLeave(t *testing.T) {
+	from := func(domain string) string { return strings.Replace(text, "example.org", domain, 1) }
+	z := world()
+	z.TXTs["denies.test"] = []string{"v=spf1 -all"}
+	z.TXTs["below.quiet.test"] = []string{"v=spf1 -all"}
+	z.TXTs["k1._domainkey.denies.test"] = []string{key}
+	for _, tt := range []struct {
+		name      string
+		mail      mailauth.Mail
+		denied    bool
+		spf, dkim mailauth.Verdict // that speak for the author
+	}{
+		{"the reverse-path is its own", mailOf("ann@denies.test", from("denies.test")), true, mailauth.Fail, mailauth.None},
+		{"the reverse-path is somebody else's, who passes", mailOf("m@evil.test", from("denies.test")), true, mailauth.Fail, mailauth.None},
+		{"a domain below it denies", mailOf("b@below.quiet.test", from("quiet.test")), true, mailauth.Fail, mailauth.None},
+		{"it denies, and has signed", mailOf("m@evil.test", signed(t, "denies.test", from("denies.test"))), false, mailauth.None, mailauth.Pass},
+		{"somebody else has signed", mailOf("m@evil.test", signed(t, "evil.test", from("quiet.test"))), false, mailauth.None, mailauth.None},
+		{"it says nothing", mailOf("ann@quiet.test", from("quiet.test")), false, mailauth.None, mailauth.None},
+		{"nobody knows who brought it", mailauth.Mail{ReversePath: "ann@denies.test", Content: strings.NewReader(from("denies.test")), Size: int64(len(from("denies.test")))}, false, mailauth.None, mailauth.None},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := mailauth.Checker{Resolver: z}
+			r := c.Check(t.Context(), tt.mail)
+			if spf, dkim := r.Own(); r.Denied() != tt.denied || spf != tt.spf || dkim != tt.dkim {
+				t.Errorf("denied %v, SPF %s, DKIM %s; want %v, %s, %s", r.Denied(), spf, dkim, tt.denied, tt.spf, tt.dkim)
+			}
+		})
+	}
+}
+
 func TestOnlyTheTopmostEightSignaturesCount(t *testing.T) {
 	content := signed(t, "example.org", text)
 	for range 8 {

@@ -296,6 +296,7 @@ func (k *Keeper) facts(ctx context.Context, m Mail, by string) (facts []event.Ev
 			}
 		}
 		e := Fact(p, parsed, m.Authentication)
+		e.Mail.Authentication.By = event.ByReview
 		e.Raw, e.Mail.Reviewed, e.Mail.ReviewedBy = m.Raw, true, by
 		facts = append(facts, e)
 	}
