@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"mime"
 	"path"
 	"strings"
@@ -19,25 +20,46 @@ import (
 var ErrNoPart = errors.New("parsedmail: the mail has no such part")
 
 // Extract writes the content of an attachment, which Read has found in the same
-// mail, to w. ErrNoPart.
+// mail, to w. It takes as long as w does. ErrNoPart; io.ErrUnexpectedEOF: there is
+// less of it than Read has found.
 func Extract(w io.Writer, r io.Reader, a Attachment) error {
 	found := false
 	var content *message.Decoder
+	all := &counter{to: w}
 	leaf := func(n int, p message.Part) io.Writer {
 		if n != a.Part {
 			return nil
 		}
-		found, content = true, p.Decoder(w)
+		found, content = true, p.Decoder(all)
 		return content
 	}
-	_, err := message.Walker{Leaf: leaf, Limit: readTime}.Walk(r)
+	// Somebody at the end of a slow line is no hostile mail: that was Read's to limit.
+	_, err := message.Walker{Leaf: leaf, Limit: math.MaxInt64}.Walk(r)
 	switch {
 	case err != nil:
 		return fmt.Errorf("reading a mail: %w", err)
 	case !found:
 		return ErrNoPart
 	}
-	return content.Close()
+	if err := content.Close(); err != nil {
+		return err
+	}
+	if all.size < a.Size {
+		return fmt.Errorf("reading an attachment: %w", io.ErrUnexpectedEOF)
+	}
+	return nil
+}
+
+// A counter counts what is written to another writer.
+type counter struct {
+	to   io.Writer
+	size int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.to.Write(p)
+	c.size += int64(n)
+	return n, err
 }
 
 // A collector is shown the parts of a mail, and remembers what is attached.

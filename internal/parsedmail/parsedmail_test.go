@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -120,6 +122,36 @@ func TestAnAttachmentIsExtractedAsItWasSent(t *testing.T) {
 	}
 	if _, err := parsedmail.Content(strings.NewReader(crlf(whole)), parsedmail.Attachment{Part: 99}); !errors.Is(err, parsedmail.ErrNoPart) {
 		t.Errorf("a part that is not there: %v, want ErrNoPart", err)
+	}
+}
+
+func TestAnAttachmentGoesWholeOverASlowLine(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
+	mail := crlf("From: a@example.org\nContent-Type: application/zip; name=a.zip\nContent-Transfer-Encoding: base64\n\n" +
+		strings.Join(slices.Collect(chunks(base64.StdEncoding.EncodeToString(content), 76)), "\n") + "\n")
+	a := read(t, mail).Attachments[0]
+	synctest.Test(t, func(t *testing.T) {
+		var got slow
+		if err := parsedmail.Extract(&got, strings.NewReader(mail), a); err != nil || !bytes.Equal(got.all, content) {
+			t.Errorf("%d octets of %d came, %v", len(got.all), len(content), err)
+		}
+	})
+}
+
+// slow takes a second for whatever is written.
+type slow struct{ all []byte }
+
+func (s *slow) Write(p []byte) (int, error) {
+	<-time.After(time.Second)
+	s.all = append(s.all, p...)
+	return len(p), nil
+}
+
+func TestLessOfAnAttachmentThanThereWasIsAnError(t *testing.T) {
+	a := read(t, whole).Attachments[0]
+	short := strings.Replace(crlf(whole), "AAECAw==", "", 1)
+	if _, err := parsedmail.Content(strings.NewReader(short), a); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %v, want %v", err, io.ErrUnexpectedEOF)
 	}
 }
 
