@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"path"
 	"strconv"
+	"strings"
 
 	"homing/event"
 	"homing/internal/parsedmail"
@@ -38,12 +40,8 @@ func (s *Sink) attach(ctx context.Context, e event.Event, activity uint64) error
 		return err
 	}
 	raw, err := s.c.OpenBody(ctx, e.Raw)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		s.c.Logger.Warn("a mail is filed without its attachments", "event", e.ID, "activity", activity, "err", err)
-		return nil
+	if err != nil { // mail that has not been told is kept: this passes, or is tried until it is given up
+		return fmt.Errorf("opening the mail for its attachments: %w", err)
 	}
 	defer raw.Close()
 	for _, a := range wanted[has:] {
@@ -56,6 +54,28 @@ func (s *Sink) attach(ctx context.Context, e event.Event, activity uint64) error
 		}
 	}
 	return nil
+}
+
+// maxFileName is the most octets of the name of a file that is passed on: CiviCRM
+// adds 33 to it, and file systems and its table take 255.
+const maxFileName = 200
+
+// maxEnding is the most octets behind the last point of a name that say what is
+// in the file.
+const maxEnding = 10
+
+// fileName is a name that CiviCRM can store. The ending stays, because it goes by
+// that.
+func fileName(name string) string {
+	name = narrow(name)
+	if len(name) <= maxFileName {
+		return name
+	}
+	ending := path.Ext(name)
+	if len(ending) > maxEnding {
+		ending = ""
+	}
+	return strings.ToValidUTF8(name[:maxFileName-len(ending)], "") + ending
 }
 
 // attached counts what is attached to an activity.
@@ -77,7 +97,7 @@ func (s *Sink) attachOne(ctx context.Context, activity uint64, a parsedmail.Atta
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	for _, f := range [][2]string{{"entity", "Attachment"}, {"action", "create"}, {"json", "1"}, {"entity_table", "civicrm_activity"},
-		{"entity_id", strconv.FormatUint(activity, 10)}, {"name", narrow(a.Name)}, {"mime_type", a.Type}, {"content", string(content)}} {
+		{"entity_id", strconv.FormatUint(activity, 10)}, {"name", fileName(a.Name)}, {"mime_type", a.Type}, {"content", string(content)}} {
 		if err := form.WriteField(f[0], f[1]); err != nil {
 			return err
 		}

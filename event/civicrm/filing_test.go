@@ -311,6 +311,57 @@ func TestAnAttachmentThatIsTooBigIsNamed(t *testing.T) {
 	}
 }
 
+func TestAFileNameIsAsLongAsCiviCRMCanKeepIt(t *testing.T) {
+	for name, want := range map[string]string{
+		strings.Repeat("ü", 140) + ".pdf": strings.Repeat("ü", 98) + ".pdf",
+		strings.Repeat("a", 240) + ".pdf": strings.Repeat("a", 196) + ".pdf",
+		"a." + strings.Repeat("b", 240):   "a." + strings.Repeat("b", 198),
+		strings.Repeat("a", 196) + ".pdf": strings.Repeat("a", 196) + ".pdf",
+		"\U0001F600.txt":                  "?.txt",
+	} {
+		text := "From: Olga <olga@example.org>\r\nSubject: Long\r\nMessage-ID: <long@example.org>\r\nContent-Type: application/pdf; name=\"" + name + "\"\r\n\r\nx"
+		b := files(t, standard, text)
+		b.tell(b.filed(text))
+		if got := b.site.Activities(); len(got) != 1 || len(got[0].Attachments) != 1 || got[0].Attachments[0].Name != want {
+			t.Errorf("%s became %+v, want %s", name, got, want)
+		}
+	}
+}
+
+func TestAnAddressThatCiviCRMCannotKeepKeepsTheMailFromNobody(t *testing.T) {
+	long := strings.Repeat("a", 250) + "@example.org"
+	text := filedText("To: " + long + ", \U0001F600@example.org, carl@example.com")
+	b := files(t, standard, text)
+	b.tell(b.filed(text))
+	if got := b.site.Activities(); len(got) != 1 || len(b.site.Who("carl@example.com")) != 1 || len(b.site.Who(long)) != 0 || len(b.site.Who("\U0001F600@example.org")) != 0 {
+		t.Errorf("activities are %+v", got)
+	}
+}
+
+func TestAttachmentsWaitUntilTheMailCanBeRead(t *testing.T) {
+	text := filedText()
+	b := newBench(t)
+	var broken error = errors.New("too many open files")
+	b.more = func(c *civicrm.Config) {
+		filing(standard, &text)(c)
+		open := c.OpenBody
+		c.OpenBody = func(ctx context.Context, ref message.Ref) (message.Body, error) {
+			if broken != nil {
+				return nil, broken
+			}
+			return open(ctx, ref)
+		}
+	}
+	b.restart()
+	e := b.filed(text)
+	b.fails(e)
+	broken = nil
+	b.tell(e)
+	if got := b.site.Activities(); len(got) != 1 || len(got[0].Attachments) != 2 {
+		t.Errorf("activities are %+v, want one with two attachments", got)
+	}
+}
+
 func TestWhoWroteIsSomebodyWhateverTheRoute(t *testing.T) {
 	text := filedText()
 	f := standard

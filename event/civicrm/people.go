@@ -45,7 +45,7 @@ func (s *Sink) people(ctx context.Context, e event.Event) (people, error) {
 		}
 		for _, m := range parties(e.Mail, part) {
 			same := func(o parsedmail.Mailbox) bool { return strings.EqualFold(o.Address, m.Address) }
-			if (part == From || !s.nobodys(e, m.Address)) && !slices.ContainsFunc(wanted, same) && len(wanted) < maxPeople {
+			if storable(m.Address) && (part == From || !s.nobodys(e, m.Address)) && !slices.ContainsFunc(wanted, same) && len(wanted) < maxPeople {
 				wanted = append(wanted, m)
 			}
 		}
@@ -67,6 +67,16 @@ func (s *Sink) people(ctx context.Context, e event.Event) (people, error) {
 		p.known[strings.ToLower(m.Address)] = c.id
 	}
 	return p, nil
+}
+
+// maxAddress is the most octets of an address that is one (RFC 5321 section
+// 4.5.3.1.3) and fits into CiviCRM's table.
+const maxAddress = 254
+
+// storable reports whether CiviCRM can keep an address. One that it cannot would
+// keep the mail from everybody else in it.
+func storable(address string) bool {
+	return len(address) <= maxAddress && narrow(address) == address
 }
 
 // nobodys reports whether an address is that of the route and not of a person.
