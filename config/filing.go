@@ -1,11 +1,19 @@
 package config
 
+import (
+	"path/filepath"
+	"strings"
+)
+
 // filing fills in how a sink is told of mail that is filed.
 func (c *checker) filing(s *Sink, path string) {
 	switch {
 	case s.Type == SinkMaildir && !c.has(path+".what"):
 		s.What = WhatBounces
 	case s.Type == SinkCiviCRM:
+		if c.has(path+".activity_type") && strings.TrimSpace(s.ActivityType) != s.ActivityType {
+			c.errorf(path+".activity_type", `%q begins or ends with a space, and no type of activity is called that; write its name as Administer, Customize Data and Screens, Activity Types has it`, s.ActivityType)
+		}
 		or(&s.ActivityType, "Inbound Email")
 		if !c.has(path + ".create_contacts") {
 			s.CreateContacts = true
@@ -24,7 +32,7 @@ func (c *checker) filing(s *Sink, path string) {
 func (c *checker) maildirs() {
 	for i, s := range c.c.Sinks {
 		for _, earlier := range c.c.Sinks[:i] {
-			if s.Type == SinkMaildir && earlier.Type == SinkMaildir && s.Path != "" && s.Path == earlier.Path && s.What != earlier.What {
+			if s.Type == SinkMaildir && earlier.Type == SinkMaildir && s.Path != "" && filepath.Clean(s.Path) == filepath.Clean(earlier.Path) && s.What != earlier.What {
 				c.errorf(at("sink", i, "path"), "is the Maildir of %s too, which holds %s, and this one holds %s: CiviCRM would take the ones for the others; name another directory",
 					earlier.Name, earlier.What, s.What)
 			}
