@@ -125,6 +125,22 @@ func authenticationOf(r mailauth.Result) event.Authentication {
 	return event.Authentication{Domain: r.FromDomain, SPF: string(spf), DKIM: string(dkim), DMARC: string(r.DMARC)}
 }
 
+// maxNamed is how many authors of mail that waits are named.
+const maxNamed = 5
+
+// authorsOf names everybody whom a From field names: whoever decides about the
+// mail makes all of them its authors.
+func authorsOf(from []parsedmail.Mailbox) string {
+	var all []string
+	for _, m := range from[:min(len(from), maxNamed)] {
+		all = append(all, m.Address)
+	}
+	if more := len(from) - len(all); more > 0 {
+		all = append(all, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(all, ", ")
+}
+
 // maxPeople is how many people are noted of mail that waits.
 const maxPeople = 200
 
@@ -138,9 +154,7 @@ func (l *letter) await(places []place) *review.Mail {
 		if m == nil {
 			m = &review.Mail{Why: p.why, Sender: l.from, Subject: l.mail.Subject, MessageID: l.mail.MessageID,
 				Authentication: authenticationOf(*l.origin)}
-			if len(l.mail.From) > 0 {
-				m.From = l.mail.From[0].Address
-			}
+			m.From = authorsOf(l.mail.From)
 			for _, address := range append(l.mail.People(), l.from) {
 				if address = hold.Canonical(address); address != "" && !slices.Contains(m.People, address) && len(m.People) < maxPeople {
 					m.People = append(m.People, address)

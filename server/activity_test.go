@@ -244,6 +244,21 @@ func TestMailAfterReviewIsFiledAsIfNobodyHadDoubtedIt(t *testing.T) {
 	}
 }
 
+func TestMailOfSeveralAuthorsWaitsUnderAllOfTheirNames(t *testing.T) {
+	for from, want := range map[string]string{
+		"ann@member.test, boss@evil.test":         "ann@member.test, boss@evil.test",
+		"ann@member.test\r\nFrom: boss@evil.test": "ann@member.test, boss@evil.test",
+		"Group:;": "",
+		"a@x.test, b@x.test, c@x.test, d@x.test, e@x.test, f@x.test, Gil <g@x.test>": "a@x.test, b@x.test, c@x.test, d@x.test, e@x.test, and 2 more",
+	} {
+		w := open(t, filing)
+		w.file("b@member.test", letter("From: "+from), "file@bounce.example.org")
+		if all := w.waits.List(); len(all) != 1 || all[0].From != want {
+			t.Errorf("%q: %+v wait, want one from %q", from, all, want)
+		}
+	}
+}
+
 func TestAddressesForActivitiesAreNobodysButOfACatchAll(t *testing.T) {
 	var p server.Policy
 	filing(&p)

@@ -40,9 +40,9 @@ var (
 type Mail struct {
 	ID             event.MessageID      `json:"id"`
 	Arrived        time.Time            `json:"arrived"`
-	Why            string               `json:"why"` // a sentence for people
-	From           string               `json:"from,omitempty"`
-	Sender         string               `json:"sender"` // of the envelope; "": the null reverse-path
+	Why            string               `json:"why"`            // a sentence for people
+	From           string               `json:"from,omitempty"` // addresses, where there are several with commas
+	Sender         string               `json:"sender"`         // of the envelope; "": the null reverse-path
 	Subject        string               `json:"subject"`
 	MessageID      string               `json:"message_id,omitempty"`
 	Size           int64                `json:"size"` // octets
