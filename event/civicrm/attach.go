@@ -64,6 +64,10 @@ const maxFileName = 200
 // in the file.
 const maxEnding = 10
 
+// maxType is the longest type of a file (RFC 6838 section 4.2: 127 octets on each
+// side of the slash), which is what CiviCRM's table takes.
+const maxType = 255
+
 // fileName is a name that CiviCRM can store. The ending stays, because it goes by
 // that.
 func fileName(name string) string {
@@ -95,9 +99,13 @@ func (s *Sink) attached(ctx context.Context, activity uint64) (int, error) {
 // words for, so each parameter is a field of the form.
 func (s *Sink) attachOne(ctx context.Context, activity uint64, a parsedmail.Attachment, content []byte) error {
 	var body bytes.Buffer
+	kind := a.Type
+	if len(kind) > maxType {
+		kind = "application/octet-stream"
+	}
 	form := multipart.NewWriter(&body)
 	for _, f := range [][2]string{{"entity", "Attachment"}, {"action", "create"}, {"json", "1"}, {"entity_table", "civicrm_activity"},
-		{"entity_id", strconv.FormatUint(activity, 10)}, {"name", fileName(a.Name)}, {"mime_type", a.Type}, {"content", string(content)}} {
+		{"entity_id", strconv.FormatUint(activity, 10)}, {"name", fileName(a.Name)}, {"mime_type", kind}, {"content", string(content)}} {
 		if err := form.WriteField(f[0], f[1]); err != nil {
 			return err
 		}

@@ -328,6 +328,15 @@ func TestAFileNameIsAsLongAsCiviCRMCanKeepIt(t *testing.T) {
 	}
 }
 
+func TestATypeThatIsNoneIsThatOfAnyOctets(t *testing.T) {
+	text := "From: Olga <olga@example.org>\r\nMessage-ID: <type@example.org>\r\nContent-Type: application/" + strings.Repeat("x", 280) + "; name=a\r\n\r\nx"
+	b := files(t, standard, text)
+	b.tell(b.filed(text))
+	if got := b.site.Activities(); len(got) != 1 || len(got[0].Attachments) != 1 || got[0].Attachments[0].Type != "application/octet-stream" {
+		t.Errorf("activities are %+v", got)
+	}
+}
+
 func TestAnAddressThatCiviCRMCannotKeepKeepsTheMailFromNobody(t *testing.T) {
 	long := strings.Repeat("a", 250) + "@example.org"
 	text := filedText("To: " + long + ", \U0001F600@example.org, carl@example.com")
