@@ -164,12 +164,17 @@ func caseOf(subject string) string {
 	return strings.ToLower(found[1])
 }
 
-// line gives a text fit for one line.
+// line gives a text fit for one line, which reads in the order of its characters
+// wherever it stands: an override of their direction makes "…fdp.exe" look like a
+// document, and one address like another.
 func line(s string, limit int) string {
 	s = strings.ToValidUTF8(s, "\ufffd")
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		switch {
+		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
 			return ' '
+		case r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
+			return -1
 		}
 		return r
 	}, s)

@@ -125,6 +125,13 @@ func TestAnAttachmentIsExtractedAsItWasSent(t *testing.T) {
 	}
 }
 
+func TestNamesReadInTheOrderOfTheirCharacters(t *testing.T) {
+	m := read(t, "From: \"\u202egro.elpmaxe@nna\u202c\" <m@evil.test>\nSubject: a\u2028b\u2066c\u200f\nContent-Type: application/pdf; name=\"bill\u202efdp.exe\"\n\nx\n")
+	if m.From[0].Name != "gro.elpmaxe@nna" || m.Subject != "a bc\u200f" || m.Attachments[0].Name != "billfdp.exe" {
+		t.Errorf("names are %+q, %+q, %+q", m.From[0].Name, m.Subject, m.Attachments[0].Name)
+	}
+}
+
 func TestAnAttachmentGoesWholeOverASlowLine(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
 	mail := crlf("From: a@example.org\nContent-Type: application/zip; name=a.zip\nContent-Transfer-Encoding: base64\n\n" +
