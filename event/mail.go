@@ -21,6 +21,7 @@ const (
 	ByDMARC   Ground = "dmarc"   // the From domain is proven by the policy that it publishes
 	ByAligned Ground = "aligned" // it is proven by SPF or DKIM, and has no policy, or none that can be looked up
 	ByListed  Ground = "listed"  // nothing proves it, and the sender is listed in from of the route
+	ByHand    Ground = "hand"    // nothing proves it, and somebody has put it into a folder for that
 	ByReview  Ground = "review"  // somebody said so
 )
 

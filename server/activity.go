@@ -53,7 +53,7 @@ func (in *Inbound) activity(ctx context.Context, l *letter, d destination) (plac
 		return place{waits: &at, why: why}, nil
 	}
 	proof := authenticationOf(origin)
-	proof.By = groundOf(origin)
+	proof.By = d.route.ground(origin)
 	in.log.Info("mail is filed", "from", origin.From, "rcpt", d.address, "dmarc", origin.DMARC, "by", proof.By)
 	return place{fact: review.Fact(at, written(*mail, origin.From), proof)}, nil
 }
@@ -69,13 +69,15 @@ func written(m parsedmail.Mail, author string) parsedmail.Mail {
 	return m
 }
 
-// groundOf says why a mail is filed that nobody has doubted.
-func groundOf(r mailauth.Result) event.Ground {
+// ground says why a mail is filed that nobody has doubted.
+func (r *Route) ground(a mailauth.Result) event.Ground {
 	switch {
-	case r.DMARC == mailauth.Pass:
+	case a.DMARC == mailauth.Pass:
 		return event.ByDMARC
-	case r.Passed():
+	case a.Passed():
 		return event.ByAligned
+	case r.ByHand:
+		return event.ByHand
 	}
 	return event.ByListed
 }

@@ -66,6 +66,16 @@ func TestMailThatAnybodyCanSendToAFolderWaitsForReview(t *testing.T) {
 	}
 }
 
+func TestMailThatSomebodyFiledByHandSaysSo(t *testing.T) {
+	w := open(t, nil)
+	if err := w.fetch(server.RouteActivity, "1", letter("Return-Path: <ann@example.net>", "From: Ann <ann@example.net>", "Subject: hi")); err != nil {
+		t.Fatal(err)
+	}
+	if all := w.filed(); len(all) != 1 || all[0].Mail.Authentication.By != event.ByHand {
+		t.Errorf("filed are %+v, want one by hand", all)
+	}
+}
+
 func TestABounceOfAFolderCountsProvisionallyAgainstItsTag(t *testing.T) {
 	for name, head := range map[string]string{
 		"the tag in Delivered-To":            "Delivered-To: TAG\r\nTo: somebody@example.org\r\n",
