@@ -17,6 +17,7 @@ import (
 	"homing/event"
 	"homing/hold"
 	"homing/internal/dkim"
+	"homing/internal/mailauth"
 	"homing/internal/message"
 	"homing/queue"
 	"homing/store"
@@ -57,6 +58,9 @@ func (in *Inbound) passReply(ctx context.Context, l *letter, d destination, p pl
 		return err
 	}
 	f, why := in.judge(l, m)
+	if why == "" && in.forged(ctx, l) {
+		why = whyForged
+	}
 	if why != "" {
 		in.metrics.replies.WithLabelValues(why).Inc()
 		in.log.Info("reply not passed on", "item", p.delivery, "why", why, "application", m.application.Name, "from", l.from)
@@ -218,7 +222,20 @@ const (
 	whyLoop    = "loop"    // it was here before
 	whyOwn     = "own"     // whoever would get it has written it
 	whyNobody  = "nobody"  // nobody is known who would get it
+	whyForged  = "forged"  // the domain that it claims to be from wants it refused
 )
+
+// forged reports whether mail fails a policy by which its From domain wants such
+// mail kept from people (RFC 7489 section 6.3): under our own signature nobody
+// else would see that. Where the DNS does not say, or nobody knows who brought the
+// mail, it is taken at its word, as a mail server of the target would.
+func (in *Inbound) forged(ctx context.Context, l *letter) bool {
+	if l.peer == nil {
+		return false
+	}
+	r := in.authenticate(ctx, l)
+	return r.DMARC == mailauth.Fail && (r.Policy == "quarantine" || r.Policy == "reject")
+}
 
 // judge says who gets a reply, or why nobody does.
 func (in *Inbound) judge(l *letter, m mailing) (f forwarding, why string) {

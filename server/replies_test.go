@@ -144,6 +144,7 @@ func TestWhatIsNoReplyOfAPersonDoesNotGoOn(t *testing.T) {
 		{"mail of whoever would get it", "news@example.org", strings.Replace(answer(), "ann@example.net", "NEWS@example.org", 1), nil},
 		{"mail that he has sent", "news@example.org", answer(), nil},
 		{"mail from an address of ours", "ann@example.net", strings.Replace(answer(), "ann@example.net", "office@example.org", 1), nil},
+		{"mail that the domain it claims to be from wants refused", "ann@strict.test", strings.Replace(answer(), "ann@example.net", "ann@strict.test", 1), nil},
 		{"a wish to get no more", "ann@example.net", strings.Replace(answer(), "Re: Hello", "unsubscribe", 1), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -170,6 +171,19 @@ func TestAReplyThatSaysThatNoProgramHasWrittenItGoesOn(t *testing.T) {
 	w.comes("ann@example.net", w.rows()[0].Recipient.ReturnPath, answer("Auto-Submitted: no (really)", "Delivered-To: ann@example.net"))
 	if all := w.passed(); len(all) != 1 {
 		t.Errorf("it went on %d times, want once", len(all))
+	}
+}
+
+func TestAReplyThatNoPolicySpeaksAgainstGoesOn(t *testing.T) {
+	for _, domain := range []string{"member.test", "forged.test", "down.test"} { // proven; p=none; the DNS does not say
+		w := open(t, forwarding)
+		w.send("news@example.org", "ann@"+domain, news)
+		if got := w.comes("ann@"+domain, w.rows()[0].Recipient.ReturnPath, strings.Replace(answer(), "ann@example.net", "ann@"+domain, 1)); got[:3] != "250" {
+			t.Errorf("%s: %s", domain, got)
+		}
+		if all := w.passed(); len(all) != 1 {
+			t.Errorf("%s: %d replies went on, want one", domain, len(all))
+		}
 	}
 }
 

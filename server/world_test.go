@@ -164,6 +164,7 @@ func openOn(t *testing.T, change func(p *server.Policy), wrap func(server.Store)
 		TXTs: map[string][]string{
 			"member.test": {"v=spf1 ip4:127.0.0.1 -all"}, "_dmarc.member.test": {"v=DMARC1; p=reject"},
 			"forged.test": {"v=spf1 -all"}, "_dmarc.forged.test": {"v=DMARC1; p=none"},
+			"strict.test": {"v=spf1 -all"}, "_dmarc.strict.test": {"v=DMARC1; p=quarantine"},
 			"aligned.test": {"v=spf1 ip4:127.0.0.1 -all"},
 			"denied.test":  {"v=spf1 ip4:192.0.2.1 -all"}, "doubtful.test": {"v=spf1 ip4:192.0.2.1 ~all"},
 		},
