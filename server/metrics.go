@@ -34,7 +34,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		injected: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_injected_messages_total",
 			Help: "Messages handed over by HTTP, by what came of them: accepted, repeated (an idempotency key seen before), refused, failed."}, []string{"outcome"}),
 		authenticated: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_inbound_authentication_total",
-			Help: "Mail to be filed, by what DMARC says of its From domain: pass, aligned (SPF or DKIM passes, and there is no record or it cannot be looked up), fail, none, temperror, permerror."}, []string{"result"}),
+			Help: "Mail to be filed and replies to be passed on, by what DMARC says of its From domain: pass, aligned (SPF or DKIM passes, and there is no record or it cannot be looked up), fail, none, temperror, permerror."}, []string{"result"}),
 		replies: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "homing_server_replies_total",
 			Help: "Replies to mail of applications that want them passed on, by what came of it: passed, or not because of machine (no person has written it), loop (it was here before), own (whoever would get it has written it), nobody (it is not known who would get it), forged (it fails the DMARC policy of the domain that it claims to be from)."}, []string{"outcome"}),
 	}

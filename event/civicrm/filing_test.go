@@ -200,7 +200,7 @@ func TestALostAnswerLosesAndRepeatsNothing(t *testing.T) {
 			for range 6 { // three contacts, an activity and two files, each made without an answer
 				b.more = func(c *civicrm.Config) {
 					filing(standard, &text)(c)
-					c.Timeout = 300 * time.Millisecond
+					c.Timeout = 300 * time.Millisecond // what is not done by then, the last telling does
 				}
 				b.restart()
 				b.site.Break(f)
