@@ -63,7 +63,9 @@ func TestRepliesGoOnToWhoeverSentTheMailing(t *testing.T) {
 	}
 	path := st.Arrived("ann@replies.test").From
 
-	// The peer that had no answer comes again after a crash.
+	// The peer that had no answer comes again after a crash. What that finds
+	// between the dot and its record is delivered twice, which is another test.
+	until(t, 30*time.Second, "the forward to be recorded", func() bool { return strings.Contains(st.Run("trace", "news@example.org"), "It was delivered") })
 	st.Kill()
 	st.Restart()
 	again := toynet.Letter{From: "ann@replies.test", To: path, Message: original(t, r.Message)}
