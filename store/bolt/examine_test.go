@@ -42,11 +42,16 @@ func used(t *testing.T) *place {
 	}
 	p.Kill(t)
 	p.Open(t)
+	p.s.tending.Lock() // the flusher stays where it is
 	for _, size := range []int{10, 20, 200_000} {
 		if _, err := tryEnqueue(t, p.s, size); err != nil {
 			t.Fatal(err)
 		}
 	}
+	p.s.mu.Lock()
+	p.s.active = newOverlay() // what the process knows goes with it, so that nothing is left to flush
+	p.s.mu.Unlock()
+	p.s.tending.Unlock()
 	p.Kill(t)
 	return p
 }
