@@ -36,7 +36,7 @@ func (w *world) kept() string {
 // counted checks how much mail was authenticated, as "result n".
 func (w *world) counted(result string) {
 	w.Helper()
-	want := "# HELP homing_server_inbound_authentication_total Mail to be filed, by what DMARC says of its From domain: pass, aligned (SPF or DKIM passes, and there is no record or it cannot be looked up), fail, none, temperror, permerror.\n" +
+	want := "# HELP homing_server_inbound_authentication_total Mail to be filed and replies to be passed on, by what DMARC says of its From domain: pass, aligned (SPF or DKIM passes, and there is no record or it cannot be looked up), fail, none, temperror, permerror.\n" +
 		"# TYPE homing_server_inbound_authentication_total counter\n" +
 		"homing_server_inbound_authentication_total{result=\"" + result + "\"} 1\n"
 	if err := testutil.GatherAndCompare(w.counts, strings.NewReader(want), "homing_server_inbound_authentication_total"); err != nil {
