@@ -1,9 +1,6 @@
 package config
 
-import (
-	"path/filepath"
-	"strings"
-)
+import "strings"
 
 // filing fills in how a sink is told of mail that is filed.
 func (c *checker) filing(s *Sink, path string) {
@@ -23,19 +20,6 @@ func (c *checker) filing(s *Sink, path string) {
 		}
 		if !c.has(path + ".activity_assignees") {
 			s.ActivityAssignees = []Party{PartyFrom}
-		}
-	}
-}
-
-// maildirs checks that no Maildir holds bounces and activities: who reads the
-// one would take the other for what it is not.
-func (c *checker) maildirs() {
-	for i, s := range c.c.Sinks {
-		for _, earlier := range c.c.Sinks[:i] {
-			if s.Type == SinkMaildir && earlier.Type == SinkMaildir && s.Path != "" && filepath.Clean(s.Path) == filepath.Clean(earlier.Path) && s.What != earlier.What {
-				c.errorf(at("sink", i, "path"), "is the Maildir of %s too, which holds %s, and this one holds %s: CiviCRM would take the ones for the others; name another directory",
-					earlier.Name, earlier.What, s.What)
-			}
 		}
 	}
 }

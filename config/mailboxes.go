@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -8,7 +9,11 @@ import (
 // maildir checks a Maildir: that it is nobody else's, and that it is bounded.
 func (c *checker) maildir(s *Sink, earlier []Sink, path string) {
 	for _, e := range earlier {
-		if e.Type == SinkMaildir && e.Path == s.Path && s.Path != "" && e.What == s.What { // else it is said what differs
+		switch {
+		case e.Type != SinkMaildir || s.Path == "" || filepath.Clean(e.Path) != filepath.Clean(s.Path):
+		case e.What != s.What:
+			c.errorf(path+".path", "is the Maildir of %s too, which holds %s, and this one holds %s: CiviCRM would take the ones for the others; name another directory", e.Name, e.What, s.What)
+		default:
 			c.errorf(path+".path", "is that of the sink %q as well, so whoever reads it gets what is another's; give each its own directory", e.Name)
 		}
 	}

@@ -73,7 +73,6 @@ func (c *checker) sinks() {
 			c.maildir(s, c.c.Sinks[:i], path)
 		}
 	}
-	c.maildirs()
 }
 
 // secretMaker is a command that makes a secret for a webhook.

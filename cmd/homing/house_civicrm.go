@@ -77,12 +77,7 @@ func newCRMs(metrics *civicrm.Metrics) *crms {
 // use makes these sinks the ones in force.
 func (c *crms) use(all []event.Sink) {
 	c.mu.Lock()
-	c.sinks = nil
-	for _, s := range all {
-		if site, ok := s.(*civicrm.Sink); ok {
-			c.sinks = append(c.sinks, site)
-		}
-	}
+	c.sinks = only[*civicrm.Sink](all)
 	c.mu.Unlock()
 	select {
 	case c.again <- struct{}{}:

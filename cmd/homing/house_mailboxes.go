@@ -52,12 +52,7 @@ func newMailboxes(r prometheus.Registerer) *mailboxes {
 // use makes these sinks the ones in force.
 func (m *mailboxes) use(all []event.Sink) {
 	m.mu.Lock()
-	m.sinks = nil
-	for _, s := range all {
-		if box, ok := s.(*maildir.Sink); ok {
-			m.sinks = append(m.sinks, box)
-		}
-	}
+	m.sinks = only[*maildir.Sink](all)
 	m.mu.Unlock()
 	select {
 	case m.again <- struct{}{}:

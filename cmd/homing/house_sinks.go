@@ -103,3 +103,13 @@ func commandsOf(cfg *config.Config) func(event.Event) bool {
 func (h *house) report(ctx context.Context, m dsn.Mail) error {
 	return h.mailOwn(ctx, ownMail{Key: m.Key, To: []string{m.To}, Body: m.Message, EightBit: m.EightBit, UTF8: m.UTF8, RequireTLS: m.RequireTLS})
 }
+
+// only gives the sinks of one kind.
+func only[T event.Sink](all []event.Sink) (some []T) {
+	for _, s := range all {
+		if one, ok := s.(T); ok {
+			some = append(some, one)
+		}
+	}
+	return some
+}
